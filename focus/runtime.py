@@ -1,0 +1,120 @@
+"""Device, precision, seed and progress: the flags that every command has.
+
+Imports torch and accelerate only when asked for a device, so that ``focus info`` starts at once.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import numpy as np
+
+from focus.errors import InputError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+T = TypeVar("T")
+PLAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Flags that every command has."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Precision of the network's arithmetic (weights stay fp32)."""
+    seed: int = 0
+    """Seed of everything that is drawn."""
+    quiet: bool = False
+    """No progress, only results and errors."""
+
+    def accelerator(self, accumulation: int = 1) -> Accelerator:
+        """Return the accelerator for this device and precision, in one process or many.
+
+        Raises:
+            InputError: CUDA was asked for and is not there, or fp16 on a CPU.
+        """
+        import torch
+        from accelerate import Accelerator
+
+        if self.device.startswith("cuda") and not torch.cuda.is_available():
+            raise InputError(f"--device {self.device}: no CUDA device here; use --device cpu")
+        use_cpu = self.device == "cpu" or not torch.cuda.is_available()
+        if use_cpu and self.precision == "fp16":
+            raise InputError("--precision fp16 needs a GPU; on a CPU use bf16 or fp32")
+        if self.device.startswith("cuda:"):
+            torch.cuda.set_device(self.device)
+        return Accelerator(
+            cpu=use_cpu,
+            mixed_precision="no" if self.precision == "fp32" else self.precision,
+            gradient_accumulation_steps=accumulation,
+        )
+
+
+def seed_everything(*values: int) -> None:
+    """Seed torch, NumPy's and Python's global generators from any number of integers."""
+    import torch
+
+    state = np.random.SeedSequence(values).generate_state(2)
+    torch.manual_seed(int(state[0]))
+    random.seed(int(state[1]))
+
+
+def note(text: str, quiet: bool = False) -> None:
+    """Print one line for the person at the terminal (standard error; results go to output)."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """A bar with rate and time left on a terminal, plain lines every ten seconds elsewhere."""
+
+    def __init__(self, total: int, label: str, unit: str = "faces", quiet: bool = False) -> None:
+        self.total, self.label, self.unit, self.done = total, label, unit, 0
+        self._start = self._spoke = time.monotonic()
+        self._bar = None
+        self._quiet = quiet
+        if not quiet and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, desc=label, unit=f" {unit}", smoothing=0.05, leave=False)
+
+    def advance(self, count: int = 1, detail: str = "") -> None:
+        """Count work done; ``detail`` is shown behind the rate."""
+        self.done += count
+        if self._bar is not None:
+            self._bar.set_postfix_str(detail, refresh=False)
+            self._bar.update(count)
+        elif not self._quiet and time.monotonic() - self._spoke > PLAIN_SECONDS:
+            self._spoke = time.monotonic()
+            rate = self.done / (self._spoke - self._start)
+            left = (self.total - self.done) / rate
+            line = f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.1f}/s, {left:.0f} s left"
+            note(f"{line}  {detail}".rstrip())
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def track(items: Iterable[T], total: int, label: str, unit: str, quiet: bool = False) -> Iterator[T]:
+    """Yield ``items``, showing progress."""
+    with Progress(total, label, unit, quiet) as progress:
+        for item in items:
+            yield item
+            progress.advance()

@@ -1,0 +1,90 @@
+"""What crosses between the packages: one face, a batch of faces, a prediction.
+
+Named tuples, because accelerate moves them to the device and keeps their type; a plain dataclass
+stays on the CPU without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+REAL, FAKE, UNKNOWN = 0, 1, -1
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a model expects of its images.
+
+    ``mean`` and ``std`` are per channel, of values in [0, 1]. The defaults leave [0, 1] as it is.
+    """
+
+    image_size: int = 224
+    frames: int = 1
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def standardise(self, images: Tensor) -> Tensor:
+        """Turn uint8 (B, 3, ..., H, W) in [0, 255] into float32 of this mean and deviation.
+
+        Runs on the device of ``images``, so that a quarter of the bytes cross to it.
+        """
+        shape = (1, 3) + (1,) * (images.ndim - 2)
+        mean = torch.tensor(self.mean, device=images.device).view(shape)
+        std = torch.tensor(self.std, device=images.device).view(shape)
+        return images.float().div_(255).sub_(mean).div_(std)
+
+
+class Failure(NamedTuple):
+    """A face that could not be read: its place in the index, its key, and the reason in a line."""
+
+    row: int
+    key: str
+    reason: str
+
+
+class Sample(NamedTuple):
+    """One face as the data set yields it."""
+
+    row: int
+    image: Tensor  # uint8 (3, H, W), RGB
+    label: int
+    map: Tensor | None  # float32 (1, h, w) in [0, 1]
+    key: str
+
+
+class Batch(NamedTuple):
+    """Faces as the loop yields them; unreadable ones stand in ``failures``, never replaced."""
+
+    images: Tensor  # uint8 (B, 3, H, W) from the loader, standardised float32 inside the loop
+    labels: Tensor  # int64 (B,): 0 real, 1 fake, -1 unknown
+    maps: Tensor | None  # float32 (B, 1, h, w) in [0, 1], exactly 0 on real faces
+    keys: tuple[str, ...]
+    rows: Tensor  # int64 (B,): places in the index
+    failures: tuple[Failure, ...] = ()
+
+
+class Prediction(NamedTuple):
+    """What a detector or a generator says of a batch."""
+
+    scores: Tensor  # float (B,) in [0, 1]: P(fake)
+    maps: Tensor | None  # float (B, 1, h, w) in [0, 1]: 1 = manipulated
+    parts: Mapping[str, Tensor] | None = None  # per-face tensors behind the map
+
+
+class Trainable(Protocol):
+    """What the one training loop asks of a model (besides being an ``nn.Module``)."""
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """Size and standardisation of the images that the two methods below receive."""
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Weighted scalar terms; the loop sums and logs them."""
+
+    def predict(self, images: Tensor) -> Prediction:
+        """Scores and maps of standardised images (B, 3, H, W)."""
