@@ -1,4 +1,4 @@
-"""The two ways in which a command ends early: bad input, and a failed check."""
+"""The two ways in which a command ends early, and what befalls a single picture."""
 
 from __future__ import annotations
 
@@ -9,3 +9,12 @@ class InputError(ValueError):
 
 class CheckFailedError(RuntimeError):
     """The command ran, and what it checked does not hold (exit code 1)."""
+
+
+class UnreadableError(Exception):
+    """A picture that cannot be read: the reason in one line, without the path (the caller's)."""
+
+    @classmethod
+    def because(cls, error: Exception) -> UnreadableError:
+        """Give the reason of another error (of the operating system: without its number)."""
+        return cls(str(getattr(error, "strerror", None) or error).lower())

@@ -97,8 +97,8 @@ class Progress:
             self._spoke = time.monotonic()
             rate = self.done / (self._spoke - self._start)
             left = (self.total - self.done) / rate
-            line = f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.1f}/s, {left:.0f} s left"
-            note(f"{line}  {detail}".rstrip())
+            line = f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.1f}/s"
+            note(f"{line}, {left:.0f} s left  {detail}".rstrip())
 
     def close(self) -> None:
         """Take the bar off the terminal."""
@@ -112,7 +112,9 @@ class Progress:
         self.close()
 
 
-def track(items: Iterable[T], total: int, label: str, unit: str, quiet: bool = False) -> Iterator[T]:
+def track(
+    items: Iterable[T], total: int, label: str, unit: str, quiet: bool = False
+) -> Iterator[T]:
     """Yield ``items``, showing progress."""
     with Progress(total, label, unit, quiet) as progress:
         for item in items:

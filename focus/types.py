@@ -6,12 +6,13 @@ stays on the CPU without a word.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 REAL, FAKE, UNKNOWN = 0, 1, -1
 
@@ -76,15 +77,19 @@ class Prediction(NamedTuple):
     parts: Mapping[str, Tensor] | None = None  # per-face tensors behind the map
 
 
-class Trainable(Protocol):
-    """What the one training loop asks of a model (besides being an ``nn.Module``)."""
+class Trainable(nn.Module, ABC):
+    """What the one training loop trains: a network that knows its own loss.
 
-    @property
-    def input_spec(self) -> InputSpec:
-        """Size and standardisation of the images that the two methods below receive."""
+    Attributes:
+        input_spec: size and standardisation of the images that the two methods below receive.
+    """
 
+    input_spec: InputSpec
+
+    @abstractmethod
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Weighted scalar terms; the loop sums and logs them."""
+        """Return weighted scalar terms; the loop sums and logs them."""
 
+    @abstractmethod
     def predict(self, images: Tensor) -> Prediction:
-        """Scores and maps of standardised images (B, 3, H, W)."""
+        """Return scores and maps of standardised images (B, 3, H, W)."""

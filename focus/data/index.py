@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import posixpath
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,15 +91,14 @@ class FaceIndex:
         try:
             # utf-8-sig: spreadsheets put a byte-order mark before the header.
             with path.open(encoding="utf-8-sig", newline="") as file:
-                names, rows = _read_rows(file, path)
+                columns, labels = _read_rows(file, path)
         except OSError as error:
             raise InputError(f"{path}: cannot read the index ({error.strerror})") from None
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: not UTF-8 text at byte {error.start}") from None
         except csv.Error as error:
             raise InputError(f"{path}: not a CSV file ({error})") from None
-        labels = np.array(rows.pop("label"), dtype=np.int8)
-        index = cls(rows, labels, root if root is not None else path.parent)
+        index = cls(columns, np.array(labels), root if root is not None else path.parent)
         index.check_keys(path)
         return index
 
@@ -121,7 +121,8 @@ class FaceIndex:
         prefix = Path(os.path.relpath(self.root.resolve(), Path(folder).resolve())).as_posix()
         for name, values in self.columns.items():
             if name in ("path", "mask", "original", "region") and prefix != ".":
-                moved[name] = [f"{prefix}/{value}" if value else "" for value in values]
+                # An absolute path stays as it is.
+                moved[name] = [posixpath.join(prefix, value) if value else "" for value in values]
             else:
                 moved[name] = list(values)
         return FaceIndex(moved, self.labels, folder)
@@ -189,35 +190,45 @@ class FaceIndex:
         return ["" if label == UNKNOWN else str(label) for label in self.labels]
 
 
-def _read_rows(
-    file: Iterable[str], path: Path
-) -> tuple[list[str], dict[str, list[str]]]:
-    """Read the header and the columns; ``label`` comes back as integers."""
+def _read_rows(file: Iterable[str], path: Path) -> tuple[dict[str, list[str]], list[int]]:
+    """Read the text columns, and ``label`` as integers."""
     reader = csv.reader(file)
-    names = [name.strip() for name in next(reader, [])]
+    names = _read_header(next(reader, []), path)
+    rows: list[list[str]] = []
+    for row in reader:
+        if row and len(row) != len(names):
+            line = reader.line_num
+            raise InputError(f"{path}: line {line} has {len(row)} fields, the header {len(names)}")
+        if row:
+            # All but paths repeat: one copy of each serves a million rows.
+            rows.append([value if i == 0 else sys.intern(value) for i, value in enumerate(row)])
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    _check_values(columns, path)
+    return columns, [_LABELS[label] for label in columns.pop("label")]
+
+
+def _read_header(header: list[str], path: Path) -> list[str]:
+    names = [name.strip() for name in header]
     for needed in ("path", "label"):
         if needed not in names:
             raise InputError(f"{path}: line 1 names no column '{needed}' (has: {', '.join(names)})")
     if len(set(names)) != len(names):
         raise InputError(f"{path}: line 1 names a column twice")
-    rows: list[list[str]] = []
-    for row in reader:
-        if len(row) != len(names):
-            if not row:
-                continue
-            line = reader.line_num
-            raise InputError(f"{path}: line {line} has {len(row)} fields, the header {len(names)}")
-        rows.append([value if i == 0 else sys.intern(value) for i, value in enumerate(row)])
-    columns = {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=False)}
-    for name in names:
-        columns.setdefault(name, [])
-    for line, (face, label) in enumerate(zip(columns["path"], columns["label"], strict=True), 2):
+    return names
+
+
+def _check_values(columns: Mapping[str, list[str]], path: Path) -> None:
+    """Refuse values that are none, with the line they stand on."""
+    for line, face in enumerate(columns["path"], 2):
         if not face:
             raise InputError(f"{path}: line {line} has an empty path")
+    for line, label in enumerate(columns["label"], 2):
         if label not in _LABELS:
-            raise InputError(f"{path}: line {line} has label {label!r}; use 0 (real), 1 (fake) or empty")
+            raise InputError(
+                f"{path}: line {line} has label {label!r}; use 0 (real), 1 (fake) or empty"
+            )
     for line, split in enumerate(columns.get("split", ()), 2):
         if split and split not in SPLITS:
-            raise InputError(f"{path}: line {line} has split {split!r}; use {', '.join(SPLITS)} or empty")
-    columns["label"] = [_LABELS[label] for label in columns["label"]]  # type: ignore[misc]
-    return names, columns
+            raise InputError(
+                f"{path}: line {line} has split {split!r}; use {', '.join(SPLITS)} or empty"
+            )

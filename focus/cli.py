@@ -1,0 +1,56 @@
+"""The command line: reads the first word, imports only what it names, lets tyro parse the rest."""
+
+from __future__ import annotations
+
+import sys
+
+from focus.commands import Command, run
+
+COMMANDS = {
+    "index": Command(
+        "focus.data.inputs:IndexCommand",
+        "focus.data.inputs:index_command",
+        "write the face index of any source",
+        "focus index --data faces/ --out index.csv",
+    ),
+    "train": Command(
+        "focus.training.command:TrainCommand",
+        "focus.training.command:train_command",
+        "train the generator",
+        "focus train small --data index.csv --out runs/first",
+        recipes="focus.training.command:RECIPES",
+    ),
+    "generate": Command(
+        "focus.generation:GenerateCommand",
+        "focus.generation:generate_command",
+        "write the manipulation maps of any source into one file",
+        "focus generate --data index.csv --weights runs/first --out focus.h5",
+    ),
+    "merge": Command(
+        "focus.mapstore:MergeCommand",
+        "focus.mapstore:merge_command",
+        "make one map file of shards",
+        "focus merge part-1.h5 part-2.h5 --out all.h5",
+        words="parts",
+    ),
+    "info": Command(
+        "focus.mapstore:InfoCommand",
+        "focus.mapstore:info_command",
+        "say what a map file holds",
+        "focus info focus.h5",
+        words="maps",
+    ),
+    "view": Command(
+        "focus.view:ViewCommand",
+        "focus.view:view_command",
+        "write a gallery of faces and maps that opens in any browser",
+        "focus view focus.h5 --data index.csv --out report.html",
+        words="maps",
+    ),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run ``focus`` and return its exit code."""
+    about = "Manipulation maps for face forgery detection, learned from real/fake labels alone."
+    return run("focus", about, COMMANDS, sys.argv[1:] if arguments is None else arguments)

@@ -1,0 +1,149 @@
+"""What the two command lines share: a table of commands, exit codes, one line per mistake."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import importlib
+import io
+import itertools
+import os
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from focus.errors import CheckFailedError, InputError
+
+INTERRUPTED = 130
+
+
+class Command(NamedTuple):
+    """One command; its modules are imported when it is called, not before."""
+
+    config: str  # module:class, a frozen dataclass
+    function: str  # module:function of that dataclass
+    summary: str
+    example: str
+    words: str = ""  # the flag that the leading words without one belong to
+    recipes: str = ""  # module:dict, name -> (summary, part of the config, ...)
+
+
+def run(program: str, about: str, commands: Mapping[str, Command], arguments: list[str]) -> int:
+    """Run the command that the first argument names; return its exit code.
+
+    0: done; 1: a check failed; 2: bad arguments or input, said in one line; 130: Ctrl-C.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview(program, about, commands))
+        return 0 if arguments else 2
+    name, rest = arguments[0], arguments[1:]
+    if name == "--version":
+        from importlib.metadata import version
+
+        print(f"{program} {version('focus-forgery')}")
+        return 0
+    if name not in commands:
+        near = difflib.get_close_matches(name, commands, n=1)
+        hint = f"; perhaps '{near[0]}'?" if near else ""
+        return _say(program, f"no command '{name}'{hint} See {program} --help")
+    try:
+        command = commands[name]
+        config = _parse(f"{program} {name}", command, rest)
+        _load(command.function)(config)
+    except InputError as error:
+        return _say(f"{program} {name}", str(error))
+    except CheckFailedError as error:
+        return _say(f"{program} {name}", str(error), 1)
+    except KeyboardInterrupt:
+        return _say(f"{program} {name}", "interrupted; finished work is kept", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output went away, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"{program} {name}", f"{where}{error.strerror}")
+    return 0
+
+
+def _parse(program: str, command: Command, arguments: list[str]) -> Any:
+    import tyro
+
+    config = _load(command.config)
+    description = (
+        f"{command.summary[0].upper()}{command.summary[1:]}.\n\nExample: {command.example}"
+    )
+    default: Any = tyro.MISSING_NONPROP
+    words = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
+    if command.recipes:
+        recipes = _load(command.recipes)
+        lines = "\n".join(f"{name}: {recipe[0]}." for name, recipe in recipes.items())
+        description += f"\n\nRecipes (the first word; flags change single values):\n{lines}"
+        name = words[0] if words else next(iter(recipes))
+        if name not in recipes:
+            raise InputError(f"no recipe '{name}'; there are {', '.join(recipes)}")
+        default = _with_recipe(config, recipes[name][1:])
+        arguments = arguments[len(words[:1]) :]
+    elif command.words and words:
+        arguments = [f"--{command.words}", *arguments]
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                config,
+                prog=program,
+                description=description,
+                args=arguments,
+                default=default,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+            )
+    except SystemExit as leaving:
+        if leaving.code in (0, None):
+            raise
+        # tyro frames its complaint in a box; the contract is one line.
+        text = " ".join(re.sub(r"[^\x20-\x7e]", " ", complaint.getvalue()).split())
+        raise InputError(text.removeprefix("Parsing error ").removesuffix("-")) from None
+
+
+def _with_recipe(config: Any, parts: tuple[Any, ...]) -> Any:
+    """Return the command's defaults with a recipe's parts in the fields of their types."""
+    import tyro
+
+    values = {}
+    for field in dataclasses.fields(config):
+        matching = [part for part in parts if type(part).__name__ == str(field.type)]
+        if matching:
+            values[field.name] = matching[0]
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            values[field.name] = tyro.MISSING
+    made = object.__new__(config)  # __post_init__ would judge the values that are still missing
+    for field in dataclasses.fields(config):
+        value = values.get(field.name, field.default)
+        if field.default_factory is not dataclasses.MISSING and field.name not in values:
+            value = field.default_factory()
+        object.__setattr__(made, field.name, value)
+    return made
+
+
+def _overview(program: str, about: str, commands: Mapping[str, Command]) -> str:
+    width = max(map(len, commands))
+    lines = [f"  {name:{width}}  {command.summary}" for name, command in commands.items()]
+    first = next(iter(commands.values())).example
+    return (
+        f"usage: {program} COMMAND [flags]\n\n{about}\n\ncommands:\n"
+        + "\n".join(lines)
+        + f"\n\n{program} COMMAND --help shows its flags and an example.\nExample: {first}"
+    )
+
+
+def _load(target: str) -> Any:
+    module, name = target.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _say(program: str, text: str, code: int = 2) -> int:
+    print(f"{program}: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,163 @@
+"""From data set to batches: which rows come when, collation, and the one loader."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from focus.data.faces import Draw, FaceDataset
+from focus.data.index import FaceIndex
+from focus.errors import InputError
+from focus.types import FAKE, REAL, Batch, Failure, Sample
+
+Balance = Literal["none", "label", "method"]
+
+
+@dataclass(frozen=True)
+class TrainingPlan(Sampler[list[Draw]]):
+    """Which faces stand in which micro-batch: a function of the seed and the step alone.
+
+    So a resumed run sees what an uninterrupted one would have seen, and several processes share
+    one global batch. Each group of faces (all; each label; each method) is shuffled anew whenever
+    it has been gone through, and no face comes twice before all have come once.
+
+    Args:
+        index: the training faces.
+        batch: faces per optimiser step, over all processes.
+        steps: (first, last) optimiser steps, the last excluded.
+        balance: ``none``: as the faces come; ``label``: half real, half fake; ``method``: half
+            real, the other half equal shares of the forgery methods.
+        seed: of the shuffles.
+        process: (rank, number of processes).
+        accumulation: micro-batches per optimiser step.
+    """
+
+    index: FaceIndex
+    batch: int
+    steps: tuple[int, int]
+    balance: Balance = "none"
+    seed: int = 0
+    process: tuple[int, int] = (0, 1)
+    accumulation: int = 1
+
+    def __post_init__(self) -> None:
+        share = self.process[1] * self.accumulation
+        if self.batch % share:
+            raise InputError(
+                f"--batch {self.batch}: not divisible by {self.process[1]} processes x "
+                f"{self.accumulation} micro-batches"
+            )
+
+    def __len__(self) -> int:
+        return (self.steps[1] - self.steps[0]) * self.accumulation
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        groups = _groups(self.index, self.balance)
+        orders: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
+        rank, processes = self.process
+        for step in range(*self.steps):
+            draws = [self._draw(groups, orders, step * self.batch + k) for k in range(self.batch)]
+            mine = draws[rank::processes]
+            size = len(mine) // self.accumulation
+            yield from (mine[k : k + size] for k in range(0, len(mine), size))
+
+    def _draw(
+        self,
+        groups: list[list[np.ndarray]],
+        orders: dict[tuple[int, int], tuple[int, np.ndarray]],
+        place: int,
+    ) -> Draw:
+        """Return the draw at a place of the endless stream."""
+        # Places alternate between classes, then between the groups of a class.
+        kind, turn = place % len(groups), place // len(groups)
+        which, turn = turn % len(groups[kind]), turn // len(groups[kind])
+        rows = groups[kind][which]
+        epoch, position = divmod(turn, len(rows))
+        if orders.get((kind, which), (-1,))[0] != epoch:
+            shuffle = np.random.default_rng((self.seed, kind, which, epoch))
+            orders[kind, which] = epoch, shuffle.permutation(rows)
+        return Draw(int(orders[kind, which][1][position]), place)
+
+
+def _groups(index: FaceIndex, balance: Balance) -> list[list[np.ndarray]]:
+    """Return rows by class, and within a class by what is balanced."""
+    rows = np.arange(len(index))
+    if balance == "none":
+        return [[rows]]
+    real, fake = rows[index.labels == REAL], rows[index.labels == FAKE]
+    if balance == "label":
+        return [[real], [fake]]
+    methods = np.array(index.column("method"))[fake]
+    return [[real], [fake[methods == method] for method in sorted(set(methods))]]
+
+
+def collate(samples: Sequence[Sample | Failure]) -> Batch:
+    """Stack samples; failures stand aside, and a map that one lacks is zero for a real face.
+
+    Maps are None unless every fake face of the batch has one.
+    """
+    read = [sample for sample in samples if isinstance(sample, Sample)]
+    failures = tuple(sample for sample in samples if isinstance(sample, Failure))
+    if not read:
+        empty = torch.empty(0, dtype=torch.int64)
+        return Batch(torch.empty(0, 3, 0, 0, dtype=torch.uint8), empty, None, (), empty, failures)
+    return Batch(
+        # Decoded pixels lie channel by channel of a pixel: stacked so, one copy of whole rows.
+        images=torch.stack([sample.image.permute(1, 2, 0) for sample in read]).permute(0, 3, 1, 2),
+        labels=torch.tensor([sample.label for sample in read]),
+        maps=_stack_maps(read),
+        keys=tuple(sample.key for sample in read),
+        rows=torch.tensor([sample.row for sample in read]),
+        failures=failures,
+    )
+
+
+def _stack_maps(samples: Sequence[Sample]) -> torch.Tensor | None:
+    known = [sample.map for sample in samples if sample.map is not None]
+    if not known or any(s.map is None and s.label != REAL for s in samples):
+        return None
+    blank = torch.zeros_like(known[0])
+    return torch.stack([blank if sample.map is None else sample.map for sample in samples])
+
+
+def count_workers(workers: int) -> int:
+    """Return how many loader workers to start: -1 means the cores at hand less one, at most 8."""
+    if workers >= 0:
+        return workers
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return max(min(cores - 1, 8), 1)
+
+
+def build_loader(
+    dataset: FaceDataset,
+    batches: Sampler[Any] | Sequence[Sequence[int]],
+    workers: int = -1,
+    pin: bool = False,
+) -> DataLoader[Sample | Failure]:
+    """Return a loader of :class:`~focus.types.Batch`, in the order of ``batches``."""
+    count = count_workers(workers)
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,  # type: ignore[arg-type]
+        collate_fn=collate,
+        num_workers=count,
+        pin_memory=pin,
+        prefetch_factor=4 if count else None,
+        worker_init_fn=_start_worker,
+    )
+
+
+def _start_worker(_: int) -> None:
+    """Keep a worker to one thread: the network needs the other cores."""
+    import cv2
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

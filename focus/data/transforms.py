@@ -1,0 +1,79 @@
+"""Augmentation: geometry moves image and map together, photometry touches the image alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from focus.errors import InputError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What training does to a face; every draw comes from the generator it is given."""
+
+    flip: bool = True
+    """Mirror half of the faces."""
+    smallest_crop: float = 1.0
+    """Side of the smallest random square crop, as a share of the face's side (1: none)."""
+
+    def __post_init__(self) -> None:
+        if not 0.1 <= self.smallest_crop <= 1:
+            raise InputError(f"--smallest-crop {self.smallest_crop}: must lie between 0.1 and 1")
+
+    def draw(self, rng: np.random.Generator) -> Geometry:
+        """Draw one geometry."""
+        side = rng.uniform(self.smallest_crop, 1.0)
+        top, left = rng.uniform(0, 1 - side, 2)
+        return Geometry(top, left, side, bool(self.flip and rng.random() < 0.5))
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A square crop in shares of height and width, then a mirror. The default changes nothing."""
+
+    top: float = 0.0
+    left: float = 0.0
+    side: float = 1.0
+    mirrored: bool = False
+
+    def apply(self, plane: np.ndarray, size: int | None = None) -> np.ndarray:
+        """Return the crop of an image (H, W, 3) or a map (H, W), resized to ``size`` if given.
+
+        A map keeps its own grid: it is sampled bilinearly where the crop falls between cells.
+        """
+        if plane.ndim == 2 and self.side < 1:
+            height, width = plane.shape
+            centre = ((self.left + self.side / 2) * width, (self.top + self.side / 2) * height)
+            scale = np.array([self.side, self.side])
+            matrix = np.zeros((2, 3), dtype=np.float32)
+            matrix[[0, 1], [0, 1]] = scale
+            # Pixel centres lie at half coordinates: x_source = scale * (x + 0.5) + offset - 0.5.
+            offset = np.array(centre) - scale * np.array([width, height]) / 2
+            matrix[:, 2] = offset + scale * 0.5 - 0.5
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            plane = cv2.warpAffine(
+                plane, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+            )
+        elif self.side < 1:
+            height, width = plane.shape[:2]
+            top, left = round(self.top * height), round(self.left * width)
+            plane = plane[
+                top : top + max(round(self.side * height), 1),
+                left : left + max(round(self.side * width), 1),
+            ]
+        if size is not None:
+            plane = resize(plane, size)
+        return np.ascontiguousarray(plane[:, ::-1]) if self.mirrored else plane
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Resize (H, W[, 3]) to a square of ``size``: area averages down, bilinear up."""
+    height, width = image.shape[:2]
+    if (height, width) == (size, size):
+        return image
+    shrinks = height > size and width > size
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image, (size, size), interpolation=method)

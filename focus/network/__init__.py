@@ -1,0 +1,16 @@
+"""The FoCus network: two encoders, a region proposal on each, the token swap between them.
+
+J. Tian et al., "Learning to Discover Forgery Cues for Face Forgery Detection", IEEE Transactions on
+Information Forensics and Security 19, 2024. Written from the paper; no code of its authors is
+public. Where the text leaves a choice open, we took:
+
+* positions: fixed 2-D sine-cosine, the same in both branches (the paper only says "fixed");
+* CARP: one 3 x 3 convolution to 2K maps; per class map the mean over its K maps;
+* Eq. 4: p(class) times the class's mean map (``car="class_mean"``), because only so does Eq. 9
+  follow from "modifying the subscript"; the classical CAM reading is ``car="channel_weighted"``;
+* the swap's softmax comes from the logits (a softmax before Gumbel-softmax would squash them);
+  temperature 1; evaluation takes the larger score without noise;
+* lambda weighs the localisation loss (``weight_on="loc"``);
+* [0, 1]: each class map is min-max scaled first and multiplied by p afterwards, so that a real
+  face (p near 0) stays calm. See :mod:`focus.network.maps`.
+"""

@@ -1,0 +1,195 @@
+"""FoCus: two encoders, a region proposal on each, the token swap, and one fused map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from focus.errors import InputError
+from focus.modalities import MODALITIES
+from focus.network.carp import AttentionProposal, Proposal, RegionProposal
+from focus.network.encoder import Encoder, EncoderConfig
+from focus.network.maps import Normalisation, finish, modality_map
+from focus.network.swapping import FusionHead, TokenSwap
+from focus.types import Batch, InputSpec, Prediction, Trainable
+
+
+@dataclass(frozen=True)
+class FoCusConfig(EncoderConfig):
+    """The network and its losses; the defaults are the paper's."""
+
+    second: Literal["sobel", "rgb", "dct", "srm"] = "sobel"
+    """What the second branch sees (Table V)."""
+    proposal: Literal["carp", "attention"] = "carp"
+    """Where a modality's map comes from; 'attention' is the ablation without CARP."""
+    swap: Literal["gumbel", "maximum"] = "gumbel"
+    """How the modalities meet; 'maximum' is the ablation without complementary learning."""
+    car: Literal["class_mean", "channel_weighted"] = "class_mean"
+    """Reading of Eq. 4: p times the mean map, or the classical CAM weighting."""
+    maps_per_class: int = 32
+    """K, maps per class in CARP (Fig. 10)."""
+    temperature: float = 1.0
+    """tau of the Gumbel-softmax."""
+    loss_weight: float = 0.1
+    """lambda of Eq. 8 (Fig. 11)."""
+    weight_on: Literal["loc", "cls"] = "loc"
+    """Which of the two losses lambda weighs."""
+    normalise: Normalisation = "class_minmax"
+    """How maps reach [0, 1]."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.maps_per_class < 1:
+            raise InputError(f"--maps-per-class {self.maps_per_class}: must be at least 1")
+        if self.temperature <= 0:
+            raise InputError(f"--temperature {self.temperature}: must be above 0")
+        if self.loss_weight < 0:
+            raise InputError(f"--loss-weight {self.loss_weight}: must not be negative")
+
+
+class Output(NamedTuple):
+    """All that the network says of a batch."""
+
+    logits: Tensor  # (B, 2) of the fused head
+    first: Proposal  # RGB
+    second: Proposal  # Sobel, or the ablation's modality
+    choice: Tensor  # (B, 2, h, w), one-hot over dim 1: which modality's token stands there
+
+
+class FoCus(Trainable):
+    """Forgery cue discovery: classifies a face and says where it was manipulated.
+
+    Images come in as (B, 3, H, W), float in [0, 1]; the second modality and both
+    standardisations are computed here, on the device, so that weights and preprocessing
+    cannot part.
+
+    Raises:
+        InputError: an encoder that cannot be built, or one without class token for
+            ``proposal="attention"``.
+    """
+
+    first_mean: Tensor
+    first_std: Tensor
+    second_mean: Tensor
+    second_std: Tensor
+    map_scale: Tensor
+
+    def __init__(self, config: FoCusConfig = FoCusConfig(), load_weights: bool = True) -> None:
+        super().__init__()
+        self.config = config
+        self.encoders = nn.ModuleList(Encoder(config, load_weights) for _ in range(2))
+        encoder: Encoder = self.encoders[0]  # type: ignore[assignment]
+        self.grid, dim = encoder.grid, encoder.dim
+        self.input_spec = InputSpec(image_size=config.image_size)
+        if config.proposal == "attention" and not encoder.has_class_token:
+            raise InputError(
+                f"--proposal attention: {config.encoder} has no class token; use a ViT"
+            )
+        self.proposals = nn.ModuleList(self._proposal(dim) for _ in range(2))
+        self.swap = TokenSwap(dim, config.temperature) if config.swap == "gumbel" else None
+        self.fusion = FusionHead(dim)
+        for name, value in (("mean", encoder.mean), ("std", encoder.std)):
+            self.register_buffer(f"first_{name}", torch.tensor(value).view(1, 3, 1, 1))
+            self.register_buffer(f"second_{name}", torch.tensor(value).view(1, 3, 1, 1))
+        self.register_buffer("map_scale", torch.ones(()))
+
+    def _proposal(self, dim: int) -> nn.Module:
+        if self.config.proposal == "attention":
+            return AttentionProposal(dim, self.grid)
+        weighted = self.config.car == "channel_weighted"
+        return RegionProposal(dim, self.grid, self.config.maps_per_class, weighted=weighted)
+
+    @torch.no_grad()
+    def calibrate(self, images: Tensor) -> None:
+        """Take the second modality's mean and deviation from images (B, 3, H, W) in [0, 1]."""
+        if self.config.second == "rgb":
+            return
+        values = MODALITIES[self.config.second](images.float())
+        self.second_mean = values.mean(dim=(0, 2, 3), keepdim=True)
+        self.second_std = values.std(dim=(0, 2, 3), keepdim=True).clamp_min(1e-6)
+
+    def forward(self, images: Tensor) -> Output:
+        """Return logits, proposals and the token choice of images (B, 3, H, W) in [0, 1]."""
+        first = (images - self.first_mean) / self.first_std
+        with torch.autocast(images.device.type, enabled=False):
+            second = MODALITIES[self.config.second](images.float())
+            second = (second - self.second_mean) / self.second_std
+        tokens_first, proposal_first = self._branch(0, first)
+        tokens_second, proposal_second = self._branch(1, second)
+        if self.swap is None:
+            fused, choice = (tokens_first + tokens_second) / 2, None
+        else:
+            fused, choice = self.swap(tokens_first, tokens_second)
+        logits = self.fusion(fused)
+        if choice is None:
+            choice = torch.full((*fused.shape[:2], 2), 0.5, device=fused.device)
+        grid_choice = choice.transpose(1, 2).reshape(-1, 2, *self.grid)
+        return Output(logits, proposal_first, proposal_second, grid_choice)
+
+    def _branch(self, which: int, images: Tensor) -> tuple[Tensor, Proposal]:
+        encoder, proposal = self.encoders[which], self.proposals[which]
+        if self.config.proposal == "attention":
+            tokens, class_token, attention = encoder.forward_attention(images)  # type: ignore[operator]
+            return tokens, proposal(class_token, attention)
+        tokens = encoder(images)
+        return tokens, proposal(tokens)
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the weighted terms of Eq. 8: L = L_cls + lambda * L_loc."""
+        output = self(batch.images)
+        located = [  # Eq. 6, one cross-entropy per modality
+            F.cross_entropy(proposal.logits.float(), batch.labels)
+            for proposal in (output.first, output.second)
+        ]
+        classified = F.cross_entropy(output.logits.float(), batch.labels)  # Eq. 7
+        weight = self.config.loss_weight
+        on_loc = self.config.weight_on == "loc"
+        return {
+            "classification": classified * (1.0 if on_loc else weight),
+            "localisation": (located[0] + located[1]) * (weight if on_loc else 1.0),
+        }
+
+    def predict(self, images: Tensor) -> Prediction:
+        """Return P(fake) of the fused head, the fused map, and its parts.
+
+        The map is Eq. 5 of the fake class's maps (Eq. 9); ``parts`` hold the class maps and
+        probabilities of both modalities and the choice, from which any normalisation can be made
+        anew (:func:`fuse_parts`).
+        """
+        output = self(images)
+        scores = output.logits.float().softmax(dim=1)[:, 1]
+        parts = {
+            "first_maps": output.first.maps.float(),
+            "second_maps": output.second.maps.float(),
+            "first_probability": output.first.probability,
+            "second_probability": output.second.probability,
+            "choice": output.choice,
+        }
+        mode = self.config.normalise
+        maps = finish(fuse_parts(parts, mode, self.config.swap), mode, self.map_scale)
+        return Prediction(scores, maps[:, None], parts)
+
+
+def fuse_parts(
+    parts: Mapping[str, Tensor], normalisation: Normalisation, swap: str, fake_only: bool = True
+) -> Tensor:
+    """Return fused maps (B, h, w) of a prediction's parts: Eq. 4 or 9, then Eq. 5.
+
+    Args:
+        parts: of :meth:`FoCus.predict`.
+        normalisation: see :mod:`focus.network.maps`; only ``class_minmax`` bounds the result.
+        swap: ``maximum`` takes the larger value instead of the chosen one.
+        fake_only: Eq. 9 (the fake class's term) rather than Eq. 4 (both classes').
+    """
+    first, second = (
+        modality_map(parts[f"{name}_maps"], parts[f"{name}_probability"], normalisation, fake_only)
+        for name in ("first", "second")
+    )
+    if swap == "maximum":
+        return torch.maximum(first, second)
+    return parts["choice"][:, 0] * first + parts["choice"][:, 1] * second

@@ -1,0 +1,130 @@
+"""A training run on disk: ``config.json`` and safetensors, and networks built from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from focus.config import from_json, to_json
+from focus.errors import InputError
+from focus.network.classifier import Classifier
+from focus.network.encoder import EncoderConfig, read_tensors
+from focus.network.model import FoCus, FoCusConfig
+from focus.types import Trainable
+
+RUN_FORMAT = "focus-run"
+NETWORKS: dict[str, tuple[type[Trainable], type[EncoderConfig]]] = {
+    "focus": (FoCus, FoCusConfig),
+    "classifier": (Classifier, EncoderConfig),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that was read: what was trained, from what, and where its weights are."""
+
+    kind: str
+    config: Mapping[str, Any]
+    weights: Path
+
+    @property
+    def network(self) -> Mapping[str, Any]:
+        """The network's configuration as JSON."""
+        return self.config["network"]
+
+
+def read_run(path: Path) -> Run:
+    """Read a run folder, or one weights file beside its ``config.json``.
+
+    Raises:
+        InputError: no run there, an unfinished one without weights, or a broken configuration.
+    """
+    folder = path if path.is_dir() else path.parent
+    if not path.exists():
+        raise InputError(f"{path}: no such run folder or weights file")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(
+            f"{folder}: no config.json; give a folder that focus train wrote"
+        ) from None
+    except ValueError as error:
+        raise InputError(f"{folder / 'config.json'}: not JSON ({error})") from None
+    if not isinstance(config, dict) or config.get("format") != RUN_FORMAT:
+        raise InputError(f"{folder / 'config.json'}: not written by focus train")
+    if config.get("kind") not in NETWORKS or not isinstance(config.get("network"), dict):
+        raise InputError(f"{folder / 'config.json'}: names no network that this version knows")
+    weights = folder / "best.safetensors" if path.is_dir() else path
+    if not weights.is_file():
+        raise InputError(f"{folder}: no best.safetensors yet; has the run validated once?")
+    return Run(config["kind"], config, weights)
+
+
+def newest_run(folder: Path, kind: str) -> Path:
+    """Return the newest finished run of a kind under ``folder``.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [
+        (mark.stat().st_mtime, mark.parent)
+        for mark in folder.glob("*/finished")
+        if read_run(mark.parent).kind == kind
+    ]
+    if not found:
+        raise InputError(
+            f"no finished {kind} run under {folder}/; give --weights, or train one first"
+        )
+    return max(found)[1]
+
+
+def build_network(kind: str, config: EncoderConfig, load_weights: bool = True) -> Trainable:
+    """Build a network of a kind; ``load_weights`` starts its encoders from their weights."""
+    return NETWORKS[kind][0](config, load_weights)
+
+
+def load_network(run: Run, changes: Mapping[str, Any] | None = None) -> Trainable:
+    """Build a run's network with its trained weights, some of its configuration changed.
+
+    Raises:
+        InputError: weights that do not fit the configuration.
+    """
+    known = {**run.network, **(changes or {})}
+    network = build_network(run.kind, from_json(NETWORKS[run.kind][1], known), load_weights=False)
+    try:
+        network.load_state_dict(read_tensors(run.weights))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()[:160]
+        raise InputError(f"{run.weights}: does not fit its config.json ({reason})") from None
+    return network
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write a network's state as safetensors; the file appears whole, in one rename."""
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    temporary = path.with_name(f".{path.name}")
+    save_file(tensors, temporary)
+    temporary.replace(path)
+
+
+def describe_run(kind: str, network: EncoderConfig, **more: Any) -> dict[str, Any]:
+    """Return the content of ``config.json``."""
+    return {"format": RUN_FORMAT, "kind": kind, "network": to_json(network), **more}
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

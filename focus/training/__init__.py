@@ -1,0 +1,1 @@
+"""The one training loop, for FoCus, its baselines and every detector."""

@@ -1,0 +1,280 @@
+"""``focus train``: recipes, the data it needs, and one run from start to finish."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from focus.config import fingerprint, to_json
+from focus.data.faces import FaceDataset
+from focus.data.index import FaceIndex
+from focus.data.inputs import Source, open_source
+from focus.data.loading import build_loader
+from focus.data.transforms import Augmentation
+from focus.errors import CheckFailedError, InputError
+from focus.network.encoder import EncoderConfig
+from focus.network.model import FoCus, FoCusConfig, fuse_parts
+from focus.network.runs import (
+    NETWORKS,
+    build_network,
+    describe_run,
+    load_network,
+    read_run,
+    save_weights,
+)
+from focus.runtime import Runtime, note, seed_everything
+from focus.training.checkpoint import RESUME
+from focus.training.loop import Fit, FitConfig, Report, standardised
+from focus.training.optim import OptimizerConfig
+from focus.types import FAKE, REAL, UNKNOWN
+
+CALIBRATION_FACES = 256
+SCALE_FACES = 1024
+SCALE_QUANTILE = 0.999
+
+
+@dataclass(frozen=True)
+class TrainCommand:
+    """Train a FoCus network, or a plain classifier for class activation maps."""
+
+    source: Source
+    """Labelled faces with train and val splits."""
+    out: str
+    """Folder of the run."""
+    kind: Literal["focus", "classifier"] = "focus"
+    """FoCus, or the plain classifier that Grad-CAM and its kin explain."""
+    hold_out: float = 0.0
+    """Without a val split: hold out this share of the videos (or files) as val."""
+    resume: bool = False
+    """Go on with the unfinished run in --out."""
+    network: FoCusConfig = field(default_factory=FoCusConfig)
+    """The network."""
+    fit: FitConfig = field(default_factory=FitConfig)
+    """The training."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Device, precision, seed."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hold_out < 1:
+            raise InputError(f"--hold-out {self.hold_out}: a share of at least 0, below 1")
+
+
+_ADAMW = OptimizerConfig("adamw", lr=1e-3, weight_decay=0.05, warmup=0.2)
+RECIPES: dict[str, tuple[str, FoCusConfig, FitConfig]] = {
+    "paper": ("two DeiT-S, batch 128, 30,000 steps (one large GPU)", FoCusConfig(), FitConfig()),
+    "small": (
+        "two MobileNetV2, batch 32, 1,200 steps (about half an hour on two CPU cores)",
+        FoCusConfig(encoder="mobilenetv2_100", loss_weight=0.5),
+        FitConfig(
+            steps=1200,
+            batch=32,
+            validate_every=200,
+            optimizer=_ADAMW,
+            augmentation=Augmentation(smallest_crop=0.85),
+        ),
+    ),
+    "demo": (
+        "two small ResNets from scratch on 112 px faces (some two minutes on two CPU cores)",
+        FoCusConfig(
+            encoder="resnet10t",
+            encoder_weights="none",
+            image_size=112,
+            stage=2,
+            output_stride=8,
+            loss_weight=0.5,
+        ),
+        FitConfig(steps=300, batch=32, validate_every=100, optimizer=_ADAMW),
+    ),
+}
+
+
+def train_command(command: TrainCommand) -> None:
+    """Run ``focus train``.
+
+    Raises:
+        InputError: data that cannot be trained on, an --out that holds another run, no finite
+            loss, too little memory.
+        CheckFailedError: some faces could not be read; the run is complete without them.
+    """
+    folder = Path(command.out)
+    index = open_source(command.source)
+    train, val = split_index(index, command.hold_out, command.runtime.seed)
+    network_config = _network_config(command)
+    config = describe_run(
+        command.kind,
+        network_config,
+        train=to_json(command.fit),
+        runtime=to_json(command.runtime),
+        source=to_json(command.source),
+        hold_out=command.hold_out,
+        index_fingerprint=index.fingerprint(),
+        fingerprint=fingerprint([to_json(network_config), _lasting(command), index.fingerprint()]),
+        versions={name: version(name) for name in ("focus-forgery", "torch", "timm", "accelerate")},
+    )
+    _claim(folder, config, command.resume)
+    seed_everything(command.runtime.seed)
+    network = build_network(command.kind, network_config)
+    size = network_config.image_size
+    seed, fit = command.runtime.seed, command.fit
+    faces = FaceDataset(train, size, augmentation=fit.augmentation, seed=seed)
+    judged = FaceDataset(val, size)
+    if isinstance(network, FoCus):
+        _calibrate(network, faces)
+    note(
+        f"training {command.kind} with {network_config.encoder} on {len(train)} faces, "
+        f"selecting on {len(val)}, into {folder}",
+        command.runtime.quiet,
+    )
+    run = Fit(network, faces, judged, fit, command.runtime, folder)
+    report = run.run(command.resume)
+    if run.accelerator.is_main_process:
+        _finish(command, folder, faces, report)
+    if report.failures:
+        first = report.failures[0]
+        raise CheckFailedError(
+            f"{len(report.failures)} faces could not be read and were left out, "
+            f"the first: {first.key}: {first.reason}"
+        )
+
+
+def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
+    """Return training and validation faces with known labels; nothing is read from ``test``.
+
+    Raises:
+        InputError: no train or val faces, or one of a single class.
+    """
+    known = index.take(index.labels != UNKNOWN)
+    if not len(known):
+        raise InputError("no face has a label; training needs label 0 (real) and 1 (fake)")
+    if any(known.column("split")):
+        train, val = known.where("train"), known.where("val")
+        if not len(train):
+            raise InputError("the index has no 'train' rows; training needs splits train and val")
+        if not len(val) and hold_out:
+            train, val = _hold_out(train, hold_out, seed)
+    elif hold_out:
+        train, val = _hold_out(known, hold_out, seed)
+    else:
+        raise InputError(
+            "the index has no split column; give one (train, val, test), or --hold-out 0.2 to set "
+            "a share of the videos aside as val"
+        )
+    if not len(val):
+        raise InputError(
+            "the index has no 'val' rows, and nothing is ever selected on test; give val rows, or "
+            "--hold-out 0.2 to set a share of the training videos aside"
+        )
+    for name, part in (("train", train), ("val", val)):
+        for label, word in ((REAL, "real"), (FAKE, "fake")):
+            if not (part.labels == label).any():
+                raise InputError(f"the {name} split has no {word} face; both classes are needed")
+    return train, val
+
+
+def _hold_out(index: FaceIndex, share: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
+    """Split by a hash of the video (or of the path), so that the choice outlives new rows."""
+    units = [video or path for video, path in zip(index.column("video"), index.keys, strict=True)]
+    digests = (hashlib.sha256(f"{seed}:{unit}".encode()).digest() for unit in units)
+    held = np.array([int.from_bytes(digest[:8], "big") / 2**64 < share for digest in digests])
+    return index.take(~held), index.take(held)
+
+
+def _network_config(command: TrainCommand) -> EncoderConfig:
+    kind = NETWORKS[command.kind][1]
+    names = [field.name for field in dataclasses.fields(kind)]
+    return kind(**{name: getattr(command.network, name) for name in names})
+
+
+def _lasting(command: TrainCommand) -> dict[str, object]:
+    """Return what a resumed run must share with its beginning."""
+    fit = to_json(command.fit)
+    for name in ("stop_after", "workers", "validate_every"):
+        fit.pop(name)
+    runtime = {"precision": command.runtime.precision, "seed": command.runtime.seed}
+    return {"fit": fit, "runtime": runtime, "hold_out": command.hold_out}
+
+
+def _claim(folder: Path, config: dict[str, object], resume: bool) -> None:
+    """Take the run folder, or refuse one that holds something else."""
+    path = folder / "config.json"
+    if path.exists():
+        if (folder / "finished").exists():
+            raise InputError(f"{folder}: holds a finished run; choose another --out")
+        if not resume:
+            raise InputError(
+                f"{folder}: holds an unfinished run; add --resume, or choose another --out"
+            )
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise InputError(f"{path}: not JSON; choose another --out") from None
+        if held.get("fingerprint") != config["fingerprint"]:
+            raise InputError(
+                f"{folder}: was begun with other settings or data (see {path}); repeat them, or "
+                "choose another --out"
+            )
+        return
+    if resume and folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder}: holds no run to resume")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write there ({error.strerror})") from None
+
+
+def _calibrate(network: FoCus, faces: FaceDataset) -> None:
+    """Standardise the second modality by evenly spaced training faces."""
+    count = min(CALIBRATION_FACES, len(faces))
+    rows = np.linspace(0, len(faces) - 1, count).astype(int).tolist()
+    batch = next(iter(build_loader(faces, [rows], 0)))
+    if not batch.keys:
+        first = batch.failures[0]
+        raise InputError(f"no training face can be read; the first: {first.key}: {first.reason}")
+    network.calibrate(standardised(batch, network).images)
+
+
+def _finish(command: TrainCommand, folder: Path, faces: FaceDataset, report: Report) -> None:
+    """Mark a finished run and say what came of it."""
+    if report.step < command.fit.steps:
+        note(f"stopped after step {report.step}; add --resume to go on", command.runtime.quiet)
+        return
+    if command.kind == "focus":
+        _scale(folder, faces, command)
+    (folder / RESUME).unlink(missing_ok=True)
+    (folder / "finished").touch()
+    print(
+        f"{folder}: best val AUC {report.best_auc:.4f} at step {report.best_step} of "
+        f"{report.step}, {report.seconds:.0f} s"
+    )
+
+
+@torch.no_grad()
+def _scale(folder: Path, faces: FaceDataset, command: TrainCommand) -> None:
+    """Store the constant of the ``global`` normalisation beside the best weights."""
+    network = load_network(read_run(folder)).eval()
+    assert isinstance(network, FoCus)
+    device = command.runtime.accelerator().device
+    network.to(device)
+    rows = np.flatnonzero(faces.index.labels == FAKE)
+    rows = rows[np.linspace(0, len(rows) - 1, min(SCALE_FACES, len(rows))).astype(int)]
+    size = max(command.fit.batch // command.fit.accumulation, 1)
+    batches = [rows[k : k + size].tolist() for k in range(0, len(rows), size)]
+    values = []
+    for batch in build_loader(faces, batches, command.fit.workers):
+        if batch.keys:
+            moved = batch._replace(images=batch.images.to(device))
+            parts = network.predict(standardised(moved, network).images).parts
+            fused = fuse_parts(parts or {}, "global", network.config.swap)
+            values.append(fused.flatten().cpu())
+    scale = np.quantile(torch.cat(values).numpy(), SCALE_QUANTILE)
+    network.map_scale.fill_(max(float(scale), 1e-6))
+    save_weights(network, folder / "best.safetensors")

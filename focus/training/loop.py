@@ -1,0 +1,338 @@
+"""The one training loop: draws batches, steps, validates on ``val``, keeps the best, resumes."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object, send_to_device
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from focus.data.faces import FaceDataset
+from focus.data.loading import Balance, TrainingPlan, build_loader
+from focus.data.transforms import Augmentation
+from focus.errors import InputError
+from focus.network.runs import save_weights
+from focus.runtime import Progress, Runtime, note, seed_everything
+from focus.training.checkpoint import RESUME, load_state, save_state
+from focus.training.journal import Journal
+from focus.training.optim import OptimizerConfig, build_optimizer, learning_rate
+from focus.types import FAKE, REAL, Batch, Failure, Prediction, Trainable
+
+SPOKEN_FAILURES = 20
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How to train; the defaults are the FoCus paper's."""
+
+    steps: int = 30_000
+    """Optimiser steps."""
+    batch: int = 128
+    """Faces per optimiser step, over all processes and micro-batches."""
+    accumulation: int = 1
+    """Micro-batches per step: the same result in less memory."""
+    balance: Balance = "label"
+    """Half real and half fake; 'method': the fakes in equal shares; 'none': as they come."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the weights, which is then judged and kept."""
+    validate_every: int = 1000
+    """Steps between validations; the last step is always validated."""
+    workers: int = -1
+    """Loader processes; -1: the cores less one, at most 8."""
+    stop_after: int = 0
+    """Stop in order after this step, to be resumed: for queues with a time limit."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """Optimiser and schedule."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """What happens to a training face."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "accumulation", "validate_every"):
+            if getattr(self, name) < 1:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} {getattr(self, name)}: must be at least 1")
+        if not 0 <= self.ema < 1:
+            raise InputError(f"--ema {self.ema}: a decay of at least 0, below 1")
+
+
+class Step(nn.Module):
+    """The loss inside ``forward``: elsewhere gradients are neither synchronised nor autocast."""
+
+    def __init__(self, network: Trainable) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the loss terms of a batch of uint8 images."""
+        return self.network.loss(standardised(batch, self.network))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a fit came to."""
+
+    step: int
+    best_auc: float
+    best_step: int
+    seconds: float
+    failures: tuple[Failure, ...] = ()
+
+
+def standardised(batch: Batch, network: Trainable) -> Batch:
+    """Return the batch with float images as the network expects them."""
+    return batch._replace(images=network.input_spec.standardise(batch.images))
+
+
+class Fit:
+    """One run of the loop over one network.
+
+    Args:
+        network: what is trained (see :class:`~focus.types.Trainable`).
+        train, val: faces to learn from, and to select on.
+        config: how.
+        runtime: device, precision and seed.
+        folder: where weights and the journal go.
+    """
+
+    def __init__(
+        self,
+        network: Trainable,
+        train: FaceDataset,
+        val: FaceDataset,
+        config: FitConfig,
+        runtime: Runtime,
+        folder: Path,
+    ) -> None:
+        self.train, self.val, self.config, self.runtime, self.folder = (
+            train,
+            val,
+            config,
+            runtime,
+            folder,
+        )
+        self.accelerator: Accelerator = runtime.accelerator(config.accumulation)
+        network.to(self.accelerator.device).to(memory_format=torch.channels_last)
+        self.network = network
+        self.average: Any = None
+        if config.ema:
+            self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
+        self.optimizer = build_optimizer(network.parameters(), config.optimizer)
+        self.step, self.best, self.best_step = 0, -1.0, 0
+        self.seconds = 0.0
+        self.failures: dict[str, Failure] = {}
+        self._interrupted = False
+
+    def run(self, resume: bool = False) -> Report:
+        """Train to the end (or to ``stop_after``) and return the report.
+
+        Raises:
+            InputError: the loss is not finite, memory ran out, or a resume file that is broken.
+            KeyboardInterrupt: after Ctrl-C or SIGTERM, with the work kept.
+        """
+        if resume and (self.folder / RESUME).exists():
+            self._load()
+        journal = Journal(self.folder, self.step) if self.accelerator.is_main_process else None
+        try:
+            with self._signals(), self._memory():
+                self._train(journal)
+        finally:
+            if journal is not None:
+                journal.close()
+        if self._interrupted:
+            raise KeyboardInterrupt
+        failures = tuple(self.failures.values())
+        return Report(self.step, self.best, self.best_step, self.seconds, failures)
+
+    def _train(self, journal: Journal | None) -> None:
+        config, accelerator = self.config, self.accelerator
+        last = min(config.stop_after or config.steps, config.steps)
+        step_module, optimizer = accelerator.prepare(Step(self.network), self.optimizer)
+        place = (accelerator.process_index, accelerator.num_processes)
+        plan = TrainingPlan(
+            self.train.index,
+            config.batch,
+            (self.step, last),
+            config.balance,
+            self.runtime.seed,
+            place,
+            config.accumulation,
+        )
+        pin = accelerator.device.type == "cuda"
+        batches = iter(build_loader(self.train, plan, config.workers, pin))
+        quiet = self.runtime.quiet or not accelerator.is_main_process
+        started = time.monotonic() - self.seconds
+        with Progress(config.steps, "training", "steps", quiet) as progress:
+            progress.advance(self.step)
+            while self.step < last and not self._interrupted:
+                seed_everything(self.runtime.seed, self.step, accelerator.process_index)
+                rate = learning_rate(self.step, config.steps, config.optimizer)
+                terms = self._step(step_module, optimizer, batches, rate)
+                self.step += 1
+                self.seconds = time.monotonic() - started
+                detail = ""
+                if self.step % config.validate_every == 0 or self.step == last:
+                    numbers = {f"train/{k}": float(v) for k, v in terms.items()}
+                    self._check_finite(numbers)
+                    detail = self._validate(journal, {"rate": rate, **numbers})
+                progress.advance(1, detail)
+        if self._interrupted:
+            self._check_finite({k: float(v) for k, v in terms.items()})
+            self._save(journal)
+
+    def _step(
+        self, step_module: nn.Module, optimizer: Any, batches: Iterator[Batch], rate: float
+    ) -> dict[str, Tensor]:
+        """Take one optimiser step and return its terms, mean over micro-batches."""
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        total: dict[str, Tensor] = {}
+        for _ in range(self.config.accumulation):
+            batch = self._readable(next(batches))
+            batch = send_to_device(batch, self.accelerator.device, non_blocking=True)
+            with self.accelerator.accumulate(step_module):
+                terms = step_module(batch)
+                self.accelerator.backward(sum(terms.values()))
+                if self.config.optimizer.clip and self.accelerator.sync_gradients:
+                    parameters = step_module.parameters()
+                    self.accelerator.clip_grad_norm_(parameters, self.config.optimizer.clip)
+                optimizer.step()
+                optimizer.zero_grad()
+            for name, value in terms.items():
+                share = value.detach() / self.config.accumulation
+                total[name] = total[name] + share if name in total else share
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return total
+
+    def _readable(self, batch: Batch) -> Batch:
+        """Count the batch's failures; a batch with no face left cannot be learnt from."""
+        for failure in batch.failures:
+            if failure.key not in self.failures and len(self.failures) < SPOKEN_FAILURES:
+                note(f"skipped {failure.key}: {failure.reason}")
+            self.failures[failure.key] = failure
+        if not batch.keys:
+            raise InputError(
+                f"no face of a batch could be read; the last: {batch.failures[-1].key}: "
+                f"{batch.failures[-1].reason}"
+            )
+        return batch._replace(failures=())
+
+    def _validate(self, journal: Journal | None, numbers: dict[str, float]) -> str:
+        """Judge the network on ``val``, keep it if it is the best, save; return a line."""
+        judged = self.average.module if self.average is not None else self.network
+        scores, labels = predict_scores(judged, self.val, self.config, self.accelerator)
+        auc = float(roc_auc_score(labels, scores))
+        chance = np.where(labels == FAKE, scores, 1 - scores)
+        loss = float(-np.log(np.clip(chance, 1e-6, 1)).mean())
+        if auc >= self.best:  # on a tie the longer trained one
+            self.best, self.best_step = auc, self.step
+            if self.accelerator.is_main_process:
+                save_weights(judged, self.folder / "best.safetensors")
+        if journal is not None:
+            seconds = round(self.seconds, 3)
+            journal.write(
+                self.step, {**numbers, "val/auc": auc, "val/loss": loss, "seconds": seconds}
+            )
+        self._save(journal)
+        return f"val AUC {auc:.4f}"
+
+    def _save(self, journal: Journal | None) -> None:
+        if journal is None:
+            return
+        judged = self.average.module if self.average is not None else self.network
+        save_weights(judged, self.folder / "last.safetensors")
+        scaler = self.accelerator.scaler
+        facts = {
+            "step": self.step,
+            "best": self.best,
+            "best_step": self.best_step,
+            "seconds": self.seconds,
+            "scaler": scaler.state_dict() if scaler is not None else {},
+        }
+        path = self.folder / RESUME
+        save_state(path, self.network, self.optimizer, self.average, facts)
+        journal.save()
+
+    def _load(self) -> None:
+        facts = load_state(self.folder / RESUME, self.network, self.optimizer, self.average)
+        self.step, self.best, self.best_step = facts["step"], facts["best"], facts["best_step"]
+        self.seconds = facts["seconds"]
+        if self.accelerator.scaler is not None and facts["scaler"]:
+            self.accelerator.scaler.load_state_dict(facts["scaler"])
+
+    def _check_finite(self, numbers: Mapping[str, float]) -> None:
+        wrong = [name for name, value in numbers.items() if not np.isfinite(value)]
+        if wrong:
+            raise InputError(
+                f"the loss is not finite at step {self.step} ({', '.join(wrong)}); lower --lr, or "
+                f"use --precision fp32; {self.folder} still holds the last good state"
+            )
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Finish the step at hand on the first Ctrl-C or SIGTERM; the second one cuts it off."""
+
+        def stop(number: int, _: Any) -> None:
+            if self._interrupted:
+                raise KeyboardInterrupt
+            self._interrupted = True
+
+        kept = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in kept.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def _memory(self) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and (
+                "can't allocate memory" not in str(error)
+            ):
+                raise
+            micro = self.config.batch // self.config.accumulation
+            raise InputError(
+                f"{micro} faces at once do not fit into the memory of {self.accelerator.device}; "
+                f"use --accumulation {self.config.accumulation * 2} (the same result) or a "
+                "smaller --batch"
+            ) from None
+
+
+def predict_scores(
+    network: Trainable, faces: FaceDataset, config: FitConfig, accelerator: Accelerator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return P(fake) and labels of the readable faces, in index order, over all processes."""
+    size = max(config.batch // (config.accumulation * accelerator.num_processes), 1)
+    rows = list(range(accelerator.process_index, len(faces), accelerator.num_processes))
+    batches = [rows[k : k + size] for k in range(0, len(rows), size)]
+    found: list[tuple[int, float, int]] = []
+    was_training = network.training
+    network.eval()
+    for batch in build_loader(faces, batches, config.workers):
+        if batch.keys:
+            moved = send_to_device(batch._replace(failures=()), accelerator.device)
+            with torch.no_grad(), accelerator.autocast():
+                prediction: Prediction = network.predict(standardised(moved, network).images)
+            scores = prediction.scores.float().tolist()
+            found += zip(batch.rows.tolist(), scores, batch.labels.tolist(), strict=True)
+    network.train(was_training)
+    if accelerator.num_processes > 1:
+        found = gather_object(found)
+    ordered = np.array(sorted(found))
+    if not len(ordered) or {REAL, FAKE} - set(ordered[:, 2].astype(int)):
+        raise InputError("val: readable faces of both labels are needed to select on")
+    return ordered[:, 1], ordered[:, 2].astype(int)
