@@ -1,0 +1,1 @@
+"""The detector SDK: what learns under maps, ours and strangers' through the same door."""

@@ -1,0 +1,115 @@
+"""Detection metrics: how well scores separate fake faces, and fake videos, from real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from evaluator.metrics import DETECTION
+from evaluator.metrics.intervals import (
+    Estimate,
+    Resampling,
+    bootstrap,
+    estimate,
+    mean,
+    number,
+    stated,
+)
+from evaluator.metrics.ranking import auc, average_precision, equal_error_rate
+from focus.types import FAKE, REAL
+
+FRAME_CURVES = ("frame_auc", "frame_eer", "frame_ap")
+
+
+def image_metrics(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    resampling: Resampling,
+) -> dict[str, Estimate]:
+    """Judge scores: per frame, and per video by the mean of its frames' scores.
+
+    A score above 0.5 (strictly) says fake. Faces of unknown label and scores that are NaN do not
+    enter. ``n`` is the number of faces for ``frame_*``, of videos for ``video_*``.
+
+    Args:
+        scores: float (N,) in [0, 1], P(fake); NaN where the model gave none.
+        labels: int (N,), 0 real, 1 fake, -1 unknown.
+        groups: int (N,), which faces make one video, from :func:`video_groups`.
+        resampling: how the intervals are drawn, over the N faces.
+
+    Returns:
+        frame_auc, frame_acc, frame_eer, frame_ap, video_auc, video_acc. Where a class is absent
+        the curves have no value, and a reason.
+    """
+    rows = np.flatnonzero(((labels == REAL) | (labels == FAKE)) & ~np.isnan(scores))
+    scores, labels = scores[rows].astype(np.float64), labels[rows]
+    resampling = resampling.take(rows)
+    _, first, inverse = np.unique(groups[rows], return_index=True, return_inverse=True)
+    frames = np.bincount(inverse)
+    video_scores = np.bincount(inverse, weights=scores) / np.maximum(frames, 1)
+    videos = Resampling(resampling.units[first], resampling.draws, resampling.seed)
+    found = {
+        **_curves(FRAME_CURVES, scores, labels, resampling),
+        **_accuracy("frame_acc", scores, labels, resampling),
+        **_curves(("video_auc",), video_scores, labels[first], videos),
+        **_accuracy("video_acc", video_scores, labels[first], videos),
+    }
+    return {name: found[name] for name in DETECTION}
+
+
+def video_groups(
+    videos: Sequence[str], labels: np.ndarray, methods: Sequence[str] | None = None
+) -> np.ndarray:
+    """Number the videos of faces: equal ``video``, label and method make one.
+
+    Methods that name their videos alike stay apart, and so do the real and the fake faces of one
+    person. A face with an empty ``video`` is a video of its own.
+
+    Returns:
+        int64 (N,).
+    """
+    methods = methods if methods is not None else [""] * len(videos)
+    names = list(zip(videos, labels.tolist(), methods, strict=True))
+    return number(names, videos)
+
+
+def _accuracy(
+    name: str, scores: np.ndarray, labels: np.ndarray, resampling: Resampling
+) -> dict[str, Estimate]:
+    right = ((scores > 0.5) == (labels == FAKE)).astype(np.float64)
+    return estimate([mean(name, right, _absent(labels))], resampling)
+
+
+def _curves(
+    names: Sequence[str], scores: np.ndarray, labels: np.ndarray, resampling: Resampling
+) -> dict[str, Estimate]:
+    """AUC, EER and AP, as many as there are names, under weights of the videos."""
+    reason = _absent(labels)
+    if reason:
+        return {name: Estimate(None, None, None, len(labels), reason) for name in names}
+    functions = (auc, equal_error_rate, average_precision)[: len(names)]
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    fakes, units = (labels == FAKE)[order].astype(np.float64), resampling.units[order]
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        faces = weights[:, units]
+        positives = np.add.reduceat(faces * fakes, starts, axis=1)
+        negatives = np.add.reduceat(faces * (1 - fakes), starts, axis=1)
+        return np.stack([function(positives, negatives) for function in functions], axis=1)
+
+    found = bootstrap(
+        statistic, resampling.count, resampling.draws, resampling.seed, width=8 * len(scores)
+    )
+    rows = zip(names, zip(*found, strict=True), strict=True)
+    return {name: stated(values, len(scores)) for name, values in rows}
+
+
+def _absent(labels: np.ndarray) -> str:
+    """Say which class is missing; empty text if both are there."""
+    if len(labels) == 0:
+        return "no labelled face has a score"
+    missing = "fake" if (labels == REAL).all() else "real" if (labels == FAKE).all() else ""
+    return f"no {missing} faces" if missing else ""

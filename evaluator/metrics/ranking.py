@@ -1,0 +1,69 @@
+"""Curves from counts: how many positives and negatives stand at each level of a score.
+
+Counts may be weights, and any number of leading axes is handled at once: a histogram of pixels, a
+row per face, a row per bootstrap draw. Levels ascend along the last axis.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Divide element by element; NaN (not defined) where the denominator is zero."""
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    result = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator != 0)
+    return result
+
+
+def auc(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve, by Mann-Whitney: ties count one half.
+
+    Args:
+        positives: (..., K) counts of positives at each level.
+        negatives: (..., K) counts of negatives at each level.
+
+    Returns:
+        float64 (...), in [0, 1]; NaN where a class is absent.
+    """
+    positives = positives.astype(np.float64)
+    negatives = negatives.astype(np.float64)
+    below = np.cumsum(negatives, axis=-1) - negatives / 2
+    pairs = positives.sum(axis=-1) * negatives.sum(axis=-1)
+    return divide((positives * below).sum(axis=-1), pairs)
+
+
+def average_precision(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """Average precision: precision at each threshold, weighted by the recall gained there.
+
+    Takes and returns the shapes of :func:`auc`; NaN where there are no positives.
+    """
+    gained = _from_the_top(positives)
+    true = np.cumsum(gained, axis=-1)
+    marked = true + np.cumsum(_from_the_top(negatives), axis=-1)
+    precision = np.divide(true, marked, out=np.zeros_like(true), where=marked > 0)
+    return divide((gained * precision).sum(axis=-1), true[..., -1])
+
+
+def equal_error_rate(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """Error at the point of the ROC curve where misses and false alarms are equally frequent.
+
+    The curve is linear between its points. Takes and returns the shapes of :func:`auc`; NaN where
+    a class is absent.
+    """
+    true = np.cumsum(_from_the_top(positives), axis=-1)
+    false = np.cumsum(_from_the_top(negatives), axis=-1)
+    start = np.zeros((*true.shape[:-1], 1))
+    alarms = np.concatenate([start, divide(false, false[..., -1:])], axis=-1)
+    misses = 1 - np.concatenate([start, divide(true, true[..., -1:])], axis=-1)
+    # The gap rises from -1 to 1, so that the crossing lies before its first non-negative point.
+    gap = alarms - misses
+    after = np.maximum(np.argmax(gap >= 0, axis=-1), 1)[..., None]
+    low, high = (np.take_along_axis(gap, place, axis=-1) for place in (after - 1, after))
+    first, last = (np.take_along_axis(alarms, place, axis=-1) for place in (after - 1, after))
+    return (first + (last - first) * divide(-low, high - low))[..., 0]
+
+
+def _from_the_top(counts: np.ndarray) -> np.ndarray:
+    return counts[..., ::-1].astype(np.float64)

@@ -1,0 +1,319 @@
+"""``evaluator score``: maps against truth masks, and the scores that came with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from evaluator.judged import JudgedFaces
+from evaluator.measuring import Measured, TruthReader, masked_fakes, mean_mask, measure
+from evaluator.metrics.localization import HALF, LEVELS, choose_level
+from evaluator.summary import format_summary
+from focus.data.index import SPLITS, FaceIndex
+from focus.data.inputs import Source, open_source
+from focus.errors import CheckFailedError, InputError
+from focus.mapstore import MapReader
+from focus.runtime import Runtime, note
+from focus.types import FAKE, REAL, UNKNOWN, Failure
+
+LISTED = 10
+ORIGIN = (
+    "generator",
+    "weights_sha256",
+    "data",
+    "root",
+    "index_fingerprint",
+    "real_maps",
+    "normalisation",
+)
+Threshold = Literal["0.5", "val", "none"]
+
+
+@dataclass(frozen=True)
+class ScoreCommand:
+    """Judge the maps of a file against truth masks; nothing is trained."""
+
+    maps: str
+    """Map file to judge."""
+    data: str = ""
+    """Corpus name, index file or folder of the faces; the map file's own unless given."""
+    root: str = ""
+    """Folder of a named corpus (else $FOCUS_DATA/NAME), or where an index's paths start."""
+    split: str = "test"
+    """train, val or test; all for every face."""
+    threshold: Threshold = "0.5"
+    """Mark pixels above 0.5, above the value of the best f1_fake on split val, or none at all."""
+    by: tuple[str, ...] = ()
+    """Index columns to break down by, besides method."""
+    json: str = ""
+    """Write the result to this JSON file; - for standard output."""
+    draws: int = 1000
+    """Bootstrap draws behind the 95 % intervals; 0 for none."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Seed of the draws, and quietness."""
+
+    def __post_init__(self) -> None:
+        if self.split not in (*SPLITS, "all", ""):
+            raise InputError(f"--split {self.split}: use {', '.join(SPLITS)} or all")
+        if self.draws < 0:
+            raise InputError(f"--draws {self.draws}: must be 0 (no intervals) or more")
+
+
+def score_command(command: ScoreCommand) -> None:
+    """Judge a map file, print a table, and write JSON if asked.
+
+    Raises:
+        InputError: see :func:`score_maps`; the map file does not say which faces it is of; the
+            JSON file cannot be written.
+        CheckFailedError: masks could not be read; everything else was judged and written.
+    """
+    with MapReader(command.maps) as reader:
+        index = _open_faces(command, reader)
+        result = score_maps(
+            index,
+            reader,
+            split="" if command.split == "all" else command.split,
+            threshold=command.threshold,
+            by=command.by,
+            draws=command.draws,
+            seed=command.runtime.seed,
+            quiet=command.runtime.quiet,
+        )
+    for line in result["notes"]:
+        note(f"note: {line}", command.runtime.quiet)
+    text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+    print(text if command.json == "-" else format_summary(result))
+    if command.json not in ("", "-"):
+        try:
+            Path(command.json).write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"--json {command.json}: cannot write ({error.strerror})") from None
+    _check_failures(result["unreadable"])
+
+
+def score_maps(
+    index: FaceIndex,
+    reader: MapReader,
+    *,
+    split: str = "test",
+    threshold: Threshold = "0.5",
+    by: Sequence[str] = (),
+    draws: int = 1000,
+    seed: int = 0,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Judge the maps and scores of a file on the faces of an index.
+
+    Args:
+        index: the faces, with their masks if there are any.
+        reader: the map file.
+        split: the faces to judge, all of them if empty or if the index has no splits.
+        threshold: where to mark pixels: above 0.5, chosen on split ``val``, or nowhere.
+        by: columns to break down by; ``method`` always is, where it is known.
+        draws: bootstrap draws over ``video``.
+        seed: seed of the draws.
+        quiet: no progress.
+
+    Returns:
+        JSON values: ``metrics`` and ``by`` (column -> value -> metrics) as the contract names
+        them, ``threshold``, ``split``, ``faces``, ``coverage``, ``maps`` (the file's origin),
+        ``prior``, ``intervals``, ``unreadable`` and ``notes``.
+
+    Raises:
+        InputError: no such faces, fewer than half of them have a map, a threshold from ``val``
+            without masks there or with videos of ``val`` among the judged, or a wrong column.
+    """
+    notes: list[str] = []
+    if len(index) == 0:
+        raise InputError(f"{index.root}: the index has no faces")
+    if split and not any(index.column("split")):
+        notes.append("the index names no splits: all faces are judged")
+        split = ""
+    asked = _rows_of(index, split)
+    rows = _covered(index, asked, reader, split, notes)
+    _check_labels(index, rows, reader, notes)
+    zeroed = reader.attributes["real_maps"] == "zero"
+    scores = reader.scores[[reader.row(index.keys[row]) for row in rows]]
+    faces = JudgedFaces(index.take(rows), scores, None, None, zeroed, draws, seed)
+    columns = list(dict.fromkeys([*(["method"] if "method" in index.columns else []), *by]))
+    groups = {name: faces.groups(name) for name in columns}
+    chosen: dict[str, Any] = {"rule": "none", "value": None}
+    prior: dict[str, Any] | None = None
+    failures: list[Failure] = []
+    if len(masked_fakes(index, rows)) == 0:
+        notes.append("no fake here has a truth mask: detection metrics only")
+    else:
+        level, chosen = _mark_from(index, rows, reader, threshold, quiet, failures)
+        measured, prior = _measure(index, rows, reader, quiet, failures)
+        faces = dataclasses.replace(faces, measured=measured, level=level)
+        _note_limits(faces, chosen["rule"], notes)
+    return {
+        "metrics": faces.metrics(),
+        "by": {
+            name: {value: faces.metrics(members) for value, members in found.items()}
+            for name, found in groups.items()
+            if found
+        },
+        "threshold": chosen,
+        "split": split or "all",
+        "faces": _count(faces.index, notes),
+        "coverage": {"faces": len(asked), "with_map": len(rows), "share": len(rows) / len(asked)},
+        "maps": {"file": str(reader.path), **{name: reader.attributes[name] for name in ORIGIN}},
+        "prior": prior,
+        "intervals": {"level": 0.95, "over": "video", "draws": draws, "seed": seed},
+        "unreadable": [
+            {"key": key, "reason": reason}
+            for key, reason in {face.key: face.reason for face in failures}.items()
+        ],
+        "notes": notes,
+    }
+
+
+def _mark_from(
+    index: FaceIndex,
+    rows: np.ndarray,
+    reader: MapReader,
+    threshold: Threshold,
+    quiet: bool,
+    failures: list[Failure],
+) -> tuple[int | None, dict[str, Any]]:
+    """Return the level from which pixels are marked; to choose it, only ``val`` is looked at."""
+    if threshold == "none":
+        return None, {"rule": "none", "value": None}
+    if threshold == "0.5":
+        return HALF, {"rule": "fixed", "value": 0.5}
+    splits = np.array(index.column("split"), dtype=object)
+    chosen = masked_fakes(index, np.flatnonzero(splits == "val"))
+    chosen = chosen[[index.keys[row] in reader for row in chosen]]
+    mend = "use --threshold 0.5"
+    if len(chosen) == 0:
+        raise InputError(f"--threshold val: no fake of split val has a mask and a map; {mend}")
+    videos = index.column("video")
+    others = rows[splits[rows] != "val"]
+    shared = ({videos[row] for row in chosen} & {videos[row] for row in others}) - {""}
+    if shared:
+        raise InputError(
+            f"--threshold val: {len(shared)} videos of split val are among the judged faces"
+            f" (such as {min(shared)}), so it would be chosen on what it is judged by; {mend}"
+        )
+    measured = measure(index, chosen, reader, quiet=quiet)
+    failures += measured.failures
+    try:
+        level = choose_level(measured.maps)
+    except ValueError as error:
+        raise InputError(f"--threshold val: {error} in split val; {mend}") from None
+    value = (level - 0.5) / (LEVELS - 1)
+    return level, {"rule": "val", "value": value, "faces": len(measured.rows)}
+
+
+def _measure(
+    index: FaceIndex, rows: np.ndarray, reader: MapReader, quiet: bool, failures: list[Failure]
+) -> tuple[Measured, dict[str, Any]]:
+    """Compare maps with truth; rows come back as places in ``rows``, with the prior's origin."""
+    splits = np.array(index.column("split"), dtype=object)
+    usual, where = masked_fakes(index, np.flatnonzero(splits == "train")), "train"
+    if len(usual) == 0:
+        usual, where = masked_fakes(index, rows), "judged"
+    prior, failed = mean_mask(index, usual, quiet)
+    truths = TruthReader(index)
+    known = rows[[truths.has(row) for row in rows]]
+    measured = measure(index, known, reader, prior, quiet)
+    failures += [*failed, *measured.failures]
+    measured = dataclasses.replace(measured, rows=np.searchsorted(rows, measured.rows))
+    return measured, {"masks_of": where, "faces": prior.count, "left_out": "own video"}
+
+
+def _open_faces(command: ScoreCommand, reader: MapReader) -> FaceIndex:
+    quiet = command.runtime.quiet
+    if command.data:
+        return open_source(Source(data=command.data, root=command.root), quiet)
+    data, root = (str(reader.attributes[name]) for name in ("data", "root"))
+    if not data:
+        raise InputError(f"{command.maps}: does not say which faces it is of; give --data")
+    try:
+        return open_source(Source(data=data, root=command.root or root), quiet)
+    except InputError as error:
+        raise InputError(f"{command.maps}: cannot open its faces, give --data ({error})") from None
+
+
+def _rows_of(index: FaceIndex, split: str) -> np.ndarray:
+    """Return the rows of a split, or all."""
+    if not split:
+        return np.arange(len(index))
+    splits = np.array(index.column("split"), dtype=object)
+    rows = np.flatnonzero(splits == split)
+    if len(rows) == 0:
+        there = ", ".join(sorted(set(splits.tolist()) - {""}))
+        raise InputError(f"--split {split}: the index has no such faces (its splits: {there})")
+    return rows
+
+
+def _covered(
+    index: FaceIndex, rows: np.ndarray, reader: MapReader, split: str, notes: list[str]
+) -> np.ndarray:
+    """Return the rows that have a map; refuse when these are fewer than half."""
+    has_map = np.array([index.keys[row] in reader for row in rows], dtype=bool)
+    if has_map.mean() < 0.5:
+        missing = [index.keys[row] for row in rows[~has_map][:LISTED]]
+        where = f"split {split}" if split else "the index"
+        splits = zip(index.column("split"), index.keys, strict=True)
+        known = ", ".join(sorted({name for name, key in splits if name and key in reader}))
+        hint = f"it has maps of split {known}" if known else "are --maps and --data of one corpus?"
+        raise InputError(
+            f"{reader.path}: has maps for {has_map.sum()} of {len(rows)} faces of {where}"
+            f" ({hint}); missing, among others: {', '.join(missing)}"
+        )
+    if not has_map.all():
+        notes.append(f"{(~has_map).sum():,} of {len(rows):,} faces have no map and do not enter")
+    return rows[has_map]
+
+
+def _check_labels(index: FaceIndex, rows: np.ndarray, reader: MapReader, notes: list[str]) -> None:
+    there = reader.labels
+    stored = np.array([there[reader.row(index.keys[row])] for row in rows])
+    differ = int(((stored != index.labels[rows]) & (stored != UNKNOWN)).sum())
+    if differ:
+        notes.append(f"{differ:,} labels differ between map file and index: the index's are used")
+
+
+def _note_limits(faces: JudgedFaces, rule: str, notes: list[str]) -> None:
+    """Say what does not enter, and what enters without merit."""
+    if rule == "val" and "val" in faces.index.column("split"):
+        notes.append("the threshold was chosen on val, and faces of val are judged: optimistic")
+    labels, masks = faces.index.labels, np.array(faces.index.column("mask"), dtype=object)
+    if without := int(((labels == FAKE) & (masks == "")).sum()):
+        notes.append(f"{without:,} fakes have no mask and do not enter the pixel metrics")
+    if faces.measured is not None:
+        fakes = labels[faces.measured.rows] == FAKE
+        if empty := int((fakes & ~faces.measured.maps.inside.any(axis=1)).sum()):
+            notes.append(f"{empty:,} fakes have an empty mask: no pixel_auc, pointing, energy")
+    if faces.zeroed and (labels == REAL).any():
+        notes.append(
+            "maps of real faces were zeroed by label: they count as faultless in"
+            " pixel_f1_macro and pixel_miou"
+        )
+
+
+def _count(index: FaceIndex, notes: list[str]) -> dict[str, int]:
+    names = {"real": REAL, "fake": FAKE, "unknown": UNKNOWN}
+    counts = {name: int((index.labels == label).sum()) for name, label in names.items()}
+    if counts["unknown"]:
+        notes.append(f"{counts['unknown']:,} faces of unknown label do not enter any metric")
+    return {"total": len(index), **counts}
+
+
+def _check_failures(unreadable: Sequence[Mapping[str, str]]) -> None:
+    if not unreadable:
+        return
+    listed = [f"{face['key']} ({face['reason']})" for face in unreadable[:LISTED]]
+    more = f" and {len(unreadable) - LISTED} more" if len(unreadable) > LISTED else ""
+    raise CheckFailedError(
+        f"the truth of {len(unreadable)} faces could not be read, the rest was judged:"
+        f" {'; '.join(listed)}{more}"
+    )
