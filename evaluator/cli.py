@@ -13,6 +13,13 @@ COMMANDS = {
         "judge maps against truth masks, without training",
         "evaluator score --maps focus.h5 --data index.csv --split test",
     ),
+    "table": Command(
+        "evaluator.tables:TableCommand",
+        "evaluator.tables:table_command",
+        "set results side by side",
+        "evaluator table focus.json gradcam.json --format latex",
+        words="results",
+    ),
 }
 
 

@@ -80,8 +80,8 @@ def _parse(program: str, command: Command, arguments: list[str]) -> Any:
     words = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
     if command.recipes:
         recipes = _load(command.recipes)
-        lines = "\n".join(f"{name}: {recipe[0]}." for name, recipe in recipes.items())
-        description += f"\n\nRecipes (the first word; flags change single values):\n{lines}"
+        lines = "\n\n".join(f"  {name}: {recipe[0]}." for name, recipe in recipes.items())
+        description += f"\n\nRecipes (the first word; flags change single values):\n\n{lines}"
         name = words[0] if words else next(iter(recipes))
         if name not in recipes:
             raise InputError(f"no recipe '{name}'; there are {', '.join(recipes)}")
@@ -103,29 +103,33 @@ def _parse(program: str, command: Command, arguments: list[str]) -> Any:
     except SystemExit as leaving:
         if leaving.code in (0, None):
             raise
-        # tyro frames its complaint in a box; the contract is one line.
-        text = " ".join(re.sub(r"[^\x20-\x7e]", " ", complaint.getvalue()).split())
-        raise InputError(text.removeprefix("Parsing error ").removesuffix("-")) from None
+        raise InputError(f"{_one_line(complaint.getvalue())} (see {program} --help)") from None
 
 
 def _with_recipe(config: Any, parts: tuple[Any, ...]) -> Any:
     """Return the command's defaults with a recipe's parts in the fields of their types."""
-    import tyro
+    command = config()
+    fields = {
+        type(getattr(command, field.name)): field.name for field in dataclasses.fields(config)
+    }
+    return dataclasses.replace(command, **{fields[type(part)]: part for part in parts})
 
-    values = {}
-    for field in dataclasses.fields(config):
-        matching = [part for part in parts if type(part).__name__ == str(field.type)]
-        if matching:
-            values[field.name] = matching[0]
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            values[field.name] = tyro.MISSING
-    made = object.__new__(config)  # __post_init__ would judge the values that are still missing
-    for field in dataclasses.fields(config):
-        value = values.get(field.name, field.default)
-        if field.default_factory is not dataclasses.MISSING and field.name not in values:
-            value = field.default_factory()
-        object.__setattr__(made, field.name, value)
-    return made
+
+def _one_line(complaint: str) -> str:
+    """Take what matters from tyro's complaint, which comes in a box with help for every flag."""
+    text = " ".join(re.sub(r"[^\x20-\x7e]", " ", complaint).split())
+    text = text.removeprefix("Parsing error").removeprefix("Required options").strip()
+    text, _, _ = text.partition("For full helptext")
+    said = []
+    if "Missing from" in text:
+        start = text.index("Missing from")
+        end = text.find("Unrecognized options", start)
+        flags = re.findall(r"--[a-z-]+", text[start : end if end >= 0 else None])
+        said.append(f"missing: {', '.join(flags)}")
+        text = text[end:] if end >= 0 else ""
+    if text:
+        said.append(text.strip(" -"))
+    return "; ".join(said)
 
 
 def _overview(program: str, about: str, commands: Mapping[str, Command]) -> str:

@@ -45,9 +45,9 @@ SCALE_QUANTILE = 0.999
 class TrainCommand:
     """Train a FoCus network, or a plain classifier for class activation maps."""
 
-    source: Source
+    source: Source = field(default_factory=Source)
     """Labelled faces with train and val splits."""
-    out: str
+    out: str = "runs/focus"
     """Folder of the run."""
     kind: Literal["focus", "classifier"] = "focus"
     """FoCus, or the plain classifier that Grad-CAM and its kin explain."""

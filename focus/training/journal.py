@@ -26,7 +26,8 @@ class Journal:
         if self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
                 rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
-            self.rows = [row for row in rows if row["step"] <= resumed_at]
+            self.rows = [{**row, "step": int(row["step"])} for row in rows]
+            self.rows = [row for row in self.rows if row["step"] <= resumed_at]
         self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_at + 1)
 
     def write(self, step: int, numbers: Mapping[str, float]) -> None:

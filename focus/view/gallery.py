@@ -1,0 +1,265 @@
+"""``focus view``: a map file as a page to leaf through, or as one picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from focus.data.index import FaceIndex
+from focus.data.inputs import Source, open_source
+from focus.errors import InputError
+from focus.mapstore import MapReader
+from focus.runtime import Runtime, note
+from focus.types import FAKE, REAL
+from focus.view.cards import Card, Collection, read_card
+from focus.view.overlay import Picture, SheetRow, contact_sheet, outline, overlay, resize_picture
+from focus.view.page import write_page
+
+SHEET_FACES = 8
+SHEET_CELL = 224
+LOOKED_AT = 100
+_LABELS = {REAL: "real", FAKE: "fake"}
+
+
+@dataclass(frozen=True)
+class ViewCommand:
+    """Look at the maps of a file: an HTML page to leaf through, or one picture."""
+
+    maps: str
+    """Map file to look at."""
+    source: Source = field(default_factory=Source)
+    out: str = "report.html"
+    """Page to write; above 400 faces a folder of pictures stands beside it."""
+    png: str = ""
+    """Write this picture instead of a page: a contact sheet, or the one face of --key."""
+    key: str = ""
+    """Show this face alone."""
+    compare: tuple[str, ...] = ()
+    """Further maps of the same faces to show beside, each as NAME=MAPS.h5."""
+    summary: str = ""
+    """JSON file of `evaluator score`, whose metrics stand on top of the page."""
+    limit: int = 0
+    """Show so many faces, spread evenly over the index (0: all; in a picture 8)."""
+    title: str = ""
+    """Heading of the page or the picture."""
+    runtime: Runtime = field(default_factory=Runtime)
+
+    def __post_init__(self) -> None:
+        if self.limit < 0:
+            raise InputError(f"--limit {self.limit}: must be 0 (all faces) or more")
+        if not self.png and Path(self.out).suffix.lower() not in (".html", ".htm"):
+            raise InputError(f"--out {self.out}: must end in .html; for a picture give --png")
+        if self.png and not (Path(self.png).suffix and cv2.haveImageWriter(self.png)):
+            raise InputError(f"--png {self.png}: unknown picture format; use .png or .jpg")
+
+
+def view_command(command: ViewCommand) -> None:
+    """Write the page or the picture that ``command`` asks for.
+
+    Raises:
+        InputError: a map file, the data or the summary cannot be read, or the map file and the
+            data have no face in common.
+        OSError: the output cannot be written.
+    """
+    collection = open_collection(command)
+    out = Path(command.png or command.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write = write_picture if command.png else write_page
+    write(collection, out, command.runtime.quiet)
+    faces = "1 face" if len(collection) == 1 else f"{len(collection):,} faces"
+    note(f"{out}: {faces}", command.runtime.quiet)
+
+
+def open_collection(command: ViewCommand) -> Collection:
+    """Open the map files and the data of a command, and choose the faces."""
+    reader = MapReader(Path(command.maps))
+    index = _open_index(command, reader)
+    mapped = np.array([key in reader for key in index.keys], dtype=bool)
+    if not mapped.any():
+        here = f"first here: {index.keys[0]}" if len(index) else "the data has no face"
+        there = f"first there: {reader.keys[0]}" if len(reader) else "it is empty"
+        raise InputError(f"{command.maps}: has no map of any of these faces ({here}; {there})")
+    notices = _notices(index, reader, mapped)
+    if command.key:
+        mapped &= np.array([key == command.key for key in index.keys], dtype=bool)
+        if not mapped.any():
+            known = "has no map of it" if command.key in index.keys else "the data has no such face"
+            raise InputError(f"--key {command.key}: {known} ({command.maps})")
+    rows = np.flatnonzero(mapped)
+    limit = command.limit or (SHEET_FACES if command.png else len(rows))
+    if limit < len(rows):
+        rows = rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
+    elif not command.key:
+        unmapped = np.flatnonzero(~mapped)[:LOOKED_AT]
+        rows = np.union1d(rows, np.array(_unreadable(index, unmapped, reader), dtype=int))
+    name = str(reader.attributes.get("generator", "")) or "map"
+    metrics, basis = read_metrics(Path(command.summary)) if command.summary else ([], "")
+    return Collection(
+        index=index.take(rows),
+        readers={name: reader, **_open_compared(command, name)},
+        title=command.title or ("" if command.png else f"Manipulation maps: {name}"),
+        facts=_facts(index, reader, rows),
+        notices=notices,
+        metrics=metrics,
+        basis=basis,
+    )
+
+
+def write_picture(collection: Collection, out: Path, quiet: bool = False) -> None:
+    """Write a contact sheet: a row per face with the face, its truth if known, and each map.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    cards = list(collection.cards(quiet))
+    masked = any(card.mask is not None for card in cards)
+    headings = ["Face", *(["Truth"] if masked else []), *collection.readers]
+    rows = [_sheet_row(card, masked) for card in cards]
+    sheet = contact_sheet(rows, headings, collection.title, SHEET_CELL)
+    out.write_bytes(cv2.imencode(out.suffix, sheet[..., ::-1])[1].tobytes())
+
+
+def read_metrics(path: Path) -> tuple[list[dict[str, str]], str]:
+    """Return the metrics of an `evaluator score` JSON, and in a line what they were measured on.
+
+    Each metric has ``name``, ``value`` and ``note`` (its interval and count).
+
+    Raises:
+        InputError: no such file, no JSON, or no ``metrics`` in it.
+    """
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        metrics = [_describe_metric(*item) for item in summary["metrics"].items()]
+        return metrics, _describe_basis(summary)
+    except OSError as error:
+        raise InputError(f"--summary {path}: cannot read it ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        hint = "make it with `evaluator score --json FILE`"
+        raise InputError(f"--summary {path}: no JSON with metrics in it; {hint}") from None
+
+
+def _describe_basis(summary: Mapping[str, Any]) -> str:
+    parts = [f"split {summary['split']}"] if "split" in summary else []
+    threshold = summary.get("threshold") or {}
+    if threshold.get("value") is not None:
+        rule = {"val": "chosen on val"}.get(threshold["rule"], threshold["rule"])
+        parts.append(f"map threshold {threshold['value']:.3f} ({rule})")
+    if "intervals" in summary:
+        share, unit = summary["intervals"]["level"], summary["intervals"]["over"]
+        parts.append(f"{share:.0%} bootstrap intervals over {unit}s")
+    return ", ".join(parts)
+
+
+def _describe_metric(name: str, metric: Mapping[str, Any]) -> dict[str, str]:
+    if metric["value"] is None:
+        return {"name": name, "value": "none", "note": str(metric.get("reason", ""))}
+    notes = []
+    if metric.get("low") is not None:
+        notes.append(f"{metric['low']:.3f} to {metric['high']:.3f}")
+    if metric.get("n") is not None:
+        notes.append(f"n {metric['n']:,}")
+    return {"name": name, "value": f"{metric['value']:.3f}", "note": ", ".join(notes)}
+
+
+def _open_index(command: ViewCommand, reader: MapReader) -> FaceIndex:
+    """Open the data of the command, or else what the map file names."""
+    source, quiet = command.source, command.runtime.quiet
+    if source.data:
+        return open_source(source, quiet)
+    data, root = (str(reader.attributes.get(name, "")) for name in ("data", "root"))
+    if not data:
+        raise InputError(f"{command.maps}: does not say where its faces are; give --data")
+    try:
+        return open_source(dataclasses.replace(source, data=data, root=source.root or root), quiet)
+    except InputError as error:
+        raise InputError(f"{error} (as {command.maps} names it; give --data)") from None
+
+
+def _open_compared(command: ViewCommand, name: str) -> dict[str, MapReader]:
+    readers: dict[str, MapReader] = {}
+    for text in command.compare:
+        other, _, path = text.partition("=")
+        if not other or not path:
+            raise InputError(f"--compare {text}: write it as NAME=MAPS.h5")
+        if other in readers or other == name:
+            raise InputError(f"--compare {text}: the name '{other}' stands twice; choose another")
+        readers[other] = MapReader(Path(path))
+        len(readers[other])  # opens the file, so that a bad one is named before any work
+    return readers
+
+
+def _unreadable(index: FaceIndex, rows: np.ndarray, reader: MapReader) -> list[int]:
+    """Return which rows cannot be read: the likely reason why they have no map."""
+    return [row for row in rows.tolist() if read_card(index, row, [reader]).picture is None]
+
+
+def _notices(index: FaceIndex, reader: MapReader, mapped: np.ndarray) -> list[str]:
+    notices = []
+    if reader.attributes.get("real_maps") == "zero" and (index.labels[mapped] == REAL).any():
+        notices.append(
+            "Maps of real faces were set to zero when this file was made: that they are calm says "
+            "nothing about the generator."
+        )
+    missing = int((~mapped).sum())
+    if missing:
+        first = index.keys[int(np.argmin(mapped))]
+        notices.append(
+            f"Faces of the data without a map in this file: {missing:,} (first: {first})."
+        )
+    orphans = len(reader) - int(mapped.sum())
+    if orphans:
+        notices.append(f"Maps in this file that belong to no face of the data: {orphans:,}.")
+    return notices
+
+
+def _facts(index: FaceIndex, reader: MapReader, rows: np.ndarray) -> list[tuple[str, str]]:
+    attributes, labels = reader.attributes, index.labels[rows]
+    counts = [("real", labels == REAL), ("fake", labels == FAKE), ("unknown", labels < 0)]
+    parts = ", ".join(f"{int(of.sum()):,} {name}" for name, of in counts if of.any())
+    kind = {"zero": "set to zero", "fake-class": "fake-class map"}
+    real_maps = str(attributes.get("real_maps", ""))
+    facts = [
+        ("Generator", str(attributes.get("generator", ""))),
+        ("Faces", f"{len(rows):,} ({parts})"),
+        ("Grid", "{} x {}".format(*reader.shape)),
+        ("Normalisation", str(attributes.get("normalisation", ""))),
+        ("Real faces' maps", kind.get(real_maps, real_maps)),
+        ("Data", str(attributes.get("data", ""))),
+        ("Created", str(attributes.get("created", ""))),
+        ("Weights", str(attributes.get("weights_sha256", ""))[:12]),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _sheet_row(card: Card, masked: bool) -> SheetRow:
+    """Return the pictures of one face, enlarged before anything is drawn on them."""
+    lines = [_LABELS.get(card.face.label, "unknown"), card.face.method]
+    if not math.isnan(card.score):
+        lines.append(f"score {card.score:.2f}")
+    face = None if card.picture is None else _enlarge(card.picture)
+    truth = face if face is None or card.mask is None else outline(face, card.mask)
+    maps = [
+        None if face is None or values is None else overlay(face, values) for values in card.maps
+    ]
+    notes = ["" if math.isnan(auc) else f"pixel AUC {auc:.2f}" for auc in card.pixel_aucs]
+    pairs = zip(card.maps, notes, strict=True)
+    notes = ["no map" if values is None else text for values, text in pairs]
+    if face is None:
+        lines.append("cannot be read")
+    before: list[Picture | None] = [face, truth] if masked else [face]
+    caption = "\n".join(line for line in lines if line)
+    return SheetRow(caption, [*before, *maps], [*[""] * len(before), *notes])
+
+
+def _enlarge(picture: Picture) -> Picture:
+    scale = SHEET_CELL / max(picture.shape[:2])
+    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    return resize_picture(picture, (height, width))

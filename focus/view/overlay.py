@@ -1,0 +1,289 @@
+"""Maps as pictures: one colour scale, overlays, truth outlines and captioned grids.
+
+All pictures are uint8 RGB (H, W, 3). Maps are float (h, w) in [0, 1], 1 = manipulated, and are
+never stretched to their own minimum and maximum: a calm face has to look calm.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Picture = NDArray[np.uint8]
+FaceMap = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+OPACITY = 0.65
+TRUTH_COLOUR = (0, 229, 255)  # cyan: the one hue that neither skin nor the colour scale has
+_CASING = (16, 24, 32)
+_QUIET = {"color": "#5b6470", "weight": "normal"}
+_FAMILIES = ("Inter", "Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans")
+
+
+@functools.cache
+def colour_table() -> Picture:
+    """Return the colour of every map value, uint8 (256, 3) RGB: OpenCV's INFERNO.
+
+    Its lightness grows steadily with the value, so it survives grey print and colour blindness.
+    """
+    values = np.arange(256, dtype=np.uint8).reshape(256, 1)
+    coloured = np.asarray(cv2.applyColorMap(values, cv2.COLORMAP_INFERNO), dtype=np.uint8)
+    table = np.ascontiguousarray(coloured.reshape(256, 3)[:, ::-1])
+    table.flags.writeable = False
+    return table
+
+
+def quantise(face_map: FaceMap) -> NDArray[np.uint8]:
+    """Return ``round(255 * map)`` as uint8 of the same shape, as map files store it."""
+    return np.rint(np.clip(face_map, 0, 1) * 255).astype(np.uint8)
+
+
+def resize_map(face_map: FaceMap, size: tuple[int, int]) -> FaceMap:
+    """Resize a map (h, w) bilinearly to ``size`` (height, width), half-pixel centres; float32."""
+    face_map = np.asarray(face_map, dtype=np.float32)
+    resized = cv2.resize(face_map, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, dtype=np.float32)
+
+
+def resize_picture(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Resize a picture to ``size`` (height, width): by area when it shrinks, else bicubically."""
+    shrinks = size[0] < picture.shape[0]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (size[1], size[0]), interpolation=method), dtype=np.uint8)
+
+
+def colour_map(face_map: FaceMap) -> Picture:
+    """Return a map (h, w) in opaque colours, uint8 (h, w, 3): 0 is black, 1 pale yellow."""
+    return colour_table()[quantise(face_map)]
+
+
+def overlay(face: Picture, face_map: FaceMap, opacity: float = OPACITY) -> Picture:
+    """Lay a map over a face: ``(1 - a) * face + a * colour`` with ``a = opacity * map``.
+
+    Where the map is 0 the face stays as it is, so a face that the map leaves alone stays plain.
+
+    Args:
+        face: uint8 (H, W, 3).
+        face_map: float (h, w) in [0, 1], resized to the face.
+        opacity: in [0, 1]; how much a map value of 1 covers.
+    """
+    values = resize_map(face_map, (face.shape[0], face.shape[1]))
+    alpha = np.float32(opacity) * np.clip(values, 0, 1)[..., None]
+    blend = (1 - alpha) * face + alpha * colour_map(values)
+    return np.asarray(np.rint(blend), dtype=np.uint8)
+
+
+def outline(
+    picture: Picture,
+    mask: Mask,
+    colour: tuple[int, int, int] = TRUTH_COLOUR,
+    thickness: int = 2,
+) -> Picture:
+    """Draw the contour of a mask on a copy of a picture.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        mask: bool (h, w), resized to the picture; an empty one draws nothing.
+        colour: RGB, cased in a dark line so that it shows on bright ground too.
+        thickness: of the coloured line, in pixels of the picture.
+    """
+    contours = find_contours(mask, (picture.shape[0], picture.shape[1]))
+    drawn = picture.copy()
+    cv2.drawContours(drawn, contours, -1, _CASING, thickness + 2, cv2.LINE_AA)
+    cv2.drawContours(drawn, contours, -1, colour, thickness, cv2.LINE_AA)
+    return drawn
+
+
+def find_contours(mask: Mask, size: tuple[int, int]) -> list[NDArray[np.int32]]:
+    """Return the closed contours of a mask (h, w), holes too, in pixels of ``size``.
+
+    Each is int32 (n, 1, 2) of (x, y). They stay within about one pixel of the mask.
+    """
+    soft = resize_map(mask.astype(np.float32), size)
+    growth = size[0] / mask.shape[0]
+    if growth > 1:  # the mask's pixels would show as steps; a blur of one step leaves none
+        soft = np.asarray(cv2.GaussianBlur(soft, (0, 0), growth), dtype=np.float32)
+    area = (soft >= 0.5).astype(np.uint8)
+    contours, _ = cv2.findContours(area, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    smooth = (cv2.approxPolyDP(contour, 1, closed=True) for contour in contours)
+    return [np.asarray(contour, dtype=np.int32) for contour in smooth]
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """One line of a contact sheet."""
+
+    caption: str
+    """Stands left of the pictures; its first line is emphasised."""
+    pictures: Sequence[Picture | None]
+    """One per heading, uint8 (H, W, 3); None leaves the cell empty."""
+    notes: Sequence[str] = ()
+    """One below each picture, empty text for none; or nothing at all."""
+
+
+def contact_sheet(
+    rows: Sequence[SheetRow],
+    headings: Sequence[str],
+    title: str = "",
+    cell: int = 224,
+    colour_bar: bool = True,
+) -> Picture:
+    """Set pictures in a captioned grid on white, for a README or a paper.
+
+    Args:
+        rows: each with as many pictures as there are headings.
+        headings: one above each column.
+        title: above all, if any.
+        cell: side of a picture in pixels; pictures keep their aspect inside it.
+        colour_bar: draw what the colours mean below the grid.
+
+    Returns:
+        uint8 (H, W, 3), as large as the grid needs.
+
+    Raises:
+        ValueError: no rows, or a row with another number of pictures than headings.
+    """
+    if not rows:
+        raise ValueError("a contact sheet needs at least one row")
+    for row in rows:
+        if len(row.pictures) != len(headings):
+            raise ValueError(f"{len(row.pictures)} pictures under {len(headings)} headings")
+    return _Sheet(rows, headings, title, cell, colour_bar).draw()
+
+
+class _Sheet:
+    """A contact sheet while it is drawn: pictures pasted by pixel, text set by matplotlib."""
+
+    def __init__(
+        self,
+        rows: Sequence[SheetRow],
+        headings: Sequence[str],
+        title: str,
+        cell: int,
+        colour_bar: bool,
+    ) -> None:
+        self.rows, self.headings, self.title, self.colour_bar = rows, headings, title, colour_bar
+        self.cell, self.margin, self.gap = cell, round(cell * 0.11), round(cell * 0.05)
+        self.size = cell / 16  # of the text, in pixels: it grows with the pictures
+        self.line = round(self.size * 1.45)
+        captions = [line for row in rows for line in row.caption.split("\n")]
+        widest = max(self._measure(caption) for caption in captions)
+        self.left = self.margin + (round(widest) + 2 * self.gap if widest else 0)
+        self.top = self.margin + round(self.line * (3.3 if title else 1.3))
+        self.pitch = cell + self.gap + (self.line if any(any(row.notes) for row in rows) else 0)
+        bottom = self.top + len(rows) * self.pitch - self.gap
+        grid = self.left + len(headings) * (cell + self.gap) - self.gap + self.margin
+        self.width = max(grid, self._bar_words() + cell // 2 + 2 * self.margin if colour_bar else 0)
+        self.height = bottom + (2 * self.line if colour_bar else 0) + self.margin
+
+    def draw(self) -> Picture:
+        canvas = np.full((self.height, self.width, 3), 255, dtype=np.uint8)
+        for number, row in enumerate(self.rows):
+            for column, picture in enumerate(row.pictures):
+                self._paste(canvas, picture, *self._corner(number, column))
+        if self.colour_bar:
+            top, left, height, width = self._bar()
+            ramp = np.tile(np.linspace(0, 1, width, dtype=np.float32), (height, 1))
+            canvas[top : top + height, left : left + width] = colour_map(ramp)
+        return self._typeset(canvas)
+
+    def _corner(self, row: int, column: int) -> tuple[int, int]:
+        """Top and left of a cell."""
+        return self.top + row * self.pitch, self.left + column * (self.cell + self.gap)
+
+    def _bar(self) -> tuple[int, int, int, int]:
+        """Top, left, height and width of the colour bar."""
+        height = max(6, round(self.size * 0.7))
+        width = min(self.cell, self.width - 2 * self.margin - self._bar_words())
+        right = self.width - self.margin - round(self._measure("manipulated"))
+        return self.height - self.margin - height, right - width, height, width
+
+    def _bar_words(self) -> int:
+        """Width of the words on both sides of the colour bar."""
+        return round(self._measure("untouched") + self._measure("manipulated"))
+
+    def _paste(self, canvas: Picture, picture: Picture | None, top: int, left: int) -> None:
+        cell = self.cell
+        if picture is None:
+            canvas[top : top + cell, left : left + cell] = 244
+            return
+        scale = cell / max(picture.shape[:2])
+        height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+        top, left = top + (cell - height) // 2, left + (cell - width) // 2
+        canvas[top : top + height, left : left + width] = resize_picture(picture, (height, width))
+
+    def _measure(self, text: str) -> float:
+        """Width of a bold line of text in pixels."""
+        from matplotlib.backends.backend_agg import RendererAgg
+        from matplotlib.font_manager import FontProperties
+
+        font = FontProperties(family=_font_family(), weight="bold", size=self.size)
+        width, _, _ = RendererAgg(1, 1, 72).get_text_width_height_descent(text, font, ismath=False)
+        return float(width)
+
+    def _typeset(self, canvas: Picture) -> Picture:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        # 72 dots per inch make a point of type one pixel.
+        figure = Figure(figsize=(self.width / 72, self.height / 72), dpi=72)
+        agg = FigureCanvasAgg(figure)
+        figure.figimage(canvas, 0, 0, origin="upper")
+        self._write_headings(figure)
+        for number, row in enumerate(self.rows):
+            self._write_row(figure, number, row)
+        agg.draw()
+        return np.ascontiguousarray(np.asarray(agg.buffer_rgba())[..., :3])
+
+    def _write_headings(self, figure: Figure) -> None:
+        if self.title:
+            size = self.size * 1.3
+            self._write(figure, self.margin, self.margin, self.title, va="top", fontsize=size)
+        for column, heading in enumerate(self.headings):
+            top, left = self._corner(0, column)
+            middle = left + self.cell / 2
+            self._write(figure, middle, top - 0.45 * self.line, heading, ha="center")
+        if self.colour_bar:
+            top, left, height, _ = self._bar()
+            middle, space = top + height / 2, self.size / 2
+            style: dict[str, Any] = {"va": "center_baseline", "ha": "right", **_QUIET}
+            self._write(figure, left - space, middle, "untouched", **style)
+            self._write(figure, self.width - self.margin, middle, "manipulated", **style)
+
+    def _write_row(self, figure: Figure, number: int, row: SheetRow) -> None:
+        top, _ = self._corner(number, 0)
+        lines = row.caption.split("\n")
+        first = top + self.cell / 2 - (len(lines) - 1) * self.line / 2
+        for place, text in enumerate(lines):
+            style = _QUIET if place else {}
+            height = first + place * self.line
+            self._write(figure, self.margin, height, text, va="center_baseline", **style)
+        for column, text in enumerate(row.notes):
+            _, left = self._corner(number, column)
+            below = top + self.cell + 0.95 * self.line
+            self._write(figure, left + self.cell / 2, below, text, ha="center", **_QUIET)
+
+    def _write(self, figure: Figure, x: float, y: float, text: str, **style: Any) -> None:
+        """Set one line at x, y pixels from the top left corner, bold unless told otherwise."""
+        usual = {"fontsize": self.size, "color": "#14181d", "weight": "bold"}
+        style = {**usual, "family": _font_family(), **style}
+        # A key may hold dollar signs, which must not start a formula.
+        figure.text(x / self.width, 1 - y / self.height, text, parse_math=False, **style)
+
+
+@functools.cache
+def _font_family() -> str:
+    """Return the first family of our list that is installed; the last ships with matplotlib."""
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return next(family for family in _FAMILIES if family in installed)

@@ -1,0 +1,105 @@
+"""Checks that need a GPU: maps equal the CPU's, precisions agree, training runs and resumes.
+
+Costs about two minutes on a GPU. Prints one Markdown table; exit code 1 if a check fails.
+Run by ``scripts/gpu.sh checks``; ``--device cpu`` tries the script out without a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from focus.data.demo import DemoConfig, write_demo_corpus
+from focus.data.faces import FaceDataset
+from focus.data.inputs import Source
+from focus.data.loading import build_loader
+from focus.network.model import FoCus, FoCusConfig
+from focus.runtime import Runtime
+from focus.training.command import RECIPES, TrainCommand, train_command
+from focus.training.loop import FitConfig, standardised
+
+
+def main() -> int:
+    """Run the checks and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--encoder", default="deit_small_patch16_224")
+    device = parser.parse_args().device
+    encoder = parser.parse_args().encoder
+    rows: list[tuple[str, str, str, bool]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = Path(folder) / "corpus"
+        index = write_demo_corpus(corpus, DemoConfig(people=24, images_per_person=2), quiet=True)
+        torch.manual_seed(0)
+        network = FoCus(FoCusConfig(encoder=encoder, encoder_weights="none")).eval()
+        faces = FaceDataset(index, network.config.image_size)
+        batch = next(iter(build_loader(faces, [list(range(32))], 2)))
+        images = standardised(batch, network).images
+        network.calibrate(images)
+        reference = predict(network, images, "cpu", torch.float32)
+        same = predict(network, images, device, torch.float32)
+        half = predict(network, images, device, torch.bfloat16)
+        worst = (same - reference).abs().max().item()
+        drift = (half - reference).abs().mean().item()
+        rows.append(
+            (
+                "maps against the CPU, fp32, largest difference",
+                f"{worst:.5f}",
+                "1/255",
+                worst <= 1 / 255,
+            )
+        )
+        rows.append(
+            ("maps in bf16 against fp32, mean difference", f"{drift:.5f}", "0.02", drift <= 0.02)
+        )
+        precisions = ["fp32", "bf16"] + (["fp16"] if device.startswith("cuda") else [])
+        for precision in precisions:
+            done = train(corpus, Path(folder) / precision, device, precision)
+            rows.append(
+                (
+                    f"training in {precision}: 20 steps, resumed at 10",
+                    done,
+                    "finished",
+                    done == "finished",
+                )
+            )
+    print(f"\n{torch.__version__}, {name_of(device)}\n")
+    print("| check | figure | goal | holds |\n|---|---|---|---|")
+    for check, figure, goal, holds in rows:
+        print(f"| {check} | {figure} | {goal} | {'yes' if holds else 'NO'} |")
+    return 0 if all(row[-1] for row in rows) else 1
+
+
+@torch.no_grad()
+def predict(network: FoCus, images: torch.Tensor, device: str, dtype: torch.dtype) -> torch.Tensor:
+    """Return the maps, computed on a device, on the CPU."""
+    network.to(device)
+    with torch.autocast(device.split(":")[0], dtype=dtype, enabled=dtype != torch.float32):
+        maps = network.predict(images.to(device)).maps
+    return maps.float().cpu()
+
+
+def train(corpus: Path, out: Path, device: str, precision: str) -> str:
+    """Train 10 steps, resume to 20, and say how it ended."""
+    _, network, _ = RECIPES["demo"]
+    for stop, resume in ((10, False), (0, True)):
+        fit = FitConfig(steps=20, batch=16, validate_every=10, stop_after=stop, workers=2)
+        runtime = Runtime(device=device, precision=precision, quiet=True)  # type: ignore[arg-type]
+        source = Source(data=str(corpus / "index.csv"))
+        train_command(
+            TrainCommand(source, str(out), resume=resume, network=network, fit=fit, runtime=runtime)
+        )
+    return "finished" if (out / "finished").exists() else "unfinished"
+
+
+def name_of(device: str) -> str:
+    """Return what the device calls itself."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "CPU"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+# Sourced by the other scripts: makes .venv if it is missing, installs the project, activates it.
+# PYTHON names the interpreter (default python3); EXTRAS the extras to install (default none).
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+python=.venv/bin/python
+wanted="$(cksum < pyproject.toml) ${EXTRAS:-}"
+if [ ! -x "$python" ]; then
+    "${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
+        echo "Python 3.10 or later is needed; name one with PYTHON=python3.12 bash $0" >&2
+        exit 2
+    }
+    "${PYTHON:-python3}" -m venv .venv
+fi
+# An installation that already matches pyproject.toml is used at once, also offline.
+if ! grep -qxF "$wanted" .venv/installed 2>/dev/null; then
+    echo "Installing into .venv (the first time this fetches PyTorch: some minutes) ..."
+    "$python" -m pip install --quiet --disable-pip-version-check -e ".${EXTRAS:+[$EXTRAS]}"
+    echo "$wanted" >> .venv/installed
+fi
+PATH="$PWD/.venv/bin:$PATH"
+export HF_HUB_OFFLINE="${HF_HUB_OFFLINE:-1}"  # nothing here downloads weights

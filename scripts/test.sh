@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: style, types, layers, tests.
+# Arguments go to pytest: bash scripts/test.sh tests/focus -k index
+set -euo pipefail
+EXTRAS=dev
+source "$(dirname "$0")/environment.sh"
+ruff check .
+ruff format --check .
+mypy
+lint-imports --no-cache
+python -m pytest "$@"

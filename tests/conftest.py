@@ -1,0 +1,18 @@
+"""What every test stands on: no network, no GPU asked for, and a small drawn corpus."""
+
+import os
+
+# Read by huggingface_hub at import: no test waits for a network that must not be used.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+
+from focus.data.demo import DemoConfig, write_demo_corpus
+
+
+@pytest.fixture(scope="session")
+def demo_corpus(tmp_path_factory):
+    """Return the index.csv of forty drawn faces with masks, in all splits."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_demo_corpus(folder, DemoConfig(people=10, images_per_person=2, size=64), quiet=True)
+    return folder / "index.csv"

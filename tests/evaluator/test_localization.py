@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, f1_score, jaccard_score, roc_auc_score
+from torchmetrics.classification import BinaryF1Score, BinaryJaccardIndex
+
+from evaluator.metrics.intervals import Resampling, resample
+from evaluator.metrics.localization import (
+    HALF,
+    Histograms,
+    choose_level,
+    compare,
+    localization_metrics,
+    prior_metrics,
+    resize_levels,
+)
+from evaluator.metrics.prior import MaskPrior
+
+EMPTY = np.zeros((2, 2), dtype=bool)
+LEFT = np.array([[1, 0], [1, 0]], dtype=bool)
+
+
+def histograms(maps, masks, regions=None):
+    regions = regions or [None] * len(maps)
+    table = Histograms.empty(len(maps))
+    for row, face in enumerate(zip(maps, masks, regions, strict=True)):
+        table.put(row, compare(*face))
+    return table
+
+
+def judge(maps, masks, labels=None, regions=None, draws=0, **options):
+    labels = np.ones(len(maps), dtype=int) if labels is None else np.asarray(labels)
+    resampling = Resampling(np.arange(len(maps)), draws)
+    return localization_metrics(histograms(maps, masks, regions), labels, resampling, **options)
+
+
+def random_faces(seed, count=12, size=(17, 23), fakes=8):
+    generator = np.random.default_rng(seed)
+    maps = generator.integers(0, 256, (count, 5, 6)).astype(np.uint8)
+    masks = generator.random((count, *size)) < 0.3
+    masks[fakes:] = False
+    regions = generator.random((count, *size)) < 0.6
+    return list(maps), list(masks), list(regions), (np.arange(count) < fakes).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("grid", "size"), [((14, 14), (112, 112)), ((14, 9), (61, 100)), ((50, 40), (23, 31))]
+)
+def test_resizing_is_torch_bilinear_to_the_nearest_level(grid, size):
+    stored = np.random.default_rng(0).integers(0, 256, grid).astype(np.uint8)
+    tensor = torch.from_numpy(stored)[None, None].double()
+    expected = torch.nn.functional.interpolate(tensor, size, mode="bilinear", align_corners=False)
+    found = resize_levels(stored, size)
+    assert found.dtype == np.uint8
+    assert np.abs(found - expected[0, 0].numpy()).max() <= 0.5 + 1e-3
+    np.testing.assert_array_equal(resize_levels((stored / 255).astype(np.float32), size), found)
+
+
+def test_level_128_is_exactly_what_lies_above_one_half():
+    values = np.array(
+        [[0.5, np.nextafter(np.float32(0.5), np.float32(1)), 0.0, 1.0]], dtype=np.float32
+    )
+    assert (resize_levels(values, (1, 4)) >= HALF).tolist() == [[False, True, False, True]]
+    stored = np.array([[127, 128]], dtype=np.uint8)
+    assert resize_levels(stored, (1, 2)).tolist() == [[127, 128]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_threshold_free_metrics_equal_scikit_learn(seed):
+    maps, masks, regions, labels = random_faces(seed)
+    found = judge(maps, masks, labels, regions)
+    levels = [resize_levels(map_, mask.shape) for map_, mask in zip(maps, masks, strict=True)]
+    fakes = range(8)
+    aucs = [roc_auc_score(masks[i].ravel(), levels[i].ravel()) for i in fakes]
+    inside = [roc_auc_score(masks[i][regions[i]], levels[i][regions[i]]) for i in fakes]
+    pixels = np.concatenate([masks[i].ravel() for i in fakes])
+    values = np.concatenate([levels[i].ravel() for i in fakes])
+    assert found["pixel_auc"].value == pytest.approx(np.mean(aucs), abs=1e-12)
+    assert found["pixel_auc_region"].value == pytest.approx(np.mean(inside), abs=1e-12)
+    assert found["pxap"].value == pytest.approx(average_precision_score(pixels, values), abs=1e-12)
+    energy = [levels[i][masks[i]].sum() / levels[i].sum(dtype=float) for i in fakes]
+    pointing = [masks[i][levels[i] == levels[i].max()].mean() for i in fakes]
+    assert found["energy_inside"].value == pytest.approx(np.mean(energy), abs=1e-12)
+    assert found["pointing"].value == pytest.approx(np.mean(pointing), abs=1e-12)
+
+
+@pytest.mark.parametrize("level", [HALF, 40])
+def test_thresholded_metrics_equal_scikit_learn_and_torchmetrics(level):
+    maps, masks, _, labels = random_faces(5)
+    found = judge(maps, masks, labels, level=level)
+    marked = [
+        resize_levels(map_, mask.shape) >= level for map_, mask in zip(maps, masks, strict=True)
+    ]
+    truth, guess = np.concatenate([*map(np.ravel, masks)]), np.concatenate([*map(np.ravel, marked)])
+    assert found["pixel_f1_macro"].value == pytest.approx(f1_score(truth, guess, average="macro"))
+    assert found["pixel_miou"].value == pytest.approx(jaccard_score(truth, guess, average="macro"))
+    fakes = [torch.from_numpy(np.stack(part[:8])).int() for part in (marked, masks)]
+    assert found["f1_fake"].value == pytest.approx(BinaryF1Score()(*fakes).item(), abs=1e-6)
+    assert found["iou_fake"].value == pytest.approx(BinaryJaccardIndex()(*fakes).item(), abs=1e-6)
+    per_frame = [BinaryJaccardIndex()(*(part[i] for part in fakes)).item() for i in range(8)]
+    assert found["iou_frame"].value == pytest.approx(np.mean(per_frame), abs=1e-6)
+    assert found["fp_area_real"].value == pytest.approx(np.mean([m.mean() for m in marked[8:]]))
+    counts = {name: value.n for name, value in found.items()}
+    assert (counts["pixel_f1_macro"], counts["f1_fake"], counts["fp_area_real"]) == (12, 8, 4)
+
+
+def test_by_hand():
+    map_ = np.array([[1.0, 0.6], [0.2, 0.0]])
+    found = judge([map_], [LEFT])
+    assert found["f1_fake"].value == 0.5  # one hit, one false alarm, one miss
+    assert found["iou_fake"].value == found["iou_frame"].value == pytest.approx(1 / 3)
+    assert found["pixel_f1_macro"].value == 0.5
+    assert found["pixel_miou"].value == pytest.approx(1 / 3)
+    assert found["pixel_auc"].value == 0.75
+    assert found["pxap"].value == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert found["pointing"].value == 1.0
+    assert found["energy_inside"].value == pytest.approx((255 + 51) / (255 + 153 + 51))
+
+
+def test_a_perfect_prediction_on_authentic_images_lowers_nothing():
+    fake, real = LEFT.astype(float), np.zeros((2, 2))
+    alone, mixed = judge([fake], [LEFT]), judge([fake, real, real], [LEFT, EMPTY, EMPTY], [1, 0, 0])
+    for name in ("pixel_f1_macro", "pixel_miou", "f1_fake", "iou_fake", "iou_frame", "pxap"):
+        assert alone[name].value == mixed[name].value == 1.0, name
+    reals = judge([real], [EMPTY], [0])
+    assert reals["pixel_f1_macro"].value == reals["pixel_miou"].value == 1.0
+    assert reals["fp_area_real"].value == 0.0
+    assert reals["f1_fake"].value is None
+    assert reals["pxap"].value is None
+    assert reals["f1_fake"].n == 0
+
+
+def test_marking_a_real_face_touches_no_metric_of_the_fakes():
+    fake, real = LEFT.astype(float), np.ones((2, 2))
+    found = judge([fake, real], [LEFT, EMPTY], [1, 0])
+    for name in ("f1_fake", "iou_fake", "iou_frame", "pxap", "pixel_auc", "pointing"):
+        assert found[name].value == 1.0, name
+    assert found["fp_area_real"].value == 1.0
+    assert found["pixel_f1_macro"].value == pytest.approx((4 / 8 + 4 / 8) / 2)
+
+
+def test_zeroed_real_maps_have_no_false_positive_area():
+    found = judge([LEFT.astype(float), np.zeros((2, 2))], [LEFT, EMPTY], [1, 0], zeroed=True)
+    assert found["fp_area_real"].value is None
+    assert found["fp_area_real"].reason == "real maps were zeroed by label"
+
+
+def test_an_empty_and_a_full_mask_on_a_fake():
+    found = judge([np.zeros((2, 2))], [EMPTY])
+    assert found["iou_frame"].value == 1.0
+    for name in ("f1_fake", "iou_fake", "pixel_auc", "pxap", "pointing", "energy_inside"):
+        assert found[name].value is None, name
+        assert found[name].reason
+    assert judge([np.ones((2, 2))], [EMPTY])["iou_frame"].value == 0.0
+    assert judge([np.ones((2, 2))], [EMPTY])["f1_fake"].value == 0.0
+    full = judge([np.eye(2)], [~EMPTY])
+    assert full["pixel_auc"].value is None
+    assert (full["pointing"].value, full["pxap"].value) == (1.0, 1.0)
+    both = judge([np.zeros((2, 2)), LEFT.astype(float)], [EMPTY, LEFT])
+    assert (both["pixel_auc"].n, both["iou_frame"].n, both["f1_fake"].n) == (1, 2, 2)
+
+
+def test_a_constant_map_points_nowhere_and_scores_the_area():
+    for value in (0.0, 0.3, 1.0):
+        found = judge([np.full((4, 4), value)], [np.arange(16).reshape(4, 4) < 4])
+        assert found["pixel_auc"].value == 0.5
+        assert (
+            found["pointing"].value == found["energy_inside"].value == found["pxap"].value == 0.25
+        )
+
+
+def test_a_region_outside_of_the_forgery_has_no_value_and_a_wrong_size_is_refused():
+    found = judge([LEFT.astype(float)], [LEFT], regions=[~LEFT])
+    assert found["pixel_auc_region"].value is None
+    assert found["pixel_auc"].value == 1.0
+    with pytest.raises(ValueError, match="the region is 3 x 2, the mask 2 x 2"):
+        compare(LEFT.astype(float), LEFT, np.ones((3, 2), dtype=bool))
+
+
+def test_without_a_threshold_only_threshold_free_metrics_have_values():
+    found = judge([LEFT.astype(float)], [LEFT], level=None)
+    assert found["f1_fake"].value is None
+    assert found["f1_fake"].reason == "no threshold was asked for"
+    assert found["pxap"].value == 1.0
+
+
+def test_the_chosen_level_is_the_best_of_all_by_a_slow_search():
+    maps, masks, _, _ = random_faces(7, fakes=12)
+    maps = [(map_ // 3) for map_ in maps]
+    chosen = choose_level(histograms(maps, masks))
+    scores = {level: judge(maps, masks, level=level)["f1_fake"].value for level in range(1, 256)}
+    assert scores[chosen] == max(scores.values())
+    assert chosen != HALF
+
+
+def test_among_equal_levels_the_one_nearest_to_one_half_is_chosen():
+    assert choose_level(histograms([LEFT.astype(float)], [LEFT])) == HALF
+    assert choose_level(histograms([LEFT * 0.2], [LEFT])) == 51
+    with pytest.raises(ValueError, match="no forged pixel"):
+        choose_level(histograms([LEFT.astype(float)], [EMPTY]))
+
+
+def test_intervals_equal_a_slow_loop_over_the_same_draws():
+    maps, masks, _, labels = random_faces(2)
+    units = np.array([0, 0, 1, 1, 2, 2, 3, 3, 0, 1, 2, 3])
+    found = localization_metrics(histograms(maps, masks), labels, Resampling(units, 40, 1))
+    slow: dict[str, list[float]] = {"pxap": [], "f1_fake": [], "pixel_auc": [], "pixel_miou": []}
+    for counts in np.concatenate(list(resample(4, 40, 1))).astype(int):
+        rows = np.repeat(np.arange(12), counts[units])
+        drawn = judge([maps[i] for i in rows], [masks[i] for i in rows], labels[rows])
+        for name, values in slow.items():
+            values.append(drawn[name].value)
+    for name, values in slow.items():
+        assert found[name].low == pytest.approx(np.percentile(values, 2.5), abs=1e-12)
+        assert found[name].high == pytest.approx(np.percentile(values, 97.5), abs=1e-12)
+
+
+def test_prior_is_the_mean_of_the_other_videos_masks():
+    prior = MaskPrior()
+    top, left = np.zeros((128, 128), dtype=bool), np.zeros((32, 32), dtype=bool)
+    top[:64], left[:, :16] = True, True
+    prior.add(top, "a")
+    assert prior.without("a") is None
+    prior.add(left, "b")
+    prior.add(left, "b")
+    np.testing.assert_allclose(prior.without("b"), np.kron([[1, 1], [0, 0]], np.ones((32, 32))))
+    np.testing.assert_allclose(
+        prior.without("a"), np.kron([[1, 0], [1, 0]], np.ones((32, 32))), atol=1e-6
+    )
+    everyone = prior.without("c")
+    assert everyone[0, 0] == pytest.approx(1)
+    assert everyone[0, -1] == pytest.approx(1 / 3)
+
+
+def test_prior_metrics_are_the_ranking_metrics_under_their_own_names():
+    maps, masks, regions, labels = random_faces(1)
+    table, resampling = histograms(maps, masks, regions), Resampling(np.arange(12), 20)
+    plain = localization_metrics(table, labels, resampling)
+    prior = prior_metrics(table, labels, resampling)
+    assert set(prior) == {"prior_pxap", "prior_pixel_auc", "prior_pixel_auc_region"}
+    for name, value in prior.items():
+        assert value == plain[name.removeprefix("prior_")]

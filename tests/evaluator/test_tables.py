@@ -1,0 +1,77 @@
+"""Tables: what is bold, what is missing, and every format read back by its own reader."""
+
+import csv
+import io
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from evaluator.tables import (
+    FORMATS,
+    Row,
+    TableCommand,
+    best,
+    read_result,
+    table_command,
+    with_prior,
+)
+from focus.errors import InputError
+
+
+def value(middle, spread=0.01):
+    return {"value": middle, "low": middle - spread, "high": middle + spread, "n": 9}
+
+
+ROWS = [
+    Row(
+        "a & b",
+        {"pixel_auc": value(0.9), "fp_area_real": value(0.3), "prior_pixel_auc": value(0.6)},
+    ),
+    Row("c_d", {"pixel_auc": value(0.8), "fp_area_real": value(0.1)}),
+    Row("e", {"pixel_auc": {"value": None, "reason": "no mask"}, "fp_area_real": value(0.105)}),
+]
+
+
+def test_best_needs_an_interval_of_its_own():
+    assert best(ROWS, "pixel_auc") == 0
+    assert best(ROWS, "fp_area_real") is None  # lower is better, and two overlap
+    assert best(ROWS[:2], "fp_area_real") == 1
+    assert best(ROWS[:1], "pixel_auc") is None
+
+
+def test_prior_stands_beside_what_it_is_compared_with():
+    rows = with_prior(ROWS)
+    assert rows[-1].name == "place prior"
+    assert rows[-1].metrics["pixel_auc"]["value"] == 0.6
+    assert best(rows, "pixel_auc") == 0
+
+
+def test_formats_are_read_back():
+    metrics = ["pixel_auc", "fp_area_real"]
+    table = {name: write(ROWS, metrics) for name, write in FORMATS.items()}
+    read = list(csv.DictReader(io.StringIO(table["csv"])))
+    assert float(read[0]["pixel_auc_low"]) == pytest.approx(0.89)
+    assert read[2]["pixel_auc_value"] == ""
+    cells = [[cell.text for cell in row] for row in ElementTree.fromstring(table["html"])]
+    assert cells[1][0] == "a & b"
+    assert "**0.900** (0.890 to 0.910)" in table["md"]
+    assert len({len(line) for line in table["md"].splitlines()}) == 1
+    assert r"a \& b & \textbf{0.900}" in table["latex"]
+
+
+def test_command_reads_files_folders_and_names(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    for path in (tmp_path / "x.json", tmp_path / "run" / "result.json"):
+        path.write_text(json.dumps({"metrics": {"frame_auc": value(0.7)}}))
+    table_command(TableCommand((f"named={tmp_path / 'x.json'}", str(tmp_path / "run"))))
+    printed = capsys.readouterr().out
+    assert "named" in printed
+    assert "run" in printed
+    (tmp_path / "bad.json").write_text("[]")
+    with pytest.raises(InputError, match="holds no metrics"):
+        read_result(str(tmp_path / "bad.json"))
+    with pytest.raises(InputError, match="no such metric"):
+        TableCommand(("x",), ("auc",))
+    with pytest.raises(InputError, match="no result has a value of pxap"):
+        table_command(TableCommand((str(tmp_path / "x.json"),), ("pxap",)))

@@ -1,0 +1,227 @@
+"""The loop: schedules, batches, resuming, and one line for everything that can go wrong."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from focus.config import from_json, to_json
+from focus.data.faces import Draw, FaceDataset
+from focus.data.index import Face, FaceIndex
+from focus.data.inputs import Source
+from focus.data.loading import TrainingPlan, build_loader
+from focus.data.transforms import Augmentation, Geometry
+from focus.errors import CheckFailedError, InputError
+from focus.network.model import FoCusConfig
+from focus.runtime import Runtime
+from focus.training.command import TrainCommand, split_index, train_command
+from focus.training.loop import FitConfig
+from focus.training.optim import OptimizerConfig, learning_rate
+
+NETWORK = FoCusConfig(
+    encoder="resnet10t", encoder_weights="none", image_size=64, stage=2, output_stride=8
+)
+
+
+def command_for(corpus, out, **changes):
+    fit = {"steps": 4, "batch": 8, "validate_every": 2, "workers": 0, **changes.pop("fit", {})}
+    optimizer = OptimizerConfig(lr=1e-3)
+    return TrainCommand(
+        source=Source(data=str(corpus)),
+        out=str(out),
+        network=NETWORK,
+        fit=FitConfig(optimizer=optimizer, **fit),
+        runtime=Runtime(device="cpu", quiet=True),
+        **changes,
+    )
+
+
+def test_learning_rate_rises_then_falls_to_zero():
+    config = OptimizerConfig(lr=1.0, warmup=0.2)
+    rates = [learning_rate(step, 100, config) for step in range(100)]
+    assert rates[:3] == pytest.approx([0.05, 0.1, 0.15])
+    assert max(rates) == rates[20] == 1.0
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 80)
+    for step in range(20, 100):  # torch's own cosine
+        assert rates[step] == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
+        optimizer.step()
+        cosine.step()
+
+
+def plan_index():
+    labels = np.array([0] * 6 + [1] * 4)
+    methods = [""] * 6 + ["a", "a", "a", "b"]
+    paths = [str(k) for k in range(10)]
+    return FaceIndex({"path": paths, "method": methods}, labels, ".")
+
+
+def test_plan_balances_labels_and_methods_and_repeats_nothing_early():
+    index = plan_index()
+    for balance, methods in (("label", None), ("method", {"a": 6, "b": 6})):
+        plan = TrainingPlan(index, 8, (0, 3), balance)
+        draws = [draw for batch in plan for draw in batch]
+        rows = [draw.row for draw in draws]
+        assert sum(index.labels[rows]) == 12
+        real = [row for row in rows if index.labels[row] == 0]
+        assert sorted(real) == sorted([0, 1, 2, 3, 4, 5] * 2)  # all once before any twice
+        if methods:
+            found = [index.column("method")[row] for row in rows]
+            assert {name: found.count(name) for name in "ab"} == methods
+    assert len({draw.number for draw in draws}) == 24
+
+
+def test_plan_is_the_same_resumed_split_and_accumulated():
+    index = plan_index()
+    whole = [draw for batch in TrainingPlan(index, 8, (0, 4), "label") for draw in batch]
+    resumed = [draw for batch in TrainingPlan(index, 8, (2, 4), "label") for draw in batch]
+    assert whole[16:] == resumed
+    micro = list(TrainingPlan(index, 8, (0, 4), "label", accumulation=2))
+    assert [len(batch) for batch in micro] == [4] * 8
+    assert [draw for batch in micro for draw in batch] == whole
+    parts = [
+        [d for b in TrainingPlan(index, 8, (0, 4), "label", process=(rank, 2)) for d in b]
+        for rank in range(2)
+    ]
+    assert sorted(parts[0] + parts[1]) == sorted(whole)
+    with pytest.raises(InputError, match="--batch 8"):
+        TrainingPlan(index, 8, (0, 4), process=(0, 3))
+
+
+def test_geometry_moves_image_and_map_together():
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[16:32, 32:48] = 255
+    values = (image[..., 0] / 255).astype(np.float32)
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        geometry = Augmentation(smallest_crop=0.5).draw(rng)
+        moved = geometry.apply(image, 64)[..., 0] / 255
+        map_moved = geometry.apply(values)
+        assert map_moved.shape == (64, 64)
+        assert np.abs(moved - map_moved).mean() < 0.02
+    mirrored = Geometry(mirrored=True).apply(image)
+    assert np.array_equal(mirrored, image[:, ::-1])
+
+
+def test_draws_do_not_depend_on_the_worker(demo_corpus):
+    index = FaceIndex.read(demo_corpus)
+    faces = FaceDataset(index, 64, augmentation=Augmentation(smallest_crop=0.7), seed=5)
+    rows = [[Draw(k, 7 * k) for k in range(4)], [Draw(k, k) for k in range(4, 8)]]
+    alone = list(build_loader(faces, rows, workers=0))
+    shared = list(build_loader(faces, rows, workers=2))
+    for one, other in zip(alone, shared, strict=True):
+        assert torch.equal(one.images, other.images)
+        assert one.keys == other.keys
+    again = faces[Draw(0, 1)]
+    assert not torch.equal(again.image, faces[Draw(0, 2)].image)
+
+
+def test_resuming_is_bit_exact(demo_corpus, tmp_path):
+    fit = {"steps": 20, "validate_every": 5, "ema": 0.9}
+    train_command(command_for(demo_corpus, tmp_path / "whole", fit=fit))
+    train_command(command_for(demo_corpus, tmp_path / "halves", fit={**fit, "stop_after": 10}))
+    assert not (tmp_path / "halves" / "finished").exists()
+    with pytest.raises(InputError, match="add --resume"):
+        train_command(command_for(demo_corpus, tmp_path / "halves", fit=fit))
+    train_command(command_for(demo_corpus, tmp_path / "halves", fit=fit, resume=True))
+    for name in ("best.safetensors", "last.safetensors"):
+        whole, halves = (load_file(tmp_path / run / name) for run in ("whole", "halves"))
+        assert whole.keys() == halves.keys()
+        assert all(torch.equal(whole[key], halves[key]) for key in whole)
+    journals = [(tmp_path / run / "journal.csv").read_text() for run in ("whole", "halves")]
+    timeless = [[line.rsplit(",", 1)[0] for line in text.splitlines()] for text in journals]
+    assert timeless[0] == timeless[1]
+    assert (tmp_path / "whole" / "curve.png").stat().st_size > 1000
+    with pytest.raises(InputError, match="finished run"):
+        train_command(command_for(demo_corpus, tmp_path / "whole", fit=fit))
+
+
+def test_accumulation_changes_memory_not_the_result(demo_corpus, tmp_path):
+    # Batch norm sees micro-batches, so the comparison needs a network without it.
+    network = FoCusConfig(encoder="vit_tiny_patch16_224", encoder_weights="none", image_size=32)
+    weights = []
+    for accumulation in (1, 4):
+        out = tmp_path / str(accumulation)
+        command = command_for(demo_corpus, out, fit={"steps": 1, "accumulation": accumulation})
+        swap_free = FoCusConfig(**{**to_json(network), "swap": "maximum"})
+        train_command(from_fields(command, network=swap_free))
+        weights.append(load_file(out / "last.safetensors"))
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], atol=2e-3, rtol=0)
+
+
+def from_fields(command, **changes):
+    from dataclasses import replace
+
+    return replace(command, **changes)
+
+
+def test_other_settings_are_not_resumed(demo_corpus, tmp_path):
+    train_command(command_for(demo_corpus, tmp_path / "run", fit={"stop_after": 2}))
+    other = command_for(demo_corpus, tmp_path / "run", fit={"batch": 16}, resume=True)
+    with pytest.raises(InputError, match="begun with other settings"):
+        train_command(other)
+
+
+def test_broken_resume_file_is_refused(demo_corpus, tmp_path):
+    train_command(command_for(demo_corpus, tmp_path / "run", fit={"stop_after": 2}))
+    path = tmp_path / "run" / "resume.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="cannot go on from it"):
+        train_command(command_for(demo_corpus, tmp_path / "run", resume=True))
+
+
+def test_infinite_loss_is_one_line_and_keeps_the_last_state(demo_corpus, tmp_path):
+    command = command_for(demo_corpus, tmp_path / "run", fit={"steps": 8})
+    hot = from_fields(command.fit, optimizer=OptimizerConfig(optimizer="sgd", lr=1e12))
+    with pytest.raises(InputError, match=r"not finite at step 2 .*--lr"):
+        train_command(from_fields(command, fit=hot))
+
+
+@pytest.mark.parametrize(
+    ("splits", "labels", "message"),
+    [
+        (["train", "train"], [0, 1], "no 'val' rows"),
+        (["val", "val"], [0, 1], "no 'train' rows"),
+        (["", ""], [0, 1], "no split column"),
+        (["train", "train", "val"], [0, 1, 1], "val split has no real face"),
+        (["train", "val", "val"], [1, 0, 1], "train split has no real face"),
+        (["train", "val"], [-1, -1], "no face has a label"),
+        (["train", "train", "test", "test"], [0, 1, 0, 1], "nothing is ever selected on test"),
+    ],
+)
+def test_unusable_splits_are_one_line(splits, labels, message):
+    faces = [
+        Face(f"{k}.png", label, split)
+        for k, (split, label) in enumerate(zip(splits, labels, strict=True))
+    ]
+    with pytest.raises(InputError, match=message):
+        split_index(FaceIndex.of(faces, "."), 0.0, 0)
+
+
+def test_hold_out_keeps_videos_whole():
+    faces = [Face(f"{k}.png", k % 2, video=f"v{k // 4}") for k in range(400)]
+    train, val = split_index(FaceIndex.of(faces, "."), 0.3, 0)
+    assert not set(train.column("video")) & set(val.column("video"))
+    assert 60 < len(val) < 180
+    assert len(train) + len(val) == 400
+
+
+def test_unreadable_faces_are_named_and_the_run_goes_on(demo_corpus, tmp_path):
+    index = FaceIndex.read(demo_corpus)
+    broken = index.columns["path"] = list(index.columns["path"])
+    broken[0] = "missing.jpg"
+    index.relocated(tmp_path).write(tmp_path / "index.csv")
+    command = command_for(
+        tmp_path / "index.csv", tmp_path / "run", fit={"steps": 40, "validate_every": 40}
+    )
+    with pytest.raises(CheckFailedError, match="1 faces could not be read"):
+        train_command(command)
+    assert (tmp_path / "run" / "finished").exists()
+
+
+def test_config_survives_json():
+    command = TrainCommand(source=Source(data="x"), out="y", network=NETWORK)
+    assert from_json(TrainCommand, json.loads(json.dumps(to_json(command)))) == command

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from focus.data.index import Face, FaceIndex
+from focus.mapstore import MapReader, MapWriter
+from focus.view.cards import Collection, pixel_auc, read_card, shrink
+from focus.view.overlay import resize_map
+
+
+@pytest.mark.parametrize("levels", [3, 256])
+def test_pixel_auc_agrees_with_scikit_learn(levels):
+    rng = np.random.default_rng(levels)
+    face_map = (rng.integers(0, levels, (6, 6)) / (levels - 1)).astype(np.float32)
+    mask = rng.random((30, 40)) < 0.2
+    expected = roc_auc_score(mask.ravel(), resize_map(face_map, (30, 40)).ravel())
+    assert pixel_auc(face_map, mask) == pytest.approx(expected, abs=1e-9)
+
+
+def test_pixel_auc_counts_ties_half():
+    assert pixel_auc(np.zeros((2, 2), np.float32), np.eye(4, dtype=bool)) == 0.5
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_pixel_auc_needs_both_classes(value):
+    assert math.isnan(pixel_auc(np.ones((2, 2), np.float32), np.full((4, 4), value)))
+
+
+def test_shrink_averages_and_never_enlarges():
+    plane = np.kron(np.eye(4, dtype=np.float32), np.ones((2, 2), np.float32))
+    assert np.allclose(shrink(plane, 4), np.eye(4))
+    assert shrink(plane, 8) is plane
+    assert shrink(np.zeros((10, 20, 3), np.uint8), 10).shape == (5, 10, 3)
+
+
+@pytest.fixture
+def collection(tmp_path):
+    cv2.imwrite(str(tmp_path / "fake.png"), np.full((32, 32, 3), (30, 20, 10), np.uint8))
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:16] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    faces = [Face("fake.png", 1, mask="mask.png"), Face("broken.png", 1, mask="gone.png")]
+    maps = np.zeros((2, 4, 4), np.float32)
+    maps[:, :2] = 1
+    with MapWriter(tmp_path / "maps.h5", generator="test") as writer:
+        writer.append(["fake.png", "broken.png"], maps, [1, 1], [0.75, 0.5])
+    reader = MapReader(tmp_path / "maps.h5")
+    return Collection(FaceIndex.of(faces, tmp_path), {"test": reader})
+
+
+def test_a_card_holds_what_the_files_hold(collection):
+    card = next(collection.cards(quiet=True))
+    assert card.picture is not None
+    assert card.picture[0, 0].tolist() == [10, 20, 30]
+    assert card.score == 0.75
+    assert card.pixel_aucs[0] == 1.0
+    assert card.fault == ""
+
+
+def test_a_card_names_every_file_that_cannot_be_read(collection):
+    card = read_card(collection.index, 1, list(collection.readers.values()))
+    assert card.picture is None
+    assert card.mask is None
+    assert "; mask: " in card.fault
+    assert math.isnan(card.pixel_aucs[0])

@@ -1,0 +1,407 @@
+"""The page is judged as people meet it: opened from the disk in a browser without a network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from focus.data.index import Face, FaceIndex
+from focus.data.inputs import Source
+from focus.errors import InputError
+from focus.mapstore import MapWriter
+from focus.runtime import Runtime
+from focus.view import ViewCommand, resize_map, view_command
+from focus.view.gallery import open_collection, read_metrics
+
+HOSTILE = "x<\x2fscript><script>window.hacked=1<\x2fscript><img src=x onerror=window.hacked=2>.png"
+QUIET = Runtime(quiet=True)
+SIDE = 32
+
+
+def make_faces(folder: Path, count: int, hostile: bool = False, **attributes: str) -> Path:
+    """Write faces in turn real and fake with scores that fall, and their maps; return the maps.
+
+    The map of a fake is its mask, except the last fake's, which is the opposite.
+    """
+    rng = np.random.default_rng(0)
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[4:20, 8:24] = 255
+    folder.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / "mask.png"), mask)
+    truth = cv2.resize(mask, (8, 8), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    faces, maps = [], []
+    for number in range(count):
+        fake = number % 2
+        name = HOSTILE if hostile and number == 1 else f"face-{number:03d}.png"
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = rng.integers(90, 120, (SIDE, SIDE, 3)).astype(np.uint8)
+        path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        split = "val" if number < count // 2 else "test"
+        method = ("<b>swap</b>" if number % 4 == 1 else "blend") if fake else ""
+        mask_name = "mask.png" if fake else ""
+        faces.append(Face(name, fake, split, method, f"video{number // 2}", mask_name))
+        last = number >= count - 2
+        maps.append((1 - truth if last else truth) if fake else np.zeros_like(truth))
+    FaceIndex.of(faces, folder).write(folder / "index.csv")
+    attributes = {"generator": "test", "data": str(folder / "index.csv"), **attributes}
+    with MapWriter(folder / "maps.h5", attributes) as writer:
+        scores = np.linspace(0.95, 0.05, count)
+        labels = [face.label for face in faces]
+        writer.append([face.key for face in faces], np.stack(maps), labels, scores)
+    return folder / "maps.h5"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A page of twelve faces: a hostile one, an unreadable one, and one more without a map."""
+    folder = tmp_path_factory.mktemp("small")
+    maps = make_faces(folder, 12, hostile=True)
+    (folder / "face-002.png").write_bytes(b"no picture")
+    with (folder / "index.csv").open("a") as file:
+        file.write("gone.png,0,test,,video9,\n")
+    shutil.copy(folder / "face-003.png", folder / "unmapped.png")
+    with (folder / "index.csv").open("a") as file:
+        file.write("unmapped.png,0,test,,video9,\n")
+    metrics = {"pixel_auc": {"value": 0.9, "low": 0.8, "high": 0.95, "n": 6}}
+    result = {"metrics": metrics, "split": "test", "threshold": {"rule": "val", "value": 0.25}}
+    (folder / "summary.json").write_text(json.dumps(result))
+    out, summary = folder / "report.html", folder / "summary.json"
+    view_command(ViewCommand(str(maps), out=str(out), summary=str(summary), runtime=QUIET))
+    return out
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A page of 450 faces with its folder."""
+    folder = tmp_path_factory.mktemp("large # 1")
+    maps = make_faces(folder, 450)
+    view_command(ViewCommand(str(maps), out=str(folder / "all faces.html"), runtime=QUIET))
+    return folder / "all faces.html"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not chromedriver:
+        pytest.skip("needs chromium and chromedriver")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1200,900",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(executable_path=chromedriver))
+    yield driver
+    driver.quit()
+
+
+class Page:
+    """A gallery in the browser."""
+
+    def __init__(self, driver, path: Path) -> None:
+        self.driver = driver
+        driver.get(path.as_uri())
+        self.wait("document.querySelector('.card')")
+
+    def run(self, script: str, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def wait(self, condition: str):
+        for _ in range(400):
+            if value := self.run(f"return {condition}"):
+                return value
+            time.sleep(0.02)
+        raise AssertionError(f"never came true: {condition}")
+
+    def set(self, control: str, value: str, event: str = "change") -> None:
+        script = "const c = document.getElementById(arguments[0]); c.value = arguments[1];"
+        before = self.run("return state.turn")
+        self.run(script + "c.dispatchEvent(new Event(arguments[2]))", control, value, event)
+        if event == "change":
+            self.settle(before)
+
+    def click(self, control: str) -> None:
+        before = self.run("return state.turn")
+        self.run("document.getElementById(arguments[0]).click()", control)
+        self.settle(before)
+
+    def settle(self, before: int) -> None:
+        self.wait(f"state.turn > {before} && state.shown === state.turn")
+
+    @property
+    def keys(self) -> list[str]:
+        return self.run("return [...document.querySelectorAll('.card')].map(c => c.dataset.key)")
+
+    def text(self, selector: str) -> str:
+        return self.run("return document.querySelector(arguments[0]).textContent", selector)
+
+    def pixels(self, selector: str) -> np.ndarray:
+        element = self.driver.find_element("css selector", selector)
+        data = np.frombuffer(element.screenshot_as_png, np.uint8)
+        return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+
+
+@pytest.fixture
+def page(browser, small):
+    page = Page(browser, small)
+    yield page
+    assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
+
+
+FAKE = '[data-key="face-003.png"]'
+
+
+def test_the_opacity_slider_changes_what_is_seen(page):
+    page.set("opacity", "0", "input")
+    page.run("document.getElementById('outline').click()")
+    plain = page.pixels(f"{FAKE} .frame")
+    page.set("opacity", "100", "input")
+    covered = page.pixels(f"{FAKE} .frame")
+    side = plain.shape[0]
+    assert np.abs(plain[side // 3, side // 2] - (105, 105, 105)).max() < 20  # the face
+    assert covered[side // 3, side // 2].tolist() == [252, 255, 164]  # inferno's end: inside
+    assert np.abs(covered[-5, -5] - plain[-5, -5]).max() < 3  # outside
+
+
+def test_the_browser_resizes_maps_as_opencv_does(page):
+    script = """
+        const canvas = document.querySelector(arguments[0] + " .heat");
+        const image = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return [canvas.width, [...image.data].filter((_, i) => i % 4 === 3)];"""
+    width, alpha = page.run(script, FAKE)
+    grid = np.zeros((8, 8), np.float32)
+    grid[1:5, 2:6] = 1
+    expected = resize_map(grid, (width, width)) * 255
+    assert np.abs(np.reshape(alpha, expected.shape) - expected).max() <= 1
+
+
+def test_the_threshold_hides_low_values(page):
+    script = """
+        const canvas = document.querySelector(arguments[0] + " .heat");
+        const image = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return [...image.data].filter((value, i) => i % 4 === 3 && value > 0);"""
+    assert min(page.run(script, FAKE)) < 100
+    page.set("floor", "60", "input")
+    page.wait("state.painted === state.floor")
+    assert min(page.run(script, FAKE)) >= 153
+
+
+def test_filters_hide_the_right_cards(page):
+    page.set("label", "1")
+    assert page.keys == [HOSTILE, *(f"face-{n:03d}.png" for n in (3, 5, 7, 9, 11))]
+    page.set("split", "=test")
+    assert page.keys == [f"face-{n:03d}.png" for n in (7, 9, 11)]
+    page.set("method", "=blend")
+    assert page.keys == ["face-007.png", "face-011.png"]
+    page.click("reset")
+    assert len(page.keys) == 13
+
+
+def test_search_and_score_range(page):
+    before = page.run("return state.turn")
+    page.set("search", "VIDEO2", "input")
+    page.settle(before)
+    assert page.keys == ["face-004.png", "face-005.png"]
+    page.click("reset")
+    page.set("low", "0.8")
+    assert page.keys == ["face-000.png", HOSTILE]
+    page.set("low", "0.99")
+    assert page.keys == []
+    assert "No face" in page.wait("document.querySelector('#none:not([hidden])')").text
+
+
+def test_sorting_orders_the_cards(page):
+    page.set("sort", "score_up")
+    assert page.keys[:2] == ["face-011.png", "face-010.png"]
+    assert page.keys[-1] == "gone.png"  # no score: last
+    page.set("sort", "score_down")
+    assert page.keys[0] == "face-000.png"
+    page.click("worst")
+    assert page.keys[0] == "face-011.png"  # its map is the opposite of the truth
+    page.click("best")
+    assert page.keys[5] == "face-011.png"  # after the five other fakes, before those without truth
+
+
+def test_hostile_text_stays_text(page):
+    card = page.run("return document.querySelectorAll('.card')[1]")
+    assert HOSTILE in page.keys
+    assert "<b>swap</b>" in card.text
+    page.run("arguments[0].querySelector('button').click()", card)
+    assert page.wait("document.querySelector('#large[open] h2')").text == HOSTILE
+    page.run("document.getElementById('large-close').click()")
+    assert page.run("return window.hacked") is None
+
+
+def test_what_cannot_be_read_is_shown_with_its_reason(page):
+    broken = page.text('[data-key="face-002.png"]')
+    assert "cannot be read" in broken
+    assert "no such file" in page.text('[data-key="gone.png"]')
+    notices = page.text("#notices")
+    assert "without a map in this file: 2 (first: gone.png)" in notices
+    assert "cannot be read: 2" in notices
+
+
+def test_the_head_says_what_it_is(page):
+    assert page.text("h1") == "Manipulation maps: test"
+    assert "13 (7 real, 6 fake)" in page.text("#facts")
+    assert "pixel_auc0.900 0.800 to 0.950, n 6" in page.text("#metrics")
+    assert "split test, map threshold 0.250 (chosen on val)" in page.text("#metrics")
+
+
+def test_the_large_view_and_its_keys(page):
+    page.run(f"document.querySelector('{FAKE} .open').click()")
+    page.wait("document.querySelector('#large[open]')")
+    captions = page.run(
+        "return [...document.querySelectorAll('#large figcaption')].map(c => c.textContent)"
+    )
+    assert captions == ["Face", "Map: test", "test, pixel AUC 1.00", "Truth"]
+    body = page.driver.switch_to.active_element
+    body.send_keys("\ue014")  # right
+    page.wait("document.getElementById('large-key').textContent === 'face-004.png'")
+    body.send_keys("\ue012")  # left
+    page.wait("document.getElementById('large-key').textContent === 'face-003.png'")
+    body.send_keys("\ue00c")  # escape
+    page.wait("!document.getElementById('large').open")
+
+
+def test_nothing_is_fetched_from_a_network(page):
+    resources = page.run("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert [name for name in resources if not name.startswith(("data:", "file:"))] == []
+
+
+def test_a_phone_needs_no_sideways_scrolling(page):
+    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        assert page.run("return document.documentElement.scrollWidth") == 390
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_many_faces_are_paged_from_a_folder(browser, large):
+    page = Page(browser, large)
+    assert large.stat().st_size < 200_000
+    assert page.keys == [f"face-{n:03d}.png" for n in range(60)]
+    page.click("next")
+    assert page.keys[0] == "face-060.png"
+    page.set("page", "8")
+    assert page.keys == [f"face-{n:03d}.png" for n in range(420, 450)]
+    page.set("sort", "score_up")
+    assert page.keys[:3] == ["face-449.png", "face-448.png", "face-447.png"]
+    loaded = "[...document.querySelectorAll('.card img')].slice(0, 6).every(i => i.naturalWidth)"
+    page.wait(loaded)
+    assert browser.get_log("browser") == []
+
+
+def test_a_page_without_its_folder_says_so(browser, large, tmp_path):
+    alone = shutil.copy(large, tmp_path / "alone.html")
+    browser.get(alone.as_uri())
+    page = object.__new__(Page)
+    page.driver = browser
+    assert "is missing" in page.wait("document.querySelector('#none:not([hidden])')").text
+    browser.get_log("browser")
+
+
+def test_a_smaller_page_takes_the_old_folder_away(tmp_path):
+    maps = make_faces(tmp_path, 401)
+    command = ViewCommand(str(maps), out=str(tmp_path / "report.html"), runtime=QUIET)
+    view_command(command)
+    folder = tmp_path / "report_files"
+    assert len(list(folder.iterdir())) == 401 + 17
+    (folder / "mine.txt").touch()
+    view_command(ViewCommand(str(maps), out=command.out, limit=5, runtime=QUIET))
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
+def test_real_maps_that_were_zeroed_are_named(tmp_path):
+    maps = make_faces(tmp_path, 4, real_maps="zero")
+    collection = open_collection(ViewCommand(str(maps)))
+    assert any("set to zero" in notice for notice in collection.notices)
+
+
+def test_limit_spreads_over_the_index(tmp_path):
+    maps = make_faces(tmp_path, 9)
+    keys = open_collection(ViewCommand(str(maps), limit=3)).index.keys
+    assert list(keys) == ["face-000.png", "face-004.png", "face-008.png"]
+
+
+def test_a_picture_of_one_face_and_its_comparison(tmp_path):
+    maps = make_faces(tmp_path, 4)
+    other = shutil.copy(maps, tmp_path / "other.h5")
+    command = ViewCommand(
+        str(maps),
+        key="face-001.png",
+        png=str(tmp_path / "new" / "one.png"),
+        compare=(f"CAM={other}",),
+        runtime=QUIET,
+    )
+    view_command(command)
+    sheet = cv2.imread(command.png)
+    assert sheet.shape[1] > 4 * 224  # face, truth, two maps
+    assert sheet.shape[0] < 2 * 224
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"maps": "none.h5"}, "none.h5: no such file"),
+        ({"key": "stranger.png"}, "--key stranger.png: the data has no such face"),
+        ({"compare": ("other.h5",)}, "--compare other.h5: write it as NAME=MAPS.h5"),
+        ({"compare": ("test=maps.h5",)}, "the name 'test' stands twice"),
+        ({"summary": "none.json"}, "--summary none.json: cannot read it"),
+        ({"out": "reports"}, "--out reports: must end in .html"),
+        ({"png": "x.none"}, "--png x.none: unknown picture format"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, monkeypatch, change, message):
+    make_faces(tmp_path, 4)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        view_command(ViewCommand(**{"maps": "maps.h5", "runtime": QUIET, **change}))
+
+
+def test_data_of_other_faces_is_refused(tmp_path):
+    maps = make_faces(tmp_path, 4)
+    FaceIndex.of([Face("other.png")], tmp_path).write(tmp_path / "other.csv")
+    command = ViewCommand(str(maps), Source(data=str(tmp_path / "other.csv")))
+    with pytest.raises(InputError, match=r"first here: other.png; first there: face-000.png"):
+        open_collection(command)
+
+
+def test_maps_that_name_no_data_ask_for_it(tmp_path):
+    maps = make_faces(tmp_path, 4, data="")
+    with pytest.raises(InputError, match="give --data"):
+        open_collection(ViewCommand(str(maps)))
+
+
+def test_metrics_without_a_value_give_their_reason(tmp_path):
+    path = tmp_path / "summary.json"
+    none = {"value": None, "low": None, "high": None, "n": 0, "reason": "no masks"}
+    path.write_text(json.dumps({"metrics": {"pxap": none}}))
+    assert read_metrics(path) == ([{"name": "pxap", "value": "none", "note": "no masks"}], "")
+    path.write_text("[]")
+    with pytest.raises(InputError, match="no JSON with metrics"):
+        read_metrics(path)
+
+
+def test_a_negative_limit_is_refused():
+    with pytest.raises(InputError, match="--limit -1"):
+        ViewCommand("maps.h5", limit=-1)

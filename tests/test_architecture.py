@@ -1,0 +1,84 @@
+"""The structure holds: layers, light start-up, no network, no machine paths."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("focus", "plugins", "evaluator")
+SOURCES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
+
+
+def test_imports_run_downwards_only():
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("program", ["focus", "evaluator"])
+def test_help_starts_at_once(program):
+    call = f"from {program}.cli import main; main(['--help'])"
+    code = f"import sys; {call}; sys.exit('torch' in sys.modules)"
+    assert run_python(code).returncode == 0
+    best = min(_seconds(code) for _ in range(3))
+    bare = min(_seconds("pass") for _ in range(3))
+    assert best - bare < 0.3
+
+
+def _seconds(code):
+    start = time.perf_counter()
+    run_python(code)
+    return time.perf_counter() - start
+
+
+def test_info_needs_no_torch():
+    found = run_python("import sys, focus.mapstore; sys.exit('torch' in sys.modules)")
+    assert found.returncode == 0, found.stderr
+
+
+def test_every_module_imports_without_a_network_or_cuda():
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in SOURCES
+    ]
+    code = f"""
+import importlib, socket
+def refuse(*_): raise RuntimeError("the network was opened")
+socket.socket.connect = socket.create_connection = refuse
+for name in {modules!r}:
+    importlib.import_module(name)
+import torch
+assert not torch.cuda.is_initialized()
+"""
+    found = run_python(code)
+    assert found.returncode == 0, found.stderr
+
+
+def test_only_the_map_store_knows_hdf5():
+    users = {path.relative_to(ROOT).parts[:2] for path in SOURCES if "h5py" in path.read_text()}
+    assert users == {("focus", "mapstore")}
+
+
+def test_only_the_command_line_knows_its_parser():
+    users = [
+        path for path in SOURCES if re.search(r"^\s*(import|from) tyro", path.read_text(), re.M)
+    ]
+    assert [path.relative_to(ROOT).as_posix() for path in users] == ["focus/commands.py"]
+
+
+def test_nothing_unpickles():
+    pattern = re.compile(r"weights_only=False|import pickle|allow_pickle=True|yaml\.load\(")
+    assert not [path for path in SOURCES if pattern.search(path.read_text())]
+
+
+def test_files_stay_readable():
+    long = [path for path in SOURCES if len(path.read_text().splitlines()) > 420]
+    assert not long
