@@ -16,7 +16,7 @@ from evaluator.measuring import Measured, TruthReader, masked_fakes, mean_mask, 
 from evaluator.metrics.localization import HALF, LEVELS, choose_level
 from evaluator.summary import format_summary
 from focus.data.index import SPLITS, FaceIndex
-from focus.data.inputs import Source, open_source
+from focus.data.inputs import Source, reopen
 from focus.errors import CheckFailedError, InputError
 from focus.mapstore import MapReader
 from focus.runtime import Runtime, note
@@ -74,7 +74,7 @@ def score_command(command: ScoreCommand) -> None:
         CheckFailedError: masks could not be read; everything else was judged and written.
     """
     with MapReader(command.maps) as reader:
-        index = _open_faces(command, reader)
+        index = reopen(reader.attributes, Source(command.data, command.root), command.maps)
         result = score_maps(
             index,
             reader,
@@ -227,19 +227,6 @@ def _measure(
     failures += [*failed, *measured.failures]
     measured = dataclasses.replace(measured, rows=np.searchsorted(rows, measured.rows))
     return measured, {"masks_of": where, "faces": prior.count, "left_out": "own video"}
-
-
-def _open_faces(command: ScoreCommand, reader: MapReader) -> FaceIndex:
-    quiet = command.runtime.quiet
-    if command.data:
-        return open_source(Source(data=command.data, root=command.root), quiet)
-    data, root = (str(reader.attributes[name]) for name in ("data", "root"))
-    if not data:
-        raise InputError(f"{command.maps}: does not say which faces it is of; give --data")
-    try:
-        return open_source(Source(data=data, root=command.root or root), quiet)
-    except InputError as error:
-        raise InputError(f"{command.maps}: cannot open its faces, give --data ({error})") from None
 
 
 def _rows_of(index: FaceIndex, split: str) -> np.ndarray:

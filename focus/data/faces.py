@@ -11,6 +11,8 @@ from torch.utils.data import Dataset
 from focus.data.images import UnreadableError, read_face
 from focus.data.index import FaceIndex
 from focus.data.transforms import Augmentation, Geometry
+from focus.data.videos import VIDEO_SUFFIXES
+from focus.errors import InputError
 from focus.mapstore import MapReader
 from focus.types import REAL, Failure, Sample
 
@@ -49,6 +51,12 @@ class FaceDataset(Dataset["Sample | Failure"]):
         self.index, self.image_size, self.maps = index, image_size, maps
         self.augmentation, self.seed = augmentation or Augmentation(), seed
         self._paths = index.keys
+        whole = next((path for path in self._paths if path.lower().endswith(VIDEO_SUFFIXES)), None)
+        if whole is not None:
+            raise InputError(
+                f"{whole}: a row of the index is a whole video; cut faces out of it first: "
+                f"focus prepare --data ... --out DIR, then --data DIR"
+            )
         self._boxes = index.columns.get("box")
 
     def __len__(self) -> int:

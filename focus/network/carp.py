@@ -49,7 +49,8 @@ class RegionProposal(nn.Module):
         """Return logits and class maps of tokens (B, h * w, D)."""
         batch, _, dim = tokens.shape
         planes = tokens.transpose(1, 2).reshape(batch, dim, *self.grid)  # (B, D, h, w)
-        features = self.conv(planes).view(batch, CLASSES, self.maps_per_class, *self.grid)
+        # float32 from here: means over maps lose their contrast in eight bits.
+        features = self.conv(planes).float().view(batch, CLASSES, self.maps_per_class, *self.grid)
         logits = features.amax(dim=(3, 4)).mean(dim=2)  # z[c] = mean_k max_ij F[c, k, i, j]
         if self.weighted:
             features = features * features.mean(dim=(3, 4), keepdim=True)

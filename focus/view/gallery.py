@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ import cv2
 import numpy as np
 
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source, open_source
+from focus.data.inputs import Source, reopen
 from focus.errors import InputError
 from focus.mapstore import MapReader
 from focus.runtime import Runtime, note
@@ -81,7 +80,7 @@ def view_command(command: ViewCommand) -> None:
 def open_collection(command: ViewCommand) -> Collection:
     """Open the map files and the data of a command, and choose the faces."""
     reader = MapReader(Path(command.maps))
-    index = _open_index(command, reader)
+    index = reopen(reader.attributes, command.source, command.maps)
     mapped = np.array([key in reader for key in index.keys], dtype=bool)
     if not mapped.any():
         here = f"first here: {index.keys[0]}" if len(index) else "the data has no face"
@@ -167,20 +166,6 @@ def _describe_metric(name: str, metric: Mapping[str, Any]) -> dict[str, str]:
     if metric.get("n") is not None:
         notes.append(f"n {metric['n']:,}")
     return {"name": name, "value": f"{metric['value']:.3f}", "note": ", ".join(notes)}
-
-
-def _open_index(command: ViewCommand, reader: MapReader) -> FaceIndex:
-    """Open the data of the command, or else what the map file names."""
-    source, quiet = command.source, command.runtime.quiet
-    if source.data:
-        return open_source(source, quiet)
-    data, root = (str(reader.attributes.get(name, "")) for name in ("data", "root"))
-    if not data:
-        raise InputError(f"{command.maps}: does not say where its faces are; give --data")
-    try:
-        return open_source(dataclasses.replace(source, data=data, root=source.root or root), quiet)
-    except InputError as error:
-        raise InputError(f"{error} (as {command.maps} names it; give --data)") from None
 
 
 def _open_compared(command: ViewCommand, name: str) -> dict[str, MapReader]:

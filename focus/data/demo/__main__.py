@@ -1,0 +1,9 @@
+"""``python -m focus.data.demo FOLDER``: draw the demo corpus, on two cores."""
+
+import sys
+
+from focus.data.demo import write_demo_corpus
+
+if __name__ == "__main__":
+    index = write_demo_corpus(sys.argv[1], workers=2)
+    print(f"{sys.argv[1]}: {len(index)} drawn faces")

@@ -1,0 +1,184 @@
+"""Face detectors behind one small interface: boxes and five points."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+
+from focus.data.videos import silence_opencv
+from focus.errors import InputError
+
+DETECTORS = ("yunet", "retinaface")
+WEIGHTS_VARIABLE = "FOCUS_DETECTOR_WEIGHTS"
+LARGEST_SIDE = 1280
+SMALLEST_SIDE = 320
+_ADVICE = (
+    "download face_detection_yunet_2023mar.onnx from the OpenCV Zoo and name it by "
+    f"--detector-weights FILE or ${WEIGHTS_VARIABLE}"
+)
+
+
+class FaceBox(NamedTuple):
+    """A detected face, in pixels of the image; a box may reach outside it."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    score: float
+    points: np.ndarray | None = None
+    """float32 (5, 2), x and y: eyes, nose, corners of the mouth, each pair left to right."""
+
+    @property
+    def area(self) -> float:
+        """Square pixels."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+
+class FaceDetector(Protocol):
+    """Whatever finds faces."""
+
+    def detect(self, image: np.ndarray) -> list[FaceBox]:
+        """Return the faces of an image (uint8 (H, W, 3), RGB), the largest first."""
+
+
+def open_detector(name: str, weights: str = "") -> FaceDetector:
+    """Return a detector by name.
+
+    Args:
+        name: one of ``DETECTORS``.
+        weights: its weights file; empty: ``$FOCUS_DETECTOR_WEIGHTS``. RetinaFace can do without.
+
+    Raises:
+        InputError: an unknown name, no weights file, a broken one, or a package that is missing.
+    """
+    weights = weights or os.environ.get(WEIGHTS_VARIABLE, "")
+    if name not in DETECTORS:
+        raise InputError(f"--detector {name}: not known; use {' or '.join(DETECTORS)}")
+    file = Path(weights) if weights else None
+    if file and not file.is_file():
+        raise InputError(f"no detector weights at {weights}; {_ADVICE}")
+    if name == "retinaface":
+        return RetinaFaceDetector(file)
+    if not file:
+        raise InputError(f"--detector yunet needs a weights file; {_ADVICE}")
+    return YuNetDetector(file)
+
+
+class YuNetDetector:
+    """YuNet (Wu et al., 2023) as OpenCV runs it: about 10 ms for a small picture on one core.
+
+    It is made for faces of 10 to 300 pixels. A picture is brought down to 1280 pixels on its longer
+    side, and to a half and a quarter as long as nothing is found, or a close-up would have no face.
+
+    Args:
+        weights: the ONNX file.
+        threshold: lowest score of a face, in [0, 1].
+
+    Raises:
+        InputError: a file that is not YuNet.
+    """
+
+    def __init__(self, weights: Path, threshold: float = 0.7) -> None:
+        try:
+            with silence_opencv():
+                self._model = cv2.FaceDetectorYN.create(str(weights), "", (320, 320), threshold)
+                self._find(np.zeros((320, 320, 3), np.uint8), 1.0)
+        except cv2.error:
+            raise InputError(f"--detector-weights {weights}: not a YuNet ONNX file") from None
+
+    def detect(self, image: np.ndarray) -> list[FaceBox]:
+        """Return the faces of an image (uint8 (H, W, 3), RGB), the largest first."""
+        picture = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        shorter, longer = sorted(image.shape[:2])
+        side = min(longer, LARGEST_SIDE)
+        faces = self._find(picture, side / longer)
+        # OpenCV 4 finds faces in nothing when a picture is thinner than the network's stride, 32.
+        while not faces and side > SMALLEST_SIDE and side * shorter >= 64 * longer:
+            side //= 2
+            faces = self._find(picture, side / longer)
+        return sorted(faces, key=lambda face: -face.area)
+
+    def _find(self, picture: np.ndarray, scale: float) -> list[FaceBox]:
+        if scale < 1:
+            picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        self._model.setInputSize((picture.shape[1], picture.shape[0]))
+        rows = self._model.detect(picture)[1]
+        return [_from_yunet(row, scale) for row in rows] if rows is not None else []
+
+
+def _from_yunet(row: np.ndarray, scale: float) -> FaceBox:
+    """Read a row of 15: left, top, width, height, five points, score."""
+    left, top, width, height = (float(value) for value in row[:4] / scale)
+    points = row[4:14].reshape(5, 2) / scale
+    return FaceBox(left, top, left + width, top + height, float(row[14]), points)
+
+
+class RetinaFaceDetector:
+    """RetinaFace (Deng et al., 2020), ResNet-50, from the optional package retinaface-pytorch.
+
+    Args:
+        weights: its state dict; None: the package's own file, downloaded once by torch.hub.
+        threshold: lowest score of a face, in [0, 1].
+        device: where the network runs.
+
+    Raises:
+        InputError: the package is missing, or the file holds other weights.
+    """
+
+    def __init__(
+        self, weights: Path | None = None, threshold: float = 0.7, device: str = "cpu"
+    ) -> None:
+        try:
+            from retinaface.pre_trained_models import models
+        except ImportError as error:
+            raise InputError(
+                f"--detector retinaface: {error}; pip install 'focus-forgery[retinaface]'"
+            ) from None
+        import torch
+
+        release = models["resnet50_2020-07-20"]
+        try:
+            # Not the package's get_model, which unpickles whatever the file holds.
+            if weights is None:
+                state = torch.hub.load_state_dict_from_url(release.url, weights_only=True)
+            else:
+                state = torch.load(weights, map_location="cpu", weights_only=True)
+            self._model = release.model(max_size=LARGEST_SIDE, device=device)
+            self._model.load_state_dict(state)
+        except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
+            reason = str(error).splitlines()[0].rstrip(":")
+            raise InputError(
+                f"{weights or release.url}: no RetinaFace weights ({reason})"
+            ) from None
+        self._model.eval()
+        self._threshold = threshold
+
+    def detect(self, image: np.ndarray) -> list[FaceBox]:
+        """Return the faces of an image (uint8 (H, W, 3), RGB), the largest first."""
+        found = self._model.predict_jsons(image, confidence_threshold=self._threshold)
+        # The package says "no face" by one entry with an empty box.
+        faces = []
+        for face in (face for face in found if face["bbox"]):
+            left, top, right, bottom = face["bbox"]
+            points = np.array(face["landmarks"], np.float32)
+            faces.append(FaceBox(left, top, right, bottom, float(face["score"]), points))
+        return sorted(faces, key=lambda face: -face.area)
+
+
+def enlarge(box: FaceBox | Sequence[float], factor: float = 1.3) -> tuple[int, int, int, int]:
+    """Return the square around a box's centre, ``factor`` times its longer side.
+
+    Returns:
+        left, top, right, bottom in pixels; right and bottom excluded; it may leave the picture.
+    """
+    left, top, right, bottom = box[:4]
+    side = round(max(right - left, bottom - top) * factor)
+    x, y = round((left + right - side) / 2), round((top + bottom - side) / 2)
+    return x, y, x + side, y + side

@@ -1,0 +1,354 @@
+"""What ``--data`` may name (corpus, index, folder, archive, image, video), made into an index."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+
+from focus.config import from_json
+from focus.data.archives import ARCHIVE_SUFFIXES, list_members
+from focus.data.corpus import CORPORA, ScanOptions
+from focus.data.detection import DETECTORS, FaceDetector, enlarge, open_detector
+from focus.data.images import IMAGE_SUFFIXES, read_face, split_path
+from focus.data.index import SPLITS, Face, FaceIndex
+from focus.data.videos import VIDEO_SUFFIXES, count_frames
+from focus.errors import InputError, UnreadableError
+from focus.runtime import Runtime, note, track
+from focus.types import FAKE, REAL, UNKNOWN
+
+INDEX_NAME = "index.csv"
+ROOT_VARIABLE = "FOCUS_DATA"
+_LABELS = {"real": REAL, "0_real": REAL, "fake": FAKE, "1_fake": FAKE}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the faces are, and which of them to take."""
+
+    data: str = ""
+    """Corpus name, index file (.csv), folder, archive, image or video."""
+    root: str = ""
+    """Folder of a corpus (else $FOCUS_DATA/NAME), or the one that an index is relative to."""
+    every: int = 10
+    """Take every so many frames of a video."""
+    crop: Literal["frame", "faces"] = "frame"
+    """Take whole pictures, or each face that is detected in them."""
+    detector: str = "yunet"
+    """Face detector of --crop faces: yunet or retinaface."""
+    detector_weights: str = ""
+    """Its weights file (else $FOCUS_DETECTOR_WEIGHTS)."""
+    split: str = ""
+    """Use this split only: train, val or test."""
+    methods: tuple[str, ...] = ()
+    """Use these forgery methods only; real faces stay."""
+    compression: str = ""
+    """Of a corpus that comes in several: raw, c23 or c40."""
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise InputError(f"--every {self.every}: must be 1 or more")
+        if self.crop not in ("frame", "faces"):
+            raise InputError(f"--crop {self.crop}: use frame or faces")
+        if self.detector not in DETECTORS:
+            raise InputError(f"--detector {self.detector}: use {' or '.join(DETECTORS)}")
+        if self.split and self.split not in SPLITS:
+            raise InputError(f"--split {self.split}: use {', '.join(SPLITS)}")
+
+
+@dataclass(frozen=True)
+class IndexCommand:
+    """Write the face index of any source; nothing is decoded unless faces are to be cropped."""
+
+    source: Source
+    out: str
+    """CSV file to write; paths in it are relative to its folder."""
+    runtime: Runtime = field(default_factory=Runtime)
+
+
+def index_command(config: IndexCommand) -> None:
+    """Run ``focus index``: write the rows and print their counts in one line.
+
+    Raises:
+        InputError: a source that cannot be opened, or an --out that is no CSV or is the source.
+    """
+    out = Path(config.out)
+    if out.suffix.lower() != ".csv" or out.is_dir():
+        raise InputError(f"--out {out}: must be a file that ends in .csv")
+    index = open_source(config.source, config.runtime.quiet)
+    given = Path(config.source.data)
+    read = given if given.is_file() else index.root / INDEX_NAME
+    if out.exists() and read.exists() and read.samefile(out):
+        raise InputError(f"--out {out}: is the index that was read; remove it or name another file")
+    index.relocated(out.parent).write(out)
+    labels = {"real": REAL, "fake": FAKE, "unknown": UNKNOWN}
+    counts = [f"{np.sum(index.labels == label)} {name}" for name, label in labels.items()]
+    splits = _count_splits(index)
+    print(f"{out}: {len(index)} faces ({', '.join(counts)}){'; ' if splits else ''}{splits}")
+
+
+def open_source(source: Source, quiet: bool = False) -> FaceIndex:
+    """Return the index of whatever ``source.data`` names.
+
+    In this order: an index file; a folder (with an ``index.csv``: that; else its images; else its
+    videos); an archive of images; an image; a video; a corpus among the entry points
+    ``focus.corpora``. Sub-folders named ``real`` and ``fake`` (or ``0_real`` and ``1_fake``, in any
+    case) give labels when both are there. Paths are relative to the folder, or to that of the file.
+    With ``crop="faces"`` a row is a detected face, its box (1.3 times enlarged) in column ``box``.
+
+    Raises:
+        InputError: nothing of that name, nothing usable in it, or a flag that does not go with it.
+    """
+    index = _open(source, quiet)
+    if len(index) == 0:
+        raise InputError(f"{source.data}: the index has no row")
+    if source.methods and "method" in index.columns and source.data not in CORPORA.names():
+        index = index.where(methods=source.methods)
+    if source.split:
+        splits = _count_splits(index) or "no splits"
+        index = index.where(split=source.split)
+        if len(index) == 0:
+            raise InputError(
+                f"--split {source.split}: no face of {source.data} is in it ({splits})"
+            )
+    return index
+
+
+def reopen(attributes: Mapping[str, Any], source: Source, maps: str) -> FaceIndex:
+    """Return the faces that a map file was made of, or those of ``source`` where it names any.
+
+    Args:
+        attributes: of the map file.
+        source: what the user gave; its ``root`` and ``split`` hold in either case.
+        maps: the map file's name, for messages.
+
+    Raises:
+        InputError: the map file does not say which faces it is of, or they are not there.
+    """
+    if source.data:
+        return open_source(source)
+    if not attributes.get("data"):
+        raise InputError(f"{maps}: does not say which faces it is of; give --data")
+    try:
+        kept = json.loads(str(attributes.get("source") or "{}"))
+        recorded = from_json(Source, {**kept, "data": str(attributes["data"])})
+        root = source.root or str(attributes.get("root", ""))
+        return open_source(replace(recorded, root=root, split=source.split))
+    except (InputError, ValueError, TypeError) as error:
+        raise InputError(f"{error} (as {maps} names its faces; give --data)") from None
+
+
+def _open(source: Source, quiet: bool) -> FaceIndex:
+    if not source.data:
+        what = "a corpus name, an index file (.csv), a folder, an archive, an image or a video"
+        raise InputError(f"--data is missing: give {what}")
+    path = Path(source.data).expanduser()
+    name = path.name.lower()
+    if name.endswith((".h5", ".hdf5")):
+        raise InputError(f"--data {source.data}: a map file; the flag for it is --maps")
+    if path.is_dir() and (path / INDEX_NAME).is_file():
+        return _read_index(path / INDEX_NAME, source)
+    if path.is_file() and name.endswith(".csv"):
+        return _read_index(path, source)
+    if not path.exists():
+        return _open_corpus(source)
+    if source.root:
+        raise InputError(f"--root goes with a corpus name or an index file, not with {source.data}")
+    if path.is_dir():
+        return _index_files(path, _list_folder(path, quiet), source, quiet)
+    if name.endswith(ARCHIVE_SUFFIXES):
+        return _index_files(path.parent, _list_archive(path), source, quiet)
+    if name.endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)):
+        video = path.stem if name.endswith(VIDEO_SUFFIXES) else ""
+        return _index_files(path.parent, [Face(path.name, video=video)], source, quiet)
+    raise InputError(
+        f"{source.data}: not an index (.csv), a folder, an archive, an image or a video"
+    )
+
+
+def _read_index(path: Path, source: Source, root: str = "") -> FaceIndex:
+    if source.crop == "faces":
+        raise InputError(f"--crop faces: {path} already says which faces to take")
+    root = root or source.root
+    if root and not Path(root).is_dir():
+        raise InputError(f"--root {root}: no such folder")
+    return FaceIndex.read(path, root or None)
+
+
+def _open_corpus(source: Source) -> FaceIndex:
+    name = source.data
+    if name not in CORPORA.names():
+        raise InputError(f"--data {name}: {_explain_unknown(name)}")
+    if source.crop == "faces":
+        raise InputError(
+            f"--crop faces goes with files, not with a corpus: see focus prepare {name}"
+        )
+    base = os.environ.get(ROOT_VARIABLE, "")
+    root = Path(source.root) if source.root else Path(base or f"${ROOT_VARIABLE}") / name
+    if not root.is_dir():
+        how = f"give --root DIR, or set {ROOT_VARIABLE} to the folder that holds {name}/"
+        raise InputError(f"corpus {name}: no folder {root}; {how}")
+    if (root / INDEX_NAME).is_file():
+        return FaceIndex.read(root / INDEX_NAME)
+    options = ScanOptions(source.compression, source.methods)
+    return CORPORA.get(name).scan(root, options)
+
+
+def _explain_unknown(name: str) -> str:
+    path = Path(name).expanduser()
+    beside = os.listdir(path.parent) if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, [*beside, *CORPORA.names()], n=1, cutoff=0.7)
+    known = ", ".join(CORPORA.names()) or "none is installed"
+    hint = f"; perhaps {path.parent / near[0]}?" if near else ""
+    return f"no such file or folder, and no corpus (known: {known}){hint}"
+
+
+def _count_splits(index: FaceIndex) -> str:
+    values = index.column("split")
+    return ", ".join(f"{values.count(name)} {name}" for name in SPLITS if name in values)
+
+
+# Files to rows
+
+
+def _list_folder(folder: Path, quiet: bool) -> list[Face]:
+    """Return a face per image below a folder, or else per video, labelled and in natural order."""
+    names = sorted(_walk(folder), key=_natural)
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{folder}: holds a file whose name is not UTF-8; rename it") from None
+    images = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
+    videos = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
+    if not names or not (images or videos):
+        held = f"{len(names)} files, but no image or video" if names else "no file"
+        raise InputError(f"{folder}: holds {held} (images: {' '.join(IMAGE_SUFFIXES)})")
+    if images and videos:
+        note(f"{folder}: takes the {len(images)} images, not the {len(videos)} videos", quiet)
+    faces = _label(images or videos)
+    if images:
+        return faces
+    return [replace(face, video=str(PurePosixPath(face.path).with_suffix(""))) for face in faces]
+
+
+def _list_archive(path: Path) -> list[Face]:
+    try:
+        names = [name for name in list_members(path) if name.lower().endswith(IMAGE_SUFFIXES)]
+    except UnreadableError as error:
+        raise InputError(f"{path}: {error}") from None
+    if not names:
+        raise InputError(f"{path}: holds no image (images: {' '.join(IMAGE_SUFFIXES)})")
+    faces = _label(sorted(names, key=_natural))
+    return [replace(face, path=f"{path.name}!/{face.path}") for face in faces]
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Yield the files below a folder; hidden ones are left out, links are followed."""
+
+    def fail(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be listed ({error.strerror})")
+
+    for current, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+        shown = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in shown if not _loops(Path(current, name))]
+        below = Path(current).relative_to(folder)
+        yield from ((below / name).as_posix() for name in files if not name.startswith("."))
+
+
+def _loops(folder: Path) -> bool:
+    """Tell whether a link leads back to a folder that it was reached through."""
+    return folder.is_symlink() and any(parent.samefile(folder) for parent in folder.parents)
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+    """Order by the numbers in a name, so that frame2 stands before frame10."""
+    parts = re.split(r"([0-9]+)", name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+
+
+def _label(names: Sequence[str]) -> list[Face]:
+    """Label by the first folder named real or fake, if there are both; name videos by folder.
+
+    The video is the whole folder path, since folder names repeat below different parents; it is
+    empty for a file that lies directly in its label folder, or in no folder at all.
+    """
+    faces = []
+    for name in names:
+        folders = name.split("/")[:-1]
+        at = next((i for i, part in enumerate(folders) if part.lower() in _LABELS), -1)
+        label = _LABELS[folders[at].lower()] if at >= 0 else UNKNOWN
+        faces.append(Face(name, label, video="/".join(folders) if folders[at + 1 :] else ""))
+    if {REAL, FAKE} <= {face.label for face in faces}:
+        return faces
+    return [replace(face, label=UNKNOWN) for face in faces]
+
+
+def _index_files(root: Path, files: list[Face], source: Source, quiet: bool) -> FaceIndex:
+    """Make the rows of files: the files themselves, frames of videos, or the faces in either.
+
+    What cannot be read keeps one row, so that whoever reads the index reports it again.
+    """
+    rows, broken = files, dict[str, str]()
+    if files[0].path.lower().endswith(VIDEO_SUFFIXES):
+        rows, broken = _list_frames(root, rows, source.every, quiet)
+    seen = len(rows)
+    if source.crop == "faces":
+        detector = open_detector(source.detector, source.detector_weights)
+        rows, broken = _list_faces(root, rows, detector, quiet)
+    faults = []
+    if broken:
+        path, reason = next(iter(broken.items()))
+        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+        faults.append(f"cannot read {root / path}: {reason}{more}")
+    if len(rows) == len(broken):
+        if len(broken) < seen:
+            faults.append(f"no face found in {source.data} by {source.detector}: use --crop frame")
+        raise InputError("; ".join(faults))
+    for fault in faults:
+        note(fault, quiet)
+    return FaceIndex.of(rows, root)
+
+
+def _list_frames(
+    root: Path, videos: list[Face], every: int, quiet: bool
+) -> tuple[list[Face], dict[str, str]]:
+    """Return a row per frame to take, and path and reason of what cannot be read."""
+    rows, broken = [], {}
+    for video in track(videos, len(videos), "counting frames", "videos", quiet):
+        try:
+            count = count_frames(root / video.path)
+        except UnreadableError as error:
+            broken[video.path], count = str(error), 1
+        frames = range(0, count, every)
+        rows += [replace(video, path=f"{video.path}#{frame}") for frame in frames]
+    return rows, broken
+
+
+def _list_faces(
+    root: Path, pictures: list[Face], detector: FaceDetector, quiet: bool
+) -> tuple[list[Face], dict[str, str]]:
+    """Return a row per face in the pictures, and path and reason of what cannot be read."""
+    rows: list[Face] = []
+    broken, faceless = {}, 0
+    for picture in track(pictures, len(pictures), "finding faces", "pictures", quiet):
+        try:
+            boxes = [enlarge(box) for box in detector.detect(read_face(root, picture.path))]
+        except UnreadableError as error:
+            broken[picture.path] = str(error)
+            rows.append(picture)
+            continue
+        path = picture.path if split_path(picture.path).frame is not None else f"{picture.path}#0"
+        for number, box in enumerate(boxes):
+            extra = {"box": " ".join(map(str, box))}
+            rows.append(replace(picture, path=f"{path}.{number}", extra=extra))
+        faceless += not boxes
+    if faceless:
+        note(f"{faceless} of {len(pictures)} pictures show no face and give no row", quiet)
+    return rows, broken

@@ -1,0 +1,176 @@
+"""Decoding, arithmetic and writing beside each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from focus.errors import InputError
+from focus.generators.contract import Generator
+from focus.mapstore.rows import NO_ROWS, Rows, join
+from focus.mapstore.writer import MapWriter
+from focus.types import REAL, Batch, Failure
+
+
+class Flight(NamedTuple):
+    """A batch whose results are on their way from the device."""
+
+    batch: Batch
+    levels: Tensor  # uint8 (B, h, w)
+    scores: Tensor  # float32 (B,)
+    sound: Tensor  # bool (B,): the map lies in [0, 1]
+    parts: Mapping[str, Tensor]
+    done: torch.cuda.Event | None
+
+
+class Network:
+    """The generator on its device; one synchronisation a batch, in :meth:`receive`.
+
+    Attributes:
+        ahead: how many batches may be sent before the first is received.
+    """
+
+    def __init__(
+        self, generator: Generator, accelerator: Accelerator, real_maps: str, parts: bool
+    ) -> None:
+        self.accelerator, self.device = accelerator, accelerator.device
+        self.zeroed, self.parts = real_maps == "zero", parts
+        self.generator = generator.to(self.device).eval()
+        self.input_spec = generator.input_spec
+        self.predict = generator.predict
+        self.ahead = 1 if self.device.type == "cuda" else 0
+        self._scored: bool | None = None
+        self._buffer: Tensor | None = None
+
+    def compile(self) -> None:
+        """Let torch compile the generator at the first batch."""
+        self.predict = torch.compile(self.generator.predict)
+
+    @torch.no_grad()
+    def send(self, batch: Batch) -> Flight:
+        """Start the work on a batch and return without waiting for it."""
+        if not batch.keys:
+            nothing = torch.zeros(0)
+            return Flight(batch, nothing, nothing, nothing, {}, None)
+        images = batch.images.to(self.device, non_blocking=True)
+        with self.accelerator.autocast():
+            prediction = self.predict(self._standardise(images))
+        if prediction.maps is None or prediction.maps.ndim != 4:
+            raise InputError("the generator's predict returned no maps of shape (B, 1, h, w)")
+        maps = prediction.maps[:, 0].float()
+        # Comparisons with NaN are false, so this finds both faults. The tolerance is rounding's.
+        sound = (maps - 0.5).abs().amax(dim=(1, 2)) <= 0.501
+        levels = (maps.clamp(0, 1) * 255).round().to(torch.uint8)
+        kept = prediction.parts if self.parts and prediction.parts else {}
+        parts = {name: self._fetch(part) for name, part in kept.items()}
+        results = self._fetch(levels), self._fetch(prediction.scores.float()), self._fetch(sound)
+        done = None
+        if self.device.type == "cuda":
+            done = torch.cuda.Event()
+            done.record()
+        return Flight(batch, *results, parts, done)
+
+    def receive(self, flight: Flight) -> tuple[Rows, tuple[Failure, ...]]:
+        """Wait for a batch; return its rows, and the faces of it that could not be read.
+
+        Raises:
+            InputError: a map that is no number or lies outside [0, 1], or a score that is none.
+        """
+        if not flight.batch.keys:
+            return NO_ROWS, flight.batch.failures
+        if flight.done is not None:
+            flight.done.synchronize()
+        scores, sound = flight.scores.numpy(), flight.sound.numpy()
+        scored = ~np.isnan(scores)
+        if self._scored is None:
+            self._scored = bool(scored.any())
+        for fine, what in ((sound, "map"), (scored | (not self._scored), "score")):
+            if not fine.all():
+                key = flight.batch.keys[int(np.argmin(fine))]
+                raise InputError(
+                    f"{key}: the generator's {what} is NaN or outside [0, 1]; damaged weights, or "
+                    "a network that overflows at this --precision"
+                )
+        levels = flight.levels.numpy()
+        labels = flight.batch.labels.numpy().astype(np.int8)
+        if self.zeroed:
+            levels[labels == REAL] = 0
+        parts = {name: part.numpy() for name, part in flight.parts.items()}
+        rows = Rows(flight.batch.keys, levels, labels, scores, parts)
+        return rows, flight.batch.failures
+
+    def _standardise(self, images: Tensor) -> Tensor:
+        """Return images as the generator wants them; on a CPU in the same memory every time."""
+        if self.device.type != "cpu":
+            return self.input_spec.standardise(images)
+        if self._buffer is None or len(self._buffer) < len(images):
+            self._buffer = torch.empty_like(images, dtype=torch.float32)
+        return self.input_spec.standardise(images, out=self._buffer[: len(images)])
+
+    def _fetch(self, values: Tensor) -> Tensor:
+        """Start the way to the host (into pinned memory, when it comes from a GPU)."""
+        if values.dtype == torch.bfloat16:  # NumPy has none
+            values = values.float()
+        # A copy in any case: a generator may return a view of the images, whose memory is reused.
+        return values.detach().to("cpu", non_blocking=True, copy=True)
+
+
+class PartWriter:
+    """Gathers rows to parts and writes them in a thread, at most one waiting for the disk.
+
+    Args:
+        writer: the map file.
+        blocks: part number -> its index rows, in the order in which they will come.
+    """
+
+    def __init__(self, writer: MapWriter, blocks: Mapping[int, range]) -> None:
+        self.writer = writer
+        self.slowest = 0.0
+        self._blocks = iter(blocks.items())
+        self._block, self._rows = next(self._blocks)
+        self._pieces: list[Rows] = []
+        self._failures: list[Failure] = []
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="map-writer")
+        self._written: Future[None] | None = None
+        self._began = time.monotonic()
+
+    def add(self, rows: Rows, failures: Sequence[Failure]) -> None:
+        """Add a batch; its part is written once all of its rows have come.
+
+        Raises:
+            InputError: an earlier part could not be written.
+        """
+        self._pieces.append(rows)
+        self._failures += failures
+        if self._written is not None and self._written.done():
+            self._written.result()
+        if sum(map(len, self._pieces)) + len(self._failures) == len(self._rows):
+            self._submit()
+
+    def _submit(self) -> None:
+        if self._written is not None:
+            self._written.result()
+        pieces, failures = self._pieces, self._failures
+        self._written = self._thread.submit(self._write, self._block, pieces, failures)
+        self._pieces, self._failures = [], []
+        now = time.monotonic()
+        self.slowest, self._began = max(self.slowest, now - self._began), now
+        self._block, self._rows = next(self._blocks, (-1, range(0)))
+
+    def _write(self, block: int, pieces: Sequence[Rows], failures: Sequence[Failure]) -> None:
+        self.writer.write_part(block, join(pieces), failures)
+
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown(wait=True)
+        if kind is None and self._written is not None:
+            self._written.result()

@@ -1,0 +1,255 @@
+"""One run from an index to a map file."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from focus.config import to_json
+from focus.data.faces import FaceDataset
+from focus.data.index import FaceIndex
+from focus.data.inputs import Source
+from focus.data.loading import build_loader
+from focus.errors import InputError
+from focus.generation.pipeline import Flight, Network, PartWriter
+from focus.generation.processes import PATIENCE, await_parts, claim
+from focus.generation.slots import SlotCollate
+from focus.generators.contract import Generator
+from focus.mapstore.folder import replace_file
+from focus.mapstore.merging import parse_shard
+from focus.mapstore.writer import PART_ROWS, MapWriter
+from focus.runtime import Progress, Runtime
+from focus.types import REAL, Failure
+
+QUIET = Runtime(quiet=True)
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """How maps are made, whatever the faces and the generator."""
+
+    batch: int = 64
+    """Faces that the network sees at once; the maps do not depend on it."""
+    workers: int = -1
+    """Loader processes; -1: the cores less one, at most 8."""
+    shard: str = ""
+    """I/N: only the I-th of N equal shares of the faces; focus merge puts them together."""
+    real_maps: Literal["zero", "fake-class"] = "zero"
+    """What faces labelled real get: a zero map, or the map of the fake class."""
+    parts: bool = False
+    """Keep the tensors behind the maps too, so that maps can be normalised anew."""
+    on_error: Literal["skip", "stop"] = "skip"
+    """Leave out a face that cannot be read and say so at the end, or stop at the first."""
+    overwrite: bool = False
+    """Replace a file that exists, and drop unfinished parts of another run."""
+    compile: bool = False
+    """Compile the network first: slow to start, faster on long runs."""
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise InputError(f"--batch {self.batch}: must be at least 1")
+        if self.workers < -1:
+            raise InputError(f"--workers {self.workers}: must be at least 0, or -1 for the default")
+        if self.shard:
+            parse_shard(self.shard)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run of :func:`generate` came to."""
+
+    out: Path
+    faces: int
+    """Faces in the file."""
+    made: int
+    """Faces made by this run; the others were there."""
+    seconds: float
+    failures: tuple[Failure, ...] = ()
+    """Faces that could not be read and have no map."""
+
+    def __str__(self) -> str:
+        if not self.made and not self.failures:
+            return f"{self.out}: {self.faces} faces, all there already"
+        there = f" ({self.faces - self.made} were there)" if self.faces != self.made else ""
+        rate = self.made / max(self.seconds, 1e-9)
+        return f"{self.out}: {self.faces} faces{there}, {self.seconds:.1f} s, {rate:.1f} maps/s"
+
+
+def generate(
+    index: FaceIndex,
+    generator: Generator,
+    out: Path | str,
+    config: GenerationConfig = GenerationConfig(),
+    runtime: Runtime = QUIET,
+    *,
+    name: str = "",
+    source: Source = Source(),
+    part_rows: int = PART_ROWS,
+) -> Report | None:
+    """Write the maps of all faces of an index; a run that was stopped goes on.
+
+    Under ``accelerate launch`` the parts of the file are dealt out to the processes, and the main
+    one puts them together.
+
+    Args:
+        index: the faces; their order is the file's.
+        generator: makes scores and maps; moved to the device.
+        out: the map file.
+        config: how.
+        runtime: device, precision, quiet.
+        name: of the generator, recorded in the file.
+        source: where the faces come from, recorded in the file so that they are found again.
+        part_rows: faces in a part, the most that a crash costs.
+
+    Returns:
+        What it came to, or None in a process that is not the main one.
+
+    Raises:
+        InputError: no face, or none that can be read; a file or parts of another run; a map that
+            is no number; a full disk; with ``on_error="stop"``, a face that cannot be read.
+    """
+    start = time.monotonic()
+    attributes = _describe(index, generator, config, runtime)
+    attributes |= {"generator": name or type(generator).__name__, **_record(source)}
+    index = _take_shard(index, config.shard)
+    accelerator = runtime.accelerator()
+    main, processes = accelerator.is_main_process, accelerator.num_processes
+
+    def make() -> MapWriter:
+        keep = {"overwrite": config.overwrite, "owner": main}
+        return MapWriter(out, attributes, len(index), part_rows=part_rows, **keep)
+
+    writer, missing = claim(accelerator, make)
+    with writer:
+        blocks = {b: range(b * part_rows, min((b + 1) * part_rows, len(index))) for b in missing}
+        mine = {b: blocks[b] for b in missing[accelerator.process_index :: processes]}
+        patience = PATIENCE
+        if mine:
+            network = Network(generator, accelerator, config.real_maps, config.parts)
+            if config.compile:
+                network.compile()
+            with _memory_hints(config), PartWriter(writer, mine) as parts:
+                _make(index, network, mine, config, parts, runtime.quiet or not main)
+            patience = max(patience, 5 * parts.slowest)
+        if not main:
+            return None
+        if processes > 1:
+            await_parts(writer, missing, patience)
+        if not writer.complete:
+            writer.finish()
+            _write_errors(writer)
+    failures = tuple(Failure(*failure) for failure in writer.failures)
+    gone = {failure.row for failure in failures}
+    made = sum(row not in gone for rows in blocks.values() for row in rows)
+    return Report(Path(out), writer.faces, made, time.monotonic() - start, failures)
+
+
+def _make(
+    index: FaceIndex,
+    network: Network,
+    blocks: Mapping[int, range],
+    config: GenerationConfig,
+    parts: PartWriter,
+    quiet: bool,
+) -> None:
+    """Make some parts: while the device works on a batch, the one before it is fetched."""
+    size = config.batch
+    batches = [
+        rows[start : start + size]
+        for rows in blocks.values()
+        for start in range(0, len(rows), size)
+    ]
+    faces = FaceDataset(index, network.input_spec.image_size)
+    loader = build_loader(faces, batches, config.workers, pin=network.device.type == "cuda")
+    loader.collate_fn = SlotCollate(size, loader.prefetch_factor or 0, held=network.ahead + 1)
+    total = sum(map(len, batches))
+    with Progress(total, "generating", quiet=quiet) as progress:
+        flights: deque[Flight] = deque()
+        for batch in loader:
+            if batch.failures and config.on_error == "stop":
+                first = batch.failures[0]
+                raise InputError(f"{first.key}: {first.reason}; --on-error skip leaves it out")
+            flights.append(network.send(batch))
+            if len(flights) > network.ahead:
+                parts.add(*network.receive(flights.popleft()))
+            progress.advance(len(batch.keys) + len(batch.failures))
+        for flight in flights:
+            parts.add(*network.receive(flight))
+
+
+def _describe(
+    index: FaceIndex, generator: Generator, config: GenerationConfig, runtime: Runtime
+) -> dict[str, Any]:
+    """Return what determines the maps, as attributes of the file."""
+    known = bool((index.labels == REAL).any())
+    settings = {"precision": runtime.precision, "keep_parts": config.parts}
+    return {
+        "config": {**generator.describe(), **settings},
+        "weights_sha256": generator.weights_sha256,
+        "index_fingerprint": index.fingerprint(),
+        "real_maps": config.real_maps if known else "fake-class",
+        "normalisation": generator.normalisation,
+        "shard": config.shard,
+    }
+
+
+def _record(source: Source) -> dict[str, Any]:
+    """Return the attributes by which a reader finds the faces again."""
+    plain = to_json(Source())
+    rest = {name: value for name, value in to_json(source).items() if value != plain[name]}
+    return {"data": rest.pop("data", ""), "root": rest.pop("root", ""), "source": rest}
+
+
+def _take_shard(index: FaceIndex, shard: str) -> FaceIndex:
+    """Return the faces of ``I/N``: equal runs of neighbours, so that shards join in order."""
+    number, total = parse_shard(shard or "1/1")
+    rows = np.arange((number - 1) * len(index) // total, number * len(index) // total)
+    if not len(rows):
+        share = f"share {shard} of " if shard else ""
+        raise InputError(f"{share}{len(index)} faces: there is no face to make a map of")
+    return index.take(rows) if shard else index
+
+
+def errors_file(out: Path) -> Path:
+    """Return where the faces without a map are listed."""
+    return out.with_name(f"{out.name}.errors.csv")
+
+
+def _write_errors(writer: MapWriter) -> None:
+    """List the faces that could not be read beside the file; none: no list."""
+    path = errors_file(writer.out)
+    if not writer.failures:
+        path.unlink(missing_ok=True)
+        return
+    with (
+        replace_file(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("path", "reason"))
+        table.writerows((key, reason) for _, key, reason in writer.failures)
+
+
+@contextmanager
+def _memory_hints(config: GenerationConfig) -> Iterator[None]:
+    """Say what to change when memory runs out, on the device or between processes."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        raise InputError(f"--batch {config.batch} does not fit into the GPU; halve it") from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise InputError(
+            "a loader process was killed, as happens when shared memory is short: use --workers 0,"
+            " or give the container more (docker --shm-size)"
+        ) from error

@@ -1,0 +1,110 @@
+"""Shards of one index, made on several machines, to one map file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from focus.errors import InputError
+from focus.mapstore.folder import replace_file
+from focus.mapstore.hdf5 import write_file
+from focus.mapstore.reader import MapReader
+from focus.mapstore.rows import IDENTITY, now
+from focus.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class MergeCommand:
+    """Put the shards of one index together."""
+
+    parts: tuple[str, ...]
+    """The map files of all shards, in any order."""
+    out: str
+    """The map file to write."""
+    overwrite: bool = False
+    """Replace a file that exists."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Flags that every command has."""
+
+
+def merge_command(command: MergeCommand) -> None:
+    """Run ``focus merge``.
+
+    Raises:
+        InputError: see :func:`merge`.
+    """
+    count = merge([Path(part) for part in command.parts], Path(command.out), command.overwrite)
+    print(f"{command.out}: {count} faces of {len(command.parts)} shards")
+
+
+def merge(parts: Sequence[Path], out: Path, overwrite: bool = False) -> int:
+    """Write the file that a run without shards would have written; return the number of faces.
+
+    Args:
+        parts: map files made with ``--shard I/N``, all N of them, in any order.
+        out: the file; it appears in one rename.
+        overwrite: replace a file that exists.
+
+    Raises:
+        InputError: a file that is no shard, shards of different runs, one that is missing or
+            given twice, or faces that stand in two of them.
+    """
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists; --overwrite replaces it")
+    if not parts:
+        raise InputError("no shards to merge; name the map files made with --shard I/N")
+    readers = _order([MapReader(part) for part in parts])
+    _check_overlap(readers)
+    attributes = {**readers[0].attributes, "created": now()}
+    attributes.pop("shard")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    count = sum(map(len, readers))
+    with replace_file(out) as temporary:
+        rows = (rows for reader in readers for rows in reader.blocks())
+        write_file(temporary, attributes, rows, count)
+    return count
+
+
+def parse_shard(shard: str) -> tuple[int, int]:
+    """Return I and N of ``I/N``.
+
+    Raises:
+        InputError: not two whole numbers with 1 <= I <= N.
+    """
+    number, _, total = shard.partition("/")
+    if not (number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
+        raise InputError(f"--shard {shard}: give I/N with 1 <= I <= N, as in 2/4")
+    return int(number), int(total)
+
+
+def _order(readers: Sequence[MapReader]) -> list[MapReader]:
+    """Return the shards by their number, all there and of one run."""
+    first = readers[0]
+    by_number: dict[int, MapReader] = {}
+    total = 0
+    for reader in readers:
+        shard = str(reader.attributes.get("shard", ""))
+        if not shard:
+            raise InputError(f"{reader.path}: no shard (made without --shard I/N)")
+        number, total = parse_shard(shard)
+        for name in IDENTITY[:-1]:
+            if reader.attributes[name] != first.attributes[name]:
+                raise InputError(f"{first.path} and {reader.path} differ in {name}: not one run")
+        if total != parse_shard(str(first.attributes["shard"]))[1]:
+            raise InputError(f"{first.path} and {reader.path} are of different numbers of shards")
+        if number in by_number:
+            raise InputError(f"{by_number[number].path} and {reader.path} are both shard {shard}")
+        by_number[number] = reader
+    missing = [f"{number}/{total}" for number in range(1, total + 1) if number not in by_number]
+    if missing:
+        raise InputError(f"missing: shard {', '.join(missing)}")
+    return [by_number[number] for number in sorted(by_number)]
+
+
+def _check_overlap(readers: Sequence[MapReader]) -> None:
+    owner: dict[str, Path] = {}
+    for reader in readers:
+        for key in reader:
+            if owner.setdefault(key, reader.path) != reader.path:
+                raise InputError(f"face {key!r} stands in {owner[key]} and in {reader.path}")

@@ -1,0 +1,175 @@
+"""Reading a map file: the map of any face by its key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from focus.errors import InputError
+from focus.mapstore.hdf5 import open_checked, read_keys, read_rows
+from focus.mapstore.rows import PROVENANCE, Rows
+
+
+class MapReader:
+    """Maps by key, from a file of unknown origin: checked before use, nothing in it is executed.
+
+    Opens on first use, opens anew in a forked process, and travels to other processes without its
+    handle. Any face of a million takes microseconds, once the keys are read (under a second).
+
+    Args:
+        path: a file that :class:`~focus.mapstore.MapWriter` wrote, or another of its layout.
+
+    Raises:
+        InputError: on first use, for a file that is missing, cut short, of another format or a
+            newer one, or whose layout is not that of a map file.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._file: Any = None
+        self._process = 0
+        self._attributes: dict[str, str | int] = {}
+        self._keys: list[str] | None = None
+        self._places: dict[str, int] | None = None
+        self._labels: np.ndarray | None = None
+        self._scores: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return int(self._open()["maps"].shape[0])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._index()
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Return the map of a face: float32 (h, w) in [0, 1], 1 = manipulated.
+
+        Raises:
+            InputError: the file has no map of it.
+        """
+        return self.levels(key).astype(np.float32) / np.float32(255)
+
+    def levels(self, key: str) -> np.ndarray:
+        """Return the map of a face as it is stored: uint8 (h, w), 255 = manipulated."""
+        return np.asarray(self._open()["maps"][self.row(key)])
+
+    def score(self, key: str) -> float:
+        """Return the generator's P(fake) of a face, NaN if it has none."""
+        return float(self._open()["score"][self.row(key)])
+
+    def part(self, name: str, key: str) -> np.ndarray:
+        """Return a tensor behind the map of a face."""
+        return np.asarray(self._part(name)[self.row(key)])
+
+    def row(self, key: str) -> int:
+        """Return the place of a face in the file."""
+        row = self._index().get(key)
+        if row is None:
+            first = f"its first: {self.keys[0]!r}" if len(self) else "it is empty"
+            raise InputError(f"{self.path}: no map of face {key!r} ({first})")
+        return row
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the maps."""
+        height, width = self._open()["maps"].shape[1:]
+        return int(height), int(width)
+
+    @property
+    def attributes(self) -> dict[str, str | int]:
+        """Where the maps come from; text that the file lacks is empty."""
+        self._open()
+        return {**dict.fromkeys([*PROVENANCE, "versions", "created"], ""), **self._attributes}
+
+    @property
+    def keys(self) -> list[str]:
+        """The key of every face, in the order of rows."""
+        if self._keys is None:
+            self._keys = read_keys(self._open()["key"], self.path)
+        return self._keys
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int8 (N,): 0 real, 1 fake, -1 unknown."""
+        if self._labels is None:
+            self._labels = np.asarray(self._open()["label"][:])
+        return self._labels
+
+    @property
+    def scores(self) -> np.ndarray:
+        """float32 (N,): P(fake), NaN where there is none."""
+        if self._scores is None:
+            self._scores = np.asarray(self._open()["score"][:])
+        return self._scores
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """Names of the tensors behind the maps that the file keeps."""
+        file = self._open()
+        return tuple(sorted(file["parts"])) if "parts" in file else ()
+
+    def read(self, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
+        """Return the maps of some rows as they are stored: uint8 (n, h, w), in the order asked."""
+        return read_rows(self._open()["maps"], rows)
+
+    def read_part(self, name: str, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
+        """Return a tensor behind the maps of some rows: (n, ...), in the order asked."""
+        return read_rows(self._part(name), rows)
+
+    def blocks(self, step: int = 2048) -> Iterator[Rows]:
+        """Yield the whole file, ``step`` faces at a time."""
+        for start in range(0, len(self), step):
+            here = slice(start, start + step)
+            parts = {name: self.read_part(name, here) for name in self.part_names}
+            yield Rows(
+                self.keys[here], self.read(here), self.labels[here], self.scores[here], parts
+            )
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        if self._file is not None:
+            self._file.close()
+        self._forget()
+
+    def __enter__(self) -> MapReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.path = state["path"]
+        self._forget()
+
+    def _open(self) -> Any:
+        # A handle that crossed a fork shares its state with the parent's.
+        if self._file is None or self._process != os.getpid():
+            self._file, self._attributes = open_checked(self.path)
+            self._process = os.getpid()
+        return self._file
+
+    def _part(self, name: str) -> Any:
+        if name not in self.part_names:
+            known = ", ".join(self.part_names) or "none"
+            raise InputError(f"{self.path}: no part '{name}' (has: {known})")
+        return self._open()["parts"][name]
+
+    def _index(self) -> dict[str, int]:
+        if self._places is None:
+            self._places = {key: row for row, key in enumerate(self.keys)}
+            if len(self._places) != len(self.keys):
+                twice = next(k for row, k in enumerate(self.keys) if self._places[k] != row)
+                raise InputError(f"{self.path}: /key holds {twice!r} twice; keys must be unique")
+        return self._places

@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from focus.data import inputs
+from focus.data.detection import FaceBox
+from focus.data.images import UnreadableError, read_face
+from focus.data.index import Face, FaceIndex
+from focus.data.inputs import CORPORA, IndexCommand, Source, index_command, open_source
+from focus.errors import InputError
+from focus.runtime import Runtime
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FOCUS_DATA", "FOCUS_DETECTOR_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def put(root: Path, *names: str) -> Path:
+    """Small PNGs whatever the suffix: nothing looks into them until they are read."""
+    data = cv2.imencode(".png", np.full((8, 8, 3), 200, np.uint8))[1].tobytes()
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root
+
+
+def put_clip(path: Path, count: int = 25) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 48))
+    for number in range(count):
+        writer.write(np.full((48, 64, 3), number * 8, np.uint8))
+    writer.release()
+    return path
+
+
+def rows(index: FaceIndex) -> list[tuple[str, int, str]]:
+    return [(face.path, face.label, face.video) for face in index]
+
+
+class Bright:
+    """Finds one face in a picture brighter than 100, and a second in one brighter than 150."""
+
+    def detect(self, image: np.ndarray) -> list[FaceBox]:
+        boxes = [FaceBox(2, 2, 12, 12, 0.9), FaceBox(0, 0, 3.4, 2, 0.8)]
+        return boxes[: int(image.mean() > 100) + int(image.mean() > 150)]
+
+
+@pytest.fixture
+def bright(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "open_detector", lambda *_: Bright())
+
+
+def test_folder_in_natural_order_without_hidden_files(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        "frame10.png",
+        "frame2.JPG",
+        "b/1.tiff",
+        "._frame2.JPG",
+        ".cache/x.png",
+        "Ü 1#2.webp",
+    )
+    (tmp_path / "x.jpg").mkdir()
+    (tmp_path / "notes.txt").write_text("no image")
+    index = open_source(Source(str(tmp_path)))
+    assert index.root == tmp_path
+    assert rows(index) == [
+        ("b/1.tiff", -1, "b"),
+        ("frame2.JPG", -1, ""),
+        ("frame10.png", -1, ""),
+        ("Ü 1#2.webp", -1, ""),
+    ]
+    assert [read_face(index.root, key).shape for key in index.keys] == [(8, 8, 3)] * 4
+
+
+@pytest.mark.parametrize(("real", "fake"), [("real", "FAKE"), ("0_Real", "1_fake")])
+def test_label_folders(real: str, fake: str, tmp_path: Path) -> None:
+    put(tmp_path, f"{real}/7/1.png", f"{real}/8.png", f"{fake}/7/real/1.png", "other/2.png")
+    assert sorted(rows(open_source(Source(str(tmp_path))))) == sorted(
+        [
+            (f"{real}/7/1.png", 0, f"{real}/7"),
+            (f"{real}/8.png", 0, ""),
+            (f"{fake}/7/real/1.png", 1, f"{fake}/7/real"),
+            ("other/2.png", -1, "other"),
+        ]
+    )
+
+
+def test_label_folders_may_lie_deeper_and_must_be_two(tmp_path: Path) -> None:
+    put(tmp_path, "cat/0_real/1.png", "cat/1_fake/1.png", "unreal/realistic/1.png")
+    labels = {face.path: face.label for face in open_source(Source(str(tmp_path)))}
+    assert labels == {"cat/0_real/1.png": 0, "cat/1_fake/1.png": 1, "unreal/realistic/1.png": -1}
+    shutil.rmtree(tmp_path / "cat" / "1_fake")
+    assert set(open_source(Source(str(tmp_path))).labels) == {-1}
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    put(tmp_path / "store", "1.png")
+    data = put(tmp_path / "data", "real/2.png")
+    (data / "fake").symlink_to(tmp_path / "store")
+    (data / "real" / "up").symlink_to(data)
+    (data / "self").symlink_to(".")
+    assert rows(open_source(Source(str(data)))) == [("fake/1.png", 1, ""), ("real/2.png", 0, "")]
+
+
+def test_folder_with_an_index_uses_it(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "b.png")
+    FaceIndex.of([Face("b.png", 1, split="val")], tmp_path).write(tmp_path / "index.csv")
+    assert rows(open_source(Source(str(tmp_path)))) == [("b.png", 1, "")]
+    elsewhere = put(tmp_path / "elsewhere", "b.png")
+    index = open_source(Source(str(tmp_path / "index.csv"), root=str(elsewhere)))
+    assert index.root == elsewhere
+    for data in (tmp_path, tmp_path / "index.csv"):
+        with pytest.raises(InputError, match=r"--root .*nope: no such folder"):
+            open_source(Source(str(data), root=str(tmp_path / "nope")))
+        with pytest.raises(InputError, match="already says which faces"):
+            open_source(Source(str(data), crop="faces"))
+
+
+def test_split(tmp_path: Path) -> None:
+    faces = [Face("a", split="train"), Face("b", split="train"), Face("c", split="val")]
+    FaceIndex.of(faces, tmp_path).write(tmp_path / "i.csv")
+    assert open_source(Source(str(tmp_path / "i.csv"), split="val")).keys == ["c"]
+    with pytest.raises(InputError, match=r"--split test: no face of .* \(2 train, 1 val\)"):
+        open_source(Source(str(tmp_path / "i.csv"), split="test"))
+
+
+def test_one_image(tmp_path: Path) -> None:
+    put(tmp_path, "my photo#1.jpeg")
+    index = open_source(Source(str(tmp_path / "my photo#1.jpeg")))
+    assert (index.root, rows(index)) == (tmp_path, [("my photo#1.jpeg", -1, "")])
+
+
+@pytest.mark.usefixtures("bright")
+def test_faces_of_one_image(tmp_path: Path) -> None:
+    put(tmp_path, "photo.jpg")
+    index = open_source(Source(str(tmp_path / "photo.jpg"), crop="faces"))
+    assert index.keys == ["photo.jpg#0.0", "photo.jpg#0.1"]
+    assert index.column("box") == ["0 0 13 13", "0 -1 4 3"]  # 1.3 times 10 and 3.4, made square
+    shapes = [read_face(tmp_path, face.path, face.extra["box"]).shape for face in index]
+    assert shapes == [(13, 13, 3), (4, 4, 3)]
+
+
+def test_one_video_gives_every_kth_frame(tmp_path: Path) -> None:
+    clip = put_clip(tmp_path / "my clip #1.mp4")
+    expected = [(f"my clip #1.mp4#{k}", -1, "my clip #1") for k in (0, 10, 20)]
+    assert rows(open_source(Source(str(clip)))) == expected
+    assert len(open_source(Source(str(clip), every=1))) == 25
+
+
+@pytest.mark.usefixtures("bright")
+def test_faces_of_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = put_clip(tmp_path / "clip.mp4")
+    index = open_source(Source(str(clip), crop="faces", every=8))
+    assert index.keys == ["clip.mp4#16.0", "clip.mp4#24.0", "clip.mp4#24.1"]
+    assert set(index.column("video")) == {"clip"}
+    assert "2 of 4 pictures show no face" in capsys.readouterr().err
+    open_source(Source(str(clip), crop="faces", every=8), quiet=True)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("bright")
+def test_no_face_at_all(tmp_path: Path) -> None:
+    clip = put_clip(tmp_path / "dark.mp4", count=5)
+    with pytest.raises(
+        InputError, match=r"no face found in .*dark\.mp4 by yunet: use --crop frame"
+    ):
+        open_source(Source(str(clip), crop="faces"))
+
+
+def test_a_folder_of_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put_clip(tmp_path / "real" / "1.mp4", 12)
+    put_clip(tmp_path / "fake" / "1.mp4", 3)
+    (tmp_path / "fake" / "2.mp4").write_bytes(b"broken")
+    index = open_source(Source(str(tmp_path)))
+    assert rows(index) == [
+        ("fake/1.mp4#0", 1, "fake/1"),
+        ("fake/2.mp4#0", 1, "fake/2"),
+        ("real/1.mp4#0", 0, "real/1"),
+        ("real/1.mp4#10", 0, "real/1"),
+    ]
+    assert "cannot read" in capsys.readouterr().err
+    with pytest.raises(UnreadableError, match="not a video"):  # told again by whoever reads on
+        read_face(tmp_path, "fake/2.mp4#0")
+    put(tmp_path, "cover.png")
+    assert open_source(Source(str(tmp_path))).keys == ["cover.png"]
+    assert "takes the 1 images, not the 3 videos" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("bright")
+def test_an_unreadable_image_keeps_its_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path, "a.png", "c.png")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    index = open_source(Source(str(tmp_path), crop="faces"))
+    assert index.keys == ["a.png#0.0", "a.png#0.1", "b.png", "c.png#0.0", "c.png#0.1"]
+    assert "b.png: truncated" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("bright")
+def test_only_unreadable_things(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(InputError, match=r"cannot read .*a\.jpg: its header .*\(and 1 more\)"):
+        open_source(Source(str(tmp_path), crop="faces"))
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"")
+    with pytest.raises(InputError, match=r"cannot read .*a\.mp4: the file is empty$"):
+        open_source(Source(str(tmp_path / "videos")))
+
+
+def test_an_archive_of_images(tmp_path: Path) -> None:
+    put(tmp_path / "in", "./7/real/0/10.png", "7/real/0/2.png", "7/fake/1.png", "readme.txt")
+    with tarfile.open(tmp_path / "7.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "in", ".")
+    index = open_source(Source(str(tmp_path / "7.tar.gz")))
+    assert rows(index) == [
+        ("7.tar.gz!/7/fake/1.png", 1, ""),
+        ("7.tar.gz!/7/real/0/2.png", 0, "7/real/0"),
+        ("7.tar.gz!/7/real/0/10.png", 0, "7/real/0"),
+    ]
+    assert read_face(index.root, index.keys[0]).shape == (8, 8, 3)
+    (tmp_path / "cut.tar.gz").write_bytes((tmp_path / "7.tar.gz").read_bytes()[:150])
+    with pytest.raises(InputError, match=r"cut\.tar\.gz: the archive is damaged"):
+        open_source(Source(str(tmp_path / "cut.tar.gz")))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("", "--data is missing: give a corpus name"),
+        ("empty", "empty: holds no file"),
+        ("texts", "texts: holds 1 files, but no image or video"),
+        ("note.txt", "not an index"),
+        ("text.csv", "line 1 names no column 'path'"),
+        ("void.csv", "line 1 names no column 'path'"),
+        ("head.csv", "head.csv: the index has no row"),
+        ("bytes.csv", "not UTF-8"),
+        ("gone.csv", "no such file or folder, and no corpus"),
+        ("hed.csv", "perhaps head.csv?"),
+        ("maps.h5", "a map file; the flag for it is --maps"),
+        ("broken.zip", "the archive is damaged"),
+    ],
+)
+def test_bad_data_gets_one_clear_line(
+    data: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("texts").mkdir()
+    contents = {
+        "texts/a.txt": b"a",
+        "note.txt": b"a",
+        "text.csv": b"Dear reader,\nthis is no index\n",
+        "void.csv": b"",
+        "head.csv": b"path,label\n",
+        "bytes.csv": b"\x89PNG\r\n\x1a\n\xff\xfe",
+        "broken.zip": b"PK",
+    }
+    for name, content in contents.items():
+        Path(name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        open_source(Source(data))
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_is_not_text_is_named(tmp_path: Path) -> None:
+    try:
+        (tmp_path / os.fsdecode(b"\xff.png")).touch()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    with pytest.raises(InputError, match="not UTF-8"):
+        open_source(Source(str(tmp_path)))
+
+
+def test_root_does_not_go_with_files(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    with pytest.raises(InputError, match="--root goes with a corpus name or an index file"):
+        open_source(Source(str(tmp_path), root=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("options", "flag"),
+    [
+        ({"every": 0}, "--every 0"),
+        ({"crop": "face"}, "--crop face"),
+        ({"split": "dev"}, "--split dev"),
+        ({"detector": "mtcnn"}, "--detector mtcnn"),
+    ],
+)
+def test_bad_values_name_their_flag(options: dict, flag: str) -> None:
+    with pytest.raises(InputError, match=flag):
+        Source("x", **options)
+
+
+def scan(root: Path) -> FaceIndex:
+    return FaceIndex.of([Face("scanned.png")], root)
+
+
+def test_corpora_find_their_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with CORPORA.temporarily("toy-corpus", scan):
+        with pytest.raises(InputError, match=r"--root DIR, or set FOCUS_DATA .* toy-corpus/"):
+            open_source(Source("toy-corpus"))
+        with pytest.raises(InputError, match=r"known: .*toy-corpus.*perhaps toy-corpus"):
+            open_source(Source("toy-corps"))
+        monkeypatch.setenv("FOCUS_DATA", str(tmp_path / "all"))
+        with pytest.raises(InputError, match=f"no folder {tmp_path}/all/toy-corpus; give --root"):
+            open_source(Source("toy-corpus"))
+        home = put(tmp_path / "all" / "toy-corpus", "a.png")
+        assert (open_source(Source("toy-corpus")).root, scan(home).keys) == (home, ["scanned.png"])
+        other = put(tmp_path / "other", "a.png")
+        assert open_source(Source("toy-corpus", root=str(other))).root == other
+        FaceIndex.of([Face("a.png", 1)], home).write(home / "index.csv")
+        assert rows(open_source(Source("toy-corpus"))) == [("a.png", 1, "")]
+
+
+def test_index_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(tmp_path / "data", "real/1.png", "fake/1.png", "fake/2.png")
+    out = tmp_path / "lists" / "index.csv"
+    index_command(IndexCommand(Source(str(tmp_path / "data")), str(out)))
+    assert capsys.readouterr().out == f"{out}: 3 faces (1 real, 2 fake, 0 unknown)\n"
+    index = open_source(Source(str(out)))
+    assert rows(index)[2] == ("../data/real/1.png", 0, "")
+    assert all(read_face(index.root, key).any() for key in index.keys)
+
+
+def test_index_command_counts_splits_and_spares_its_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "index.csv"
+    FaceIndex.of([Face("a", 0, split="train"), Face("/b", 1, split="test")], tmp_path).write(source)
+    for data in (source, tmp_path):
+        with pytest.raises(InputError, match="is the index that was read"):
+            index_command(IndexCommand(Source(str(data), split="test"), str(source)))
+    out = tmp_path / "deep" / "other.csv"
+    index_command(IndexCommand(Source(str(source)), str(out), Runtime(quiet=True)))
+    assert capsys.readouterr().out.endswith(
+        "2 faces (1 real, 1 fake, 0 unknown); 1 train, 1 test\n"
+    )
+    assert FaceIndex.read(out).keys == ["../a", "/b"]
+    with pytest.raises(InputError, match=r"must be a file that ends in \.csv"):
+        index_command(IndexCommand(Source(str(source)), str(tmp_path / "index.txt")))
