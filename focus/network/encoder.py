@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -164,10 +165,15 @@ def _build_body(config: EncoderConfig, load_weights: bool) -> tuple[Any, bool]:
     if convolutional:
         shape = {"features_only": True, "out_indices": (config.stage,)}
         shape["output_stride"] = config.output_stride
+    logger = logging.getLogger("timm")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it warns of the classifier's weights, which nobody asked for
     try:
         body = timm.create_model(config.encoder, **shape, **source)
     except Exception as error:  # timm and the hub raise many kinds
         raise InputError(_explain(config, error)) from None
+    finally:
+        logger.setLevel(level)
     if tensors:
         known = sum(name in tensors for name in body.state_dict())
         if known < len(body.state_dict()) / 2:
