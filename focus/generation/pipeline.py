@@ -47,7 +47,6 @@ class Network:
         self.predict = generator.predict
         self.ahead = 1 if self.device.type == "cuda" else 0
         self._scored: bool | None = None
-        self._buffer: Tensor | None = None
 
     def compile(self) -> None:
         """Let torch compile the generator at the first batch."""
@@ -61,7 +60,7 @@ class Network:
             return Flight(batch, nothing, nothing, nothing, {}, None)
         images = batch.images.to(self.device, non_blocking=True)
         with self.accelerator.autocast():
-            prediction = self.predict(self._standardise(images))
+            prediction = self.predict(self.input_spec.standardise(images))
         if prediction.maps is None or prediction.maps.ndim != 4:
             raise InputError("the generator's predict returned no maps of shape (B, 1, h, w)")
         maps = prediction.maps[:, 0].float()
@@ -106,20 +105,11 @@ class Network:
         rows = Rows(flight.batch.keys, levels, labels, scores, parts)
         return rows, flight.batch.failures
 
-    def _standardise(self, images: Tensor) -> Tensor:
-        """Return images as the generator wants them; on a CPU in the same memory every time."""
-        if self.device.type != "cpu":
-            return self.input_spec.standardise(images)
-        if self._buffer is None or len(self._buffer) < len(images):
-            self._buffer = torch.empty_like(images, dtype=torch.float32)
-        return self.input_spec.standardise(images, out=self._buffer[: len(images)])
-
     def _fetch(self, values: Tensor) -> Tensor:
         """Start the way to the host (into pinned memory, when it comes from a GPU)."""
         if values.dtype == torch.bfloat16:  # NumPy has none
             values = values.float()
-        # A copy in any case: a generator may return a view of the images, whose memory is reused.
-        return values.detach().to("cpu", non_blocking=True, copy=True)
+        return values.detach().to("cpu", non_blocking=True)
 
 
 class PartWriter:

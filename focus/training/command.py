@@ -142,8 +142,8 @@ def train_command(command: TrainCommand) -> None:
     if report.failures:
         first = report.failures[0]
         raise CheckFailedError(
-            f"{len(report.failures)} faces could not be read and were left out, "
-            f"the first: {first.key}: {first.reason}"
+            f"{len(report.failures)} faces could not be read and were left out, such as "
+            f"{first.key}: {first.reason}"
         )
 
 
@@ -198,7 +198,7 @@ def _network_config(command: TrainCommand) -> EncoderConfig:
 def _lasting(command: TrainCommand) -> dict[str, object]:
     """Return what a resumed run must share with its beginning."""
     fit = to_json(command.fit)
-    for name in ("stop_after", "workers", "validate_every"):
+    for name in ("stop_after", "workers", "validate_every", "on_error"):
         fit.pop(name)
     runtime = {"precision": command.runtime.precision, "seed": command.runtime.seed}
     return {"fit": fit, "runtime": runtime, "hold_out": command.hold_out}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -50,6 +50,8 @@ class FitConfig:
     """Steps between validations; the last step is always validated."""
     workers: int = -1
     """Loader processes; -1: the cores less one, at most 8."""
+    on_error: Literal["skip", "stop"] = "skip"
+    """Leave out a face that cannot be read and say so, or stop at the first."""
     stop_after: int = 0
     """Stop in order after this step, to be resumed: for queues with a time limit."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -198,7 +200,12 @@ class Fit:
             group["lr"] = rate
         total: dict[str, Tensor] = {}
         for _ in range(self.config.accumulation):
-            batch = self._readable(next(batches))
+            batch = next(batches)
+            self._count(batch.failures)
+            if not batch.keys:
+                first = batch.failures[0]
+                raise InputError(f"no face of a batch can be read: {first.key}: {first.reason}")
+            batch = batch._replace(failures=())
             batch = send_to_device(batch, self.accelerator.device, non_blocking=True)
             with self.accelerator.accumulate(step_module):
                 terms = step_module(batch)
@@ -215,23 +222,22 @@ class Fit:
             self.average.update_parameters(self.network)
         return total
 
-    def _readable(self, batch: Batch) -> Batch:
-        """Count the batch's failures; a batch with no face left cannot be learnt from."""
-        for failure in batch.failures:
+    def _count(self, failures: Sequence[Failure]) -> None:
+        """Name what could not be read, once each, or stop at it."""
+        for failure in failures:
+            if self.config.on_error == "stop":
+                raise InputError(
+                    f"{failure.key}: {failure.reason}; --on-error skip leaves such faces out"
+                )
             if failure.key not in self.failures and len(self.failures) < SPOKEN_FAILURES:
-                note(f"skipped {failure.key}: {failure.reason}")
+                note(f"left out {failure.key}: {failure.reason}", self.runtime.quiet)
             self.failures[failure.key] = failure
-        if not batch.keys:
-            raise InputError(
-                f"no face of a batch could be read; the last: {batch.failures[-1].key}: "
-                f"{batch.failures[-1].reason}"
-            )
-        return batch._replace(failures=())
 
     def _validate(self, journal: Journal | None, numbers: dict[str, float]) -> str:
         """Judge the network on ``val``, keep it if it is the best, save; return a line."""
         judged = self.average.module if self.average is not None else self.network
-        scores, labels = predict_scores(judged, self.val, self.config, self.accelerator)
+        scores, labels, failures = predict_scores(judged, self.val, self.config, self.accelerator)
+        self._count(failures)
         auc = float(roc_auc_score(labels, scores))
         chance = np.where(labels == FAKE, scores, 1 - scores)
         loss = float(-np.log(np.clip(chance, 1e-6, 1)).mean())
@@ -314,15 +320,20 @@ class Fit:
 
 def predict_scores(
     network: Trainable, faces: FaceDataset, config: FitConfig, accelerator: Accelerator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return P(fake) and labels of the readable faces, in index order, over all processes."""
+) -> tuple[np.ndarray, np.ndarray, list[Failure]]:
+    """Return P(fake) and labels of the readable faces, in index order, over all processes.
+
+    The failures are of this process's share.
+    """
     size = max(config.batch // (config.accumulation * accelerator.num_processes), 1)
     rows = list(range(accelerator.process_index, len(faces), accelerator.num_processes))
     batches = [rows[k : k + size] for k in range(0, len(rows), size)]
     found: list[tuple[int, float, int]] = []
+    failures: list[Failure] = []
     was_training = network.training
     network.eval()
     for batch in build_loader(faces, batches, config.workers):
+        failures += batch.failures
         if batch.keys:
             moved = send_to_device(batch._replace(failures=()), accelerator.device)
             with torch.no_grad(), accelerator.autocast():
@@ -335,4 +346,4 @@ def predict_scores(
     ordered = np.array(sorted(found))
     if not len(ordered) or {REAL, FAKE} - set(ordered[:, 2].astype(int)):
         raise InputError("val: readable faces of both labels are needed to select on")
-    return ordered[:, 1], ordered[:, 2].astype(int)
+    return ordered[:, 1], ordered[:, 2].astype(int), failures

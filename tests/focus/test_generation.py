@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import cv2
@@ -18,20 +20,25 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from focus.data.index import Face, FaceIndex
 from focus.data.inputs import Source
 from focus.errors import CheckFailedError, InputError
 from focus.generation import GenerateCommand, GenerationConfig, generate, generate_command, pipeline
+from focus.generation.processes import await_parts
+from focus.generation.slots import SlotCollate
 from focus.generators.contract import Generator
 from focus.generators.registry import GENERATORS
 from focus.mapstore import MapReader, MapWriter, merge
+from focus.mapstore.rows import check_rows
 from focus.runtime import Runtime
-from focus.types import InputSpec, Prediction
+from focus.types import Failure, InputSpec, Prediction, Sample
 
 CPU = Runtime(device="cpu", quiet=True)
 HERE = GenerationConfig(workers=0, batch=4)
 COUNT, PART = 22, 8
+NO_MORE: tuple[Any, ...] = (None, None, {})  # neither labels nor scores nor parts
 
 
 class Stub(Generator):
@@ -139,7 +146,7 @@ def test_real_maps_are_kept_on_request_and_without_labels(index: FaceIndex, tmp_
     assert MapReader(tmp_path / "y.h5").read(slice(None)).any(axis=(1, 2)).all()
 
 
-@pytest.mark.parametrize(("batch", "workers"), [(1, 0), (3, 2), (100, 1)])
+@pytest.mark.parametrize(("batch", "workers"), [(1, 2), (3, 0), (100, 1)])
 def test_batch_and_workers_do_not_change_the_file(index, tmp_path, batch, workers) -> None:
     run(index, tmp_path / "x.h5")
     run(index, tmp_path / "y.h5", GenerationConfig(batch=batch, workers=workers))
@@ -244,7 +251,7 @@ def start(index: FaceIndex, out: Path, pause: float = 0.0, **environment: str) -
 def test_a_killed_run_goes_on_to_the_same_file(index: FaceIndex, tmp_path: Path) -> None:
     out = tmp_path / "x.h5"
     with start(index, out, pause=0.5) as victim:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not list(out.with_name("x.h5.parts").glob("part-*")):
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -266,10 +273,53 @@ def test_two_processes_make_the_file_of_one(index: FaceIndex, tmp_path: Path) ->
         start(index, tmp_path / "x.h5", RANK=rank, LOCAL_RANK=rank, ACCELERATE_USE_CPU="1", **group)
         for rank in ("0", "1")
     ]
-    said = [rank.communicate(timeout=60)[0].split()[-1:] for rank in ranks]
+    said = [rank.communicate(timeout=240)[0].split()[-1:] for rank in ranks]
     assert said == [[str(COUNT)], ["nothing"]]
     run(index, tmp_path / "whole.h5")
     assert same(tmp_path / "x.h5", tmp_path / "whole.h5")
+
+
+def test_waiting_for_other_processes_has_an_end(tmp_path: Path) -> None:
+    run = {"generator": "stub", "index_fingerprint": "abc"}
+    with MapWriter(tmp_path / "x.h5", run, 2, part_rows=1) as writer:
+        writer.write_part(0, check_rows(["a"], np.zeros((1, 2, 2)), *NO_MORE))
+        with pytest.raises(InputError, match=r"no part came .* 1 are missing"):
+            await_parts(writer, [0, 1], patience=0.3)
+        late = Timer(0.3, writer.write_part, (1, check_rows(["b"], np.ones((1, 2, 2)), *NO_MORE)))
+        late.start()
+        await_parts(writer, [0, 1], patience=30)
+
+
+class Numbers(Dataset):
+    """Pictures that hold their own number; one in five cannot be read."""
+
+    def __len__(self) -> int:
+        return 60
+
+    def __getitem__(self, row: int) -> Sample | Failure:
+        if row % 5 == 4:
+            return Failure(row, str(row), "gone")
+        image = torch.full((5, 4, 3), row, dtype=torch.uint8).permute(2, 0, 1)
+        return Sample(row, image, row % 2, None, str(row))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_buffer_is_not_filled_anew_while_it_is_held(workers: int) -> None:
+    held = 2
+    loader = DataLoader(
+        Numbers(), batch_size=2, num_workers=workers, prefetch_factor=2 if workers else None
+    )
+    loader.collate_fn = SlotCollate(2, loader.prefetch_factor or 0, held)
+    window: deque[Any] = deque(maxlen=held)
+    addresses = set()
+    for batch in loader:
+        window.append(batch)
+        time.sleep(0.01)
+        for kept in window:
+            assert kept.images[:, 0, 0, 0].tolist() == kept.rows.tolist()
+            assert kept.images.shape[1:] == (3, 5, 4)
+            addresses.add(kept.images.data_ptr())
+    assert workers or len(addresses) == held + 1
 
 
 # Faults

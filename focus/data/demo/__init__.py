@@ -52,7 +52,7 @@ __all__ = [
     "write_demo_corpus",
 ]
 
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
 """Goes up when the same configuration gives other pictures."""
 _RECORD = "demo.json"
 _SPLIT_SHARES = (0.7, 0.8)
@@ -147,7 +147,7 @@ def _is_complete(folder: Path, config: DemoConfig) -> bool:
         raise InputError(f"{record}: not readable; delete {folder} to draw it anew") from None
     if found != _fingerprint(config):
         raise InputError(
-            f"{folder}: holds a demo corpus of another configuration (see {_RECORD}); "
+            f"{folder}: holds a demo corpus of another configuration or version (see {_RECORD}); "
             "give a new folder, or delete this one"
         )
     return (folder / "index.csv").exists()

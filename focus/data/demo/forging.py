@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
 
 from focus.data.demo.drawing import Portrait, render
 from focus.data.demo.face import cloud
-from focus.data.demo.people import draw_person, draw_shot
+from focus.data.demo.people import Person, draw_person, draw_shot
 
 METHODS = ("blend", "smooth", "upsample", "warp")
 SMALLEST, LARGEST = 0.03, 0.35
@@ -143,8 +144,7 @@ def _blend(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) -> 
         yaw=shot.yaw + rng.normal(0, 0.05),
         pitch=shot.pitch + rng.normal(0, 0.03),
     )
-    people = [draw_person(rng) for _ in range(3)]
-    likest = min(people, key=lambda person: abs(person.darkness - portrait.person.darkness))
+    likest = min((draw_person(rng) for _ in range(4)), key=partial(_unlikeness, portrait.person))
     side = portrait.image.shape[0]
     drawn = render(likest, donor_shot, side).image.astype(np.float32)
     turn = cv2.getRotationMatrix2D((side / 2, side / 2), rng.normal(0, 2), rng.normal(1, 0.025))
@@ -155,6 +155,11 @@ def _blend(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) -> 
     gain = np.clip(here.std(0) / np.maximum(there.std(0), 1), 0.75, 1.3)
     matched = (donor - there.mean(0)) * gain + here.mean(0)
     return donor + (matched - donor) * rng.uniform(0.75, 1.0)
+
+
+def _unlikeness(one: Person, other: Person) -> float:
+    skin, hair = np.subtract(one.skin, other.skin), np.subtract(one.hair_colour, other.hair_colour)
+    return float(np.abs(skin).sum() + np.abs(hair).sum())
 
 
 def _smooth(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:

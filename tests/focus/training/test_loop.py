@@ -220,6 +220,11 @@ def test_unreadable_faces_are_named_and_the_run_goes_on(demo_corpus, tmp_path):
     with pytest.raises(CheckFailedError, match="1 faces could not be read"):
         train_command(command)
     assert (tmp_path / "run" / "finished").exists()
+    stopping = command_for(
+        tmp_path / "index.csv", tmp_path / "other", fit={"steps": 40, "on_error": "stop"}
+    )
+    with pytest.raises(InputError, match=r"missing.jpg: .*--on-error skip"):
+        train_command(stopping)
 
 
 def test_config_survives_json():
