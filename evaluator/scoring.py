@@ -74,7 +74,9 @@ def score_command(command: ScoreCommand) -> None:
         CheckFailedError: masks could not be read; everything else was judged and written.
     """
     with MapReader(command.maps) as reader:
-        index = reopen(reader.attributes, Source(command.data, command.root), command.maps)
+        given = Source(command.data, command.root)
+        # All splits: the prior comes from train, a threshold from val.
+        index = reopen(reader.attributes, given, command.maps, all_splits=True)
         result = score_maps(
             index,
             reader,

@@ -13,6 +13,24 @@ COMMANDS = {
         "write the face index of any source",
         "focus index --data faces/ --out index.csv",
     ),
+    "prepare": Command(
+        "focus.data.prepare:PrepareCommand",
+        "focus.data.prepare:prepare_command",
+        "cut faces out of videos and photographs, with their masks and originals",
+        "focus prepare --data cdf --root Celeb-DF-v2 --detector-weights yunet.onnx --out faces/cdf",
+    ),
+    "forge": Command(
+        "focus.data.forging:ForgeCommand",
+        "focus.data.forging:forge_command",
+        "make forgeries with exact masks from real faces",
+        "focus forge --data portraits/ --out forged --kind blend partial",
+    ),
+    "doctor": Command(
+        "focus.data.doctor:DoctorCommand",
+        "focus.data.doctor:doctor_command",
+        "find all faults of a corpus before any training",
+        "focus doctor --data ffpp --root FaceForensics++",
+    ),
     "train": Command(
         "focus.training.command:TrainCommand",
         "focus.training.command:train_command",

@@ -121,13 +121,16 @@ def open_source(source: Source, quiet: bool = False) -> FaceIndex:
     return index
 
 
-def reopen(attributes: Mapping[str, Any], source: Source, maps: str) -> FaceIndex:
+def reopen(
+    attributes: Mapping[str, Any], source: Source, maps: str, all_splits: bool = False
+) -> FaceIndex:
     """Return the faces that a map file was made of, or those of ``source`` where it names any.
 
     Args:
         attributes: of the map file.
         source: what the user gave; its ``root`` and ``split`` hold in either case.
         maps: the map file's name, for messages.
+        all_splits: the faces of all splits, even if maps were made of one.
 
     Raises:
         InputError: the map file does not say which faces it is of, or they are not there.
@@ -140,7 +143,8 @@ def reopen(attributes: Mapping[str, Any], source: Source, maps: str) -> FaceInde
         kept = json.loads(str(attributes.get("source") or "{}"))
         recorded = from_json(Source, {**kept, "data": str(attributes["data"])})
         root = source.root or str(attributes.get("root", ""))
-        return open_source(replace(recorded, root=root, split=source.split))
+        split = source.split or ("" if all_splits else recorded.split)
+        return open_source(replace(recorded, root=root, split=split))
     except (InputError, ValueError, TypeError) as error:
         raise InputError(f"{error} (as {maps} names its faces; give --data)") from None
 

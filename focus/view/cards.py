@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from focus.data.images import read_face, read_mask
+from focus.data.cropping import Box, parse_box, paste
+from focus.data.images import VIDEO_SUFFIXES, read_face, read_mask, split_path
 from focus.data.index import Face, FaceIndex
 from focus.errors import UnreadableError
 from focus.mapstore import MapReader
@@ -57,6 +60,8 @@ class Collection:
     """What a reader must know not to be misled."""
     metrics: Sequence[Mapping[str, str]] = ()
     """Each with ``name``, ``value`` and ``note``."""
+    frames: Path | None = None
+    """Folder of the pictures that the faces were cut from, to show maps on those instead."""
     basis: str = ""
     """What the metrics were measured on, and at which threshold."""
 
@@ -66,24 +71,32 @@ class Collection:
     def cards(self, quiet: bool = False) -> Iterator[Card]:
         """Read the faces one by one, in the order of the index."""
         readers = list(self.readers.values())
-        cards = (read_card(self.index, row, readers) for row in range(len(self)))
+        cards = (read_card(self.index, row, readers, self.frames) for row in range(len(self)))
         return track(cards, len(self), "view", "faces", quiet)
 
 
-def read_card(index: FaceIndex, row: int, readers: Sequence[MapReader]) -> Card:
+def read_card(
+    index: FaceIndex, row: int, readers: Sequence[MapReader], frames: Path | None = None
+) -> Card:
     """Read what is shown of one row; an unreadable file becomes the card's ``fault``.
 
     Args:
         index: the faces.
         row: in [0, len(index)).
         readers: map files; the first gives the score.
+        frames: folder of the pictures that faces were cut from: maps and masks are pasted back
+            onto those; a row that does not say where it was cut from is shown as it is.
     """
     face = index[row]
     picture, mask, faults = None, None, []
+    source = find_frame(index.root, face, frames) if frames is not None else None
     try:
-        # A JPEG decodes several times faster at part of its size.
-        box = face.extra.get("box", "")
-        whole = read_face(index.root, face.path, box, smallest=PICTURE_SIDE)
+        if source is not None:
+            whole = read_face(source.root, source.path)
+        else:
+            # A JPEG decodes several times faster at part of its size.
+            box = face.extra.get("box", "")
+            whole = read_face(index.root, face.path, box, smallest=PICTURE_SIDE)
         picture = shrink(whole, PICTURE_SIDE)
     except UnreadableError as error:
         faults.append(str(error))
@@ -95,7 +108,41 @@ def read_card(index: FaceIndex, row: int, readers: Sequence[MapReader]) -> Card:
     key = face.key
     maps = tuple(reader[key] if key in reader else None for reader in readers)  # noqa: SIM401
     score = readers[0].score(key) if maps[0] is not None else float("nan")
+    if source is not None and picture is not None:
+        size = (whole.shape[0], whole.shape[1])
+        maps = tuple(None if values is None else paste(values, source.box, size) for values in maps)
+        mask = None if mask is None else paste(mask, source.box, size) > 0.5
     return Card(row, face, score, picture, mask, maps, "; ".join(faults))
+
+
+class FrameSource(NamedTuple):
+    """The picture that a face was cut from."""
+
+    root: Path
+    path: str
+    box: Box
+
+
+def find_frame(root: Path, face: Face, frames: Path) -> FrameSource | None:
+    """Return where a face was cut from: a path like ``clip.mp4#12.0``, or what prepare recorded.
+
+    Args:
+        root: folder of the index.
+        face: a row of it.
+        frames: folder that the column ``source`` of prepared faces is relative to.
+    """
+    box = face.extra.get("box", "")
+    try:
+        if box and split_path(face.path).face is not None:
+            return FrameSource(root, face.path.rpartition(".")[0], parse_box(box))
+        if box and face.extra.get("source"):
+            path = face.extra["source"]
+            if path.lower().endswith(VIDEO_SUFFIXES):
+                path += f"#{face.extra.get('frame', '0')}"
+            return FrameSource(frames, path, parse_box(box))
+    except ValueError:  # a box that is none: the face is shown alone
+        return None
+    return None
 
 
 def pixel_auc(face_map: FaceMap, mask: Mask) -> float:

@@ -43,6 +43,8 @@ class ViewCommand:
     """Show this face alone."""
     compare: tuple[str, ...] = ()
     """Further maps of the same faces to show beside, each as NAME=MAPS.h5."""
+    frames: str = ""
+    """Show maps on the whole pictures that the faces were cut from, which lie in this folder."""
     summary: str = ""
     """JSON file of `evaluator score`, whose metrics stand on top of the page."""
     limit: int = 0
@@ -108,6 +110,7 @@ def open_collection(command: ViewCommand) -> Collection:
         facts=_facts(index, reader, rows),
         notices=notices,
         metrics=metrics,
+        frames=Path(command.frames) if command.frames else None,
         basis=basis,
     )
 
