@@ -56,8 +56,6 @@ class TruthReader:
                 return np.zeros_like(self._read_mask("mask", mask_path)), None
             read = partial(read_face, self._root, path, self._boxes[row])
             return np.zeros(self._guard("picture", path, read).shape[:2], dtype=bool), None
-        if split_path(path).face is not None:
-            raise UnreadableError("the path names a face within a picture; masks need face crops")
         mask = self._read_mask("mask", mask_path)
         if not region_path:
             return mask, None

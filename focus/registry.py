@@ -67,7 +67,7 @@ class Registry(Generic[T]):
         """Return every member's name and origin, sorted by name; imports nothing."""
         found = [_describe(point) for point in entry_points(group=self.group)]
         here = [
-            Entry(name, "this process", "", f"{member.__module__}:{member.__qualname__}")  # type: ignore[attr-defined]
+            Entry(name, "this process", "", f"{member.__module__}:{_qualify(member)}")
             for name, member in self._registered.items()
         ]
         return sorted({*found, *here})
@@ -101,6 +101,11 @@ class Registry(Generic[T]):
             raise InputError(
                 f"{self.noun} '{name}' of {entry.distribution} cannot be imported ({reason})"
             ) from error
+
+
+def _qualify(member: object) -> str:
+    """Return the name of a class or function, or of what a record is an instance of."""
+    return str(getattr(member, "__qualname__", type(member).__qualname__))
 
 
 def _describe(point: EntryPoint) -> Entry:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -15,6 +14,7 @@ import numpy as np
 
 from focus.config import from_json
 from focus.data.archives import ARCHIVE_SUFFIXES, list_members
+from focus.data.corpora.reading import natural
 from focus.data.corpus import CORPORA, ScanOptions
 from focus.data.detection import DETECTORS, FaceDetector, enlarge, open_detector
 from focus.data.images import IMAGE_SUFFIXES, read_face, split_path
@@ -196,7 +196,7 @@ def _open_corpus(source: Source) -> FaceIndex:
         )
     base = os.environ.get(ROOT_VARIABLE, "")
     root = Path(source.root) if source.root else Path(base or f"${ROOT_VARIABLE}") / name
-    if not root.is_dir():
+    if not root.exists():
         how = f"give --root DIR, or set {ROOT_VARIABLE} to the folder that holds {name}/"
         raise InputError(f"corpus {name}: no folder {root}; {how}")
     if (root / INDEX_NAME).is_file():
@@ -224,7 +224,7 @@ def _count_splits(index: FaceIndex) -> str:
 
 def _list_folder(folder: Path, quiet: bool) -> list[Face]:
     """Return a face per image below a folder, or else per video, labelled and in natural order."""
-    names = sorted(_walk(folder), key=_natural)
+    names = sorted(_walk(folder), key=natural)
     try:
         "".join(names).encode()
     except UnicodeEncodeError:
@@ -249,7 +249,7 @@ def _list_archive(path: Path) -> list[Face]:
         raise InputError(f"{path}: {error}") from None
     if not names:
         raise InputError(f"{path}: holds no image (images: {' '.join(IMAGE_SUFFIXES)})")
-    faces = _label(sorted(names, key=_natural))
+    faces = _label(sorted(names, key=natural))
     return [replace(face, path=f"{path.name}!/{face.path}") for face in faces]
 
 
@@ -269,12 +269,6 @@ def _walk(folder: Path) -> Iterator[str]:
 def _loops(folder: Path) -> bool:
     """Tell whether a link leads back to a folder that it was reached through."""
     return folder.is_symlink() and any(parent.samefile(folder) for parent in folder.parents)
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    """Order by the numbers in a name, so that frame2 stands before frame10."""
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
 def _label(names: Sequence[str]) -> list[Face]:

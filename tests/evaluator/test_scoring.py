@@ -300,7 +300,7 @@ def test_command_with_a_dash_prints_json_and_nothing_else(corpus, capsys):
 def test_faces_that_moved_away_are_asked_for(corpus):
     corpus.save()
     (corpus.root / "index.csv").rename(corpus.root / "moved.csv")
-    with pytest.raises(InputError, match=r"maps\.h5: cannot open its faces, give --data"):
+    with pytest.raises(InputError, match=r"maps\.h5 names its faces; give --data"):
         run(corpus)
     run(corpus, data=str(corpus.root / "moved.csv"))
 

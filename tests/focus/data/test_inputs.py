@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from focus.data import inputs
+from focus.data.corpus import CORPORA, Corpus
 from focus.data.detection import FaceBox
 from focus.data.images import UnreadableError, read_face
 from focus.data.index import Face, FaceIndex
-from focus.data.inputs import CORPORA, IndexCommand, Source, index_command, open_source
+from focus.data.inputs import IndexCommand, Source, index_command, open_source
 from focus.errors import InputError
 from focus.runtime import Runtime
 
@@ -310,7 +311,8 @@ def scan(root: Path) -> FaceIndex:
 
 def test_corpora_find_their_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with CORPORA.temporarily("toy-corpus", scan):
+    corpus = Corpus("toy-corpus", "Toy", "nowhere", lambda root, _: scan(root))
+    with CORPORA.temporarily("toy-corpus", corpus):
         with pytest.raises(InputError, match=r"--root DIR, or set FOCUS_DATA .* toy-corpus/"):
             open_source(Source("toy-corpus"))
         with pytest.raises(InputError, match=r"known: .*toy-corpus.*perhaps toy-corpus"):

@@ -21,7 +21,9 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         writer.write(np.full((64, 64, 3), 80 * number, np.uint8))
     writer.release()
     picture = np.full((8, 8, 3), 200, np.uint8)
-    found = {suffix: cv2.imencode(suffix, picture)[1].tobytes() for suffix in (".png", ".jpg")}
+    found = {
+        suffix: cv2.imencode(suffix, picture)[1].tobytes() for suffix in (".png", ".jpg", ".tif")
+    }
     return {".mp4": clip.read_bytes(), **found}
 
 

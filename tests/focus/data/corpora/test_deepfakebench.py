@@ -35,7 +35,7 @@ def plant_json(plant: Plant, name: str, content: object) -> Path:
 
 
 def forensics(prefix: str = "") -> dict[str, Any]:
-    frames = ("1000", "002", "010")
+    frames = ("1000", "002", "101")
     real = record("FF-real", f"{YOUTUBE}/c23/frames/071", *frames, prefix=prefix)
     fake = record("FF-DF", f"{DEEPFAKES}/c23/frames/071_054", *frames, prefix=prefix)
     worse = record("FF-DF", f"{DEEPFAKES}/c40/frames/071_054", *frames, prefix=prefix)
@@ -49,11 +49,12 @@ def forensics(prefix: str = "") -> dict[str, Any]:
 
 @pytest.fixture
 def root(plant: Plant) -> Path:
-    plant(*(f"rgb/{YOUTUBE}/c23/frames/071/{name}.png" for name in ("002", "010", "1000")))
+    plant(*(f"rgb/{YOUTUBE}/c23/frames/071/{name}.png" for name in ("002", "101", "1000")))
     for level in ("c23", "c40"):
         folder = f"rgb/{DEEPFAKES}/{level}/frames/071_054"
-        plant(*(f"{folder}/{name}.png" for name in ("002", "010", "1000")))
-    plant(*(f"rgb/{DEEPFAKES}/c23/masks/071_054/{name}.png" for name in ("002", "010", "1000")))
+        plant(*(f"{folder}/{name}.png" for name in ("002", "101", "1000")))
+    plant(*(f"rgb/{DEEPFAKES}/c23/masks/071_054/{name}.png" for name in ("002", "101", "1000")))
+    plant(f"rgb/{YOUTUBE}/c23/masks/071/002.png")
     return plant_json(plant, "FaceForensics++", forensics())
 
 
@@ -79,10 +80,10 @@ def test_rows_whatever_machine_wrote_the_paths(root: Path, plant: Plant, prefix:
     index = scan(root)
     assert [(face.path, face.label, face.method, face.mask) for face in index] == [
         (f"{fake}/002.png", 1, "FF-DF", f"{masks}/002.png"),
-        (f"{fake}/010.png", 1, "FF-DF", f"{masks}/010.png"),
+        (f"{fake}/101.png", 1, "FF-DF", f"{masks}/101.png"),
         (f"{fake}/1000.png", 1, "FF-DF", f"{masks}/1000.png"),
         (f"{real}/002.png", 0, "", ""),
-        (f"{real}/010.png", 0, "", ""),
+        (f"{real}/101.png", 0, "", ""),
         (f"{real}/1000.png", 0, "", ""),
     ]
     assert set(index.column("split")) == {"train"}
@@ -124,27 +125,27 @@ def test_compression_and_the_masks_that_all_levels_share(root: Path) -> None:
 
 
 def test_listed_masks_are_paired_by_stem(root: Path, plant: Plant) -> None:
-    plant("rgb/drawn/by/hand/010.png", "rgb/drawn/by/hand/002.png")
+    plant("rgb/drawn/by/hand/101.png", "rgb/drawn/by/hand/002.png")
     content = forensics()
-    masks = ["drawn/by/hand/010.png", "drawn/by/hand/002.png"]
+    masks = ["drawn/by/hand/101.png", "drawn/by/hand/002.png"]
     fake = content["FaceForensics++"]["FF-DF"]["train"]["c23"]["071_054"]
     fake["masks"] = [f"x\\{mask}" for mask in masks]
-    plant("rgb/x/drawn/by/hand/010.png")
+    plant("rgb/x/drawn/by/hand/101.png")
     plant_json(plant, "FaceForensics++", content)
     found = {face.path[-8:]: face.mask for face in scan(root) if face.label == 1}
     assert found == {
         "/002.png": "rgb/x/drawn/by/hand/002.png",
-        "/010.png": "rgb/x/drawn/by/hand/010.png",
+        "/101.png": "rgb/x/drawn/by/hand/101.png",
         "1000.png": "",
     }
 
 
 def test_only_the_last_folder_called_frames_becomes_masks(plant: Plant) -> None:
     folder = "frames/FaceForensics++/manipulated_sequences/Face2Face/c23"
-    plant(f"{folder}/frames/1_2/5.png", f"{folder}/masks/1_2/5.png")
+    plant(f"rgb/{folder}/frames/1_2/5.png", f"rgb/{folder}/masks/1_2/5.png")
     fake = record("FF-F2F", f"{folder}/frames/1_2", "5", masks=[])
     root = plant("F2F.json", text=json.dumps({"F2F": {"FF-F2F": {"test": {"1_2": fake}}}}))
-    assert scan(root)[0].mask == f"{folder}/masks/1_2/5.png"
+    assert scan(root)[0].mask == f"rgb/{folder}/masks/1_2/5.png"
 
 
 def test_val_that_repeats_test_is_test_only(
@@ -156,8 +157,8 @@ def test_val_that_repeats_test_is_test_only(
     splits = {face.path.split("/")[-2]: face.split for face in index}
     assert splits == {"a": "train", "b": "test", "c": "test"}
     noted = capsys.readouterr().err
-    assert "2 videos left out: they are in test, and in val too" in noted
-    assert "2 videos left out: they are in test, and in train too" in noted
+    assert "CelebDFv2_fake val: 2 videos left out: they are in test too" in noted
+    assert "CelebDFv2_fake train: 2 videos left out: they are in test too" in noted
 
 
 def test_a_malformed_val_is_left_out_and_a_malformed_test_refused(
@@ -199,7 +200,7 @@ def test_missing_datasets_are_noted_and_missing_frames_are_rows(
     (root / f"rgb/{YOUTUBE}/c23/frames/071/002.png").unlink()
     assert f"rgb/{YOUTUBE}/c23/frames/071/002.png" in scan(root).keys
     noted = capsys.readouterr().err
-    assert "UADFV.json: UADFV_Real: 1 videos left out: their folder is not there" in noted
+    assert "UADFV.json: UADFV_Real test: 1 videos left out: their folder is not there" in noted
     with pytest.raises(InputError, match=r"none of the folders .* they name UADFV/real/frames/1"):
         scan(root / "preprocessing/dataset_json/UADFV.json")
     (root / "lmdb/UADFV_lmdb").mkdir(parents=True)

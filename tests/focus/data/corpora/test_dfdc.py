@@ -59,6 +59,17 @@ def test_rows_of_parts_and_test(root: Path) -> None:
     assert targets["test/aa.mp4"] == ""
 
 
+def test_an_original_is_looked_for_in_its_part_first(root: Path, plant: Plant) -> None:
+    plant_part(plant, "dfdc_train_part_11", {"real.mp4": REAL})
+    assert scan(root)["dfdc_train_part_0/fake.mp4"].original == "dfdc_train_part_0/real.mp4"
+
+
+def test_a_merged_list_beside_the_parts_is_left_alone(root: Path, plant: Plant) -> None:
+    before = scan(root)
+    plant("metadata.json", text=json.dumps({"fake.mp4": FAKE, "real.mp4": REAL}))
+    assert scan(root) == before
+
+
 def test_variants_of_the_layout(plant: Plant) -> None:
     plant_part(plant, "train/dfdc_train_part_1", {"fake.mp4": FAKE, "real.mp4": REAL}, "videos/")
     plant("test/videos/aa.mp4")
@@ -200,6 +211,5 @@ def test_a_wrong_preview_is_refused(plant: Plant, name: str, record: object, mes
 
 
 def test_published_counts() -> None:
-    assert CORPUS.published["test"] == 5000
-    counts = PREVIEW.published
-    assert counts["real"] + counts["fake"] == counts["train"] + counts["test"] == 5244
+    assert CORPUS.published == {"test": 5000}
+    assert CORPUS.unit == PREVIEW.unit == "video"

@@ -1,0 +1,1 @@
+"""The published corpora, one file each: their folders on disk, read into a face index."""

@@ -1,0 +1,293 @@
+"""DeepfakeBench (Yan et al., NeurIPS 2023): its folders of aligned faces, and its JSON files.
+
+::
+
+    dataset_json/*.json, or preprocessing/dataset_json/*.json
+    <dataset>/.../frames/<video>/<frame>.png         256 x 256; may lie in rgb/, datasets/ or
+    <dataset>/.../masks/<video>/<frame>.png          datasets/rgb/
+
+    {dataset: {label: {split: {video: {"label": label, "frames": [...], "masks": [...]}}}}}
+
+The root is the folder above, or one of the JSON files, to read that alone; a folder may also hold
+the files themselves. Some datasets have a compression level between split and video; c23 is taken
+unless another is asked for.
+
+Paths in the files may be a stranger's: with back-slashes, a drive letter, another root. The end of
+a path counts, from the folder on that is on this disk; an absolute path to a folder that exists is
+taken as it is. Videos whose folder of videos (``frames``) is not there are left out with a note; in
+one that is there, a missing frame is a row. A frame that is listed twice, in ``FF-DF.json`` and in
+``FaceForensics++.json``, is one row. Frames are in the order of their numbers.
+
+Labels are looked up by name, in ``LABELS``. ``method`` is the label's name, ``video`` the label and
+the folder of the frames, since folders such as ``000_003`` repeat from method to method.
+
+Splits are mended where the files are known to be wrong. In most datasets ``val`` repeats ``test``,
+in Celeb-DF ``train`` holds the test videos, and the ``val`` of DFDC is a single record: a video of
+several splits is in the first of test, val and train only, a malformed ``val`` is left out, and
+both are noted. So nothing is ever chosen on test data.
+
+Masks are those listed, else those in the folder ``masks`` that mirrors ``frames``, of this level or
+of c23, which serves all levels. ``original`` is empty: each video was aligned by itself, so that
+a fake and its real frame differ by more than the forgery. Landmarks are not read, and neither is
+the LMDB form of the pictures.
+
+No counts are published for what was cut out.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from focus.data.corpora.reading import choose_methods, list_names, natural, read_json
+from focus.data.corpus import Corpus, ScanOptions
+from focus.data.index import SPLITS, Face, FaceIndex
+from focus.errors import InputError
+from focus.runtime import note
+from focus.types import FAKE, REAL
+
+_REAL_NAMES = """FF-real DFD_real CelebDFv1_real CelebDFv2_real DFDCP_Real DFDC_Real DF_real
+    UADFV_Real roop_Real"""
+_FAKE_NAMES = """FF-DF FF-F2F FF-FS FF-NT FF-FH FF-SH DFD_fake CelebDFv1_fake CelebDFv2_fake
+    DFDCP_FakeA DFDCP_FakeB DFDC_Fake DF_fake UADFV_Fake roop_Fake"""
+LABELS = {
+    **{name.casefold(): REAL for name in _REAL_NAMES.split()},
+    **{name.casefold(): FAKE for name in _FAKE_NAMES.split()},
+}
+"""Label of a name, in lower case."""
+_LEVELS = {
+    "": ("c23",),
+    "raw": ("raw", "c0"),
+    "c0": ("raw", "c0"),
+    "c23": ("c23",),
+    "c40": ("c40",),
+}
+_ALL_LEVELS = {"raw", "c0", "c23", "c40"}
+_JSON_FOLDERS = ("dataset_json", "preprocessing/dataset_json", "")
+_PICTURE_FOLDERS = ("", "rgb", "datasets", "datasets/rgb")
+_PREFERENCE = ("test", "val", "train")
+
+
+class _Video(NamedTuple):
+    """A record of a JSON file; its paths as they stand there, but with forward slashes."""
+
+    file: Path
+    label: str
+    split: str
+    folder: str
+    frames: list[str]
+    """Names of files in the folder."""
+    masks: list[str]
+    """Whole paths."""
+
+
+def scan(root: Path, options: ScanOptions) -> FaceIndex:
+    """List the frames of all JSON files, or of the one that ``root`` is.
+
+    Raises:
+        InputError: no JSON file, one of another shape, an unknown label, split, level or method, a
+            folder labelled both real and fake, or none of the folders that the files name.
+    """
+    if options.compression not in _LEVELS:
+        raise InputError(f"compression {options.compression}: use raw, c23 or c40")
+    files = _find_files(root)
+    if root.is_file():
+        root = root.parent
+        root = root.parent if root.name == "dataset_json" else root
+        root = root.parent if root.name == "preprocessing" else root
+    videos = [video for file in files for video in _read_videos(file, _LEVELS[options.compression])]
+    if not videos:
+        named = ", ".join(str(file) for file in files[:3])
+        raise InputError(f"{named}: no video of compression {options.compression or 'c23'}")
+    # Sorting is stable: of two files, the first says what a video is called.
+    videos.sort(key=lambda video: _PREFERENCE.index(video.split))
+    return choose_methods(FaceIndex.of(_list_faces(root, videos), root), options.methods)
+
+
+def _find_files(root: Path) -> list[Path]:
+    if root.is_file():
+        return [root]
+    for folder in _JSON_FOLDERS:
+        if names := list_names(root / folder, (".json",)):
+            return [root / folder / name for name in names]
+    looked = "dataset_json/*.json, preprocessing/dataset_json/*.json or *.json"
+    raise InputError(f"{root}: not DeepfakeBench: no {looked}")
+
+
+# JSON to videos
+
+
+def _read_videos(file: Path, levels: tuple[str, ...]) -> Iterator[_Video]:
+    for dataset, labels in _read_object(file, read_json(file), "the file").items():
+        for label, splits in _read_object(file, labels, dataset).items():
+            _look_up(file, label)
+            for split, videos in _read_object(file, splits, label).items():
+                if split not in SPLITS:
+                    raise InputError(
+                        f"{file}: {label} has a split {split!r}; known: {', '.join(SPLITS)}"
+                    )
+                where = f"{label} {split}"
+                named = _choose_level(videos, levels, f"{file}: {where}")
+                if split == "val" and not _is_table(named):
+                    note(f"{file}: {where} is left out: it is not video -> frames")
+                    continue
+                for name, record in _read_object(file, named, where).items():
+                    yield _read_video(file, label, split, f"{where} {name}", record)
+
+
+def _is_table(content: Any) -> bool:
+    return isinstance(content, dict) and all(isinstance(one, dict) for one in content.values())
+
+
+def _read_object(file: Path, content: Any, what: str) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        shape = "dataset -> label -> split -> video -> label, frames and masks"
+        raise InputError(f"{file}: {what} is not an object; DeepfakeBench has {shape}")
+    return content
+
+
+def _look_up(file: Path, label: str) -> int:
+    if label.casefold() not in LABELS:
+        raise InputError(f"{file}: unknown label {label!r} (known: {', '.join(LABELS)})")
+    return LABELS[label.casefold()]
+
+
+def _choose_level(videos: Any, levels: tuple[str, ...], where: str) -> Any:
+    """Return the videos of a level, or all where there are no levels."""
+    if not isinstance(videos, dict) or not videos or not videos.keys() <= _ALL_LEVELS:
+        return videos
+    if not videos.keys() & set(levels):
+        note(f"{where} is left out: it has compression {', '.join(videos)} only")
+    return next((videos[level] for level in levels if level in videos), {})
+
+
+def _read_video(file: Path, label: str, split: str, where: str, content: Any) -> _Video:
+    record = _read_object(file, content, where)
+    said = str(record.get("label", label))
+    if _look_up(file, said) != _look_up(file, label):
+        raise InputError(f"{file}: {where} is labelled {said}")
+    lists = []
+    for paths in (record.get("frames"), record.get("masks") or []):
+        if not (isinstance(paths, list) and all(isinstance(path, str) for path in paths)):
+            raise InputError(f"{file}: {where}: frames and masks must be lists of paths")
+        lists.append([path.replace("\\", "/") for path in paths])
+    frames, masks = lists
+    folders = {posixpath.dirname(frame) for frame in frames}
+    if len(folders) > 1:
+        raise InputError(f"{file}: {where} has frames in two folders: {', '.join(folders)}")
+    names = [posixpath.basename(frame) for frame in frames]
+    return _Video(file, label, split, "".join(folders), names, masks)
+
+
+# Videos to rows
+
+
+def _list_faces(root: Path, videos: list[_Video]) -> list[Face]:
+    disk = _Disk(root)
+    owners: dict[str, _Video] = {}
+    faces: dict[str, Face] = {}
+    left_out = Counter[tuple[str, str]]()
+    for video in videos:
+        label = _look_up(video.file, video.label)
+        name = f"{video.file.name}: {video.label} {video.split}"
+        folder = disk.find(video.folder)
+        if not folder or not video.frames:
+            reason = "their folder is not there" if video.frames else "they list no frame"
+            left_out[name, reason] += 1
+            continue
+        owner = owners.setdefault(folder, video)
+        if _look_up(owner.file, owner.label) != label:
+            claims = f"{owner.label} in {owner.file.name} and {name}"
+            raise InputError(f"{folder}: labelled both real and fake: {claims}")
+        if owner.split != video.split:
+            left_out[name, f"they are in {owner.split} too"] += 1
+            continue
+        method = video.label if label == FAKE else ""
+        masks = _Masks(disk, video.masks if method else [], folder if method else "")
+        key = f"{owner.label}/{folder}"
+        for frame in video.frames:
+            path, mask = f"{folder}/{frame}", masks.find(frame)
+            faces.setdefault(path, Face(path, label, video.split, method, key, mask))
+    if not faces:
+        raise InputError(_explain_nothing(root, videos))
+    for (name, reason), count in left_out.items():
+        note(f"{name}: {count} videos left out: {reason}")
+    return [faces[path] for path in sorted(faces, key=natural)]
+
+
+def _explain_nothing(root: Path, videos: list[_Video]) -> str:
+    folder = next((video.folder for video in videos if video.folder), "no frame at all")
+    if any(next((root / place).glob("*_lmdb"), None) for place in ("", "lmdb", "datasets/lmdb")):
+        return f"{root}: has its pictures in LMDB form, which is not read; get them as PNG (rgb)"
+    places = ", ".join(place or "the root" for place in _PICTURE_FOLDERS)
+    return f"{root}: none of the folders in its JSON files is in {places}; they name {folder}"
+
+
+class _Disk:
+    """Finds on this disk what the paths of another one meant."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[str, str] = {}
+
+    def find(self, folder: str) -> str:
+        """Return a folder of frames or masks, relative to the root (or absolute).
+
+        Empty if the folder above it is not there.
+        """
+        above, video = posixpath.split(folder)
+        if above not in self._known:
+            self._known[above] = self._find_above(above)
+        return self._known[above] and f"{self._known[above]}/{video}"
+
+    def has(self, folder: str) -> bool:
+        """Tell whether a folder, relative to the root, is there."""
+        return (self._root / folder).is_dir()
+
+    def _find_above(self, folder: str) -> str:
+        parts = [part for part in folder.split("/") if part not in ("", ".", "..")]
+        # Three folders at least, <dataset>/<part>/frames: parts of two corpora may have one name.
+        for start in range(len(parts) - 2):
+            for place in _PICTURE_FOLDERS:
+                candidate = posixpath.join(place, *parts[start:])
+                if self.has(candidate):
+                    return candidate
+        return folder if folder.startswith("/") and self.has(folder) else ""
+
+
+class _Masks:
+    """The masks of a fake video: those listed, by stem, or else a folder that mirrors its own."""
+
+    def __init__(self, disk: _Disk, listed: list[str], folder: str) -> None:
+        split = [posixpath.split(path) for path in listed]
+        found = [f"{there}/{name}" for above, name in split if (there := disk.find(above))]
+        self._listed = {PurePosixPath(path).stem: path for path in found}
+        self._folder = "" if found else self._mirror(disk, folder)
+
+    def find(self, frame: str) -> str:
+        """Return the path of the mask of a frame, empty if there is none."""
+        stem = PurePosixPath(frame).stem
+        return f"{self._folder}/{stem}.png" if self._folder else self._listed.get(stem, "")
+
+    @staticmethod
+    def _mirror(disk: _Disk, folder: str) -> str:
+        above, _, below = folder.rpartition("/frames/")
+        start, _, level = above.rpartition("/")
+        shared = [f"{start}/c23"] if level in _ALL_LEVELS else []
+        for candidate in (above, *shared):
+            if candidate and disk.has(f"{candidate}/masks"):
+                return f"{candidate}/masks/{below}"
+        return ""
+
+
+CORPUS = Corpus(
+    name="deepfakebench",
+    title="DeepfakeBench",
+    source="Yan et al., DeepfakeBench: A Comprehensive Benchmark of Deepfake Detection, NeurIPS "
+    "2023; https://github.com/SCLBD/DeepfakeBench",
+    scan=scan,
+    unit="face",
+)

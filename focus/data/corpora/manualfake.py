@@ -1,0 +1,72 @@
+"""Manual-Fake (``manualfake``), as MoNFAP lists it: frames that went through social networks.
+
+::
+
+    test_<channel>.txt          lines "<path> <0|1>", 1 = fake
+    Image/...                   pictures
+    Mask/...                    masks, same path, .png
+
+Channels: untrans (not transmitted), facebook, tiktok, wechat, whatsapp, youtube. Root is
+``Pixel_ManualFake`` or the folder that holds it. The paths and masks are those of every list of
+MoNFAP, see ``lists``. Test only, for training elsewhere and judging across networks.
+
+``method`` of a fake is its channel, and the column ``channel`` says it of real pictures too;
+chosen channels leave the real pictures of the others out. Each channel has its own copy of a
+video, and each counts as a video.
+
+Published: 19,794 pictures over the six channels. Layout and download of the original release, 1000
+real and 1000 fake videos, are unverified; only MoNFAP's form is read.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from pathlib import Path
+
+from focus.data.corpora.lists import PictureList, read_pictures
+from focus.data.corpora.reading import build_index, list_names
+from focus.data.corpus import Corpus, ScanOptions
+from focus.data.index import FaceIndex
+from focus.errors import InputError
+
+CHANNELS = ("untrans", "facebook", "tiktok", "wechat", "whatsapp", "youtube")
+
+
+def scan(root: Path, options: ScanOptions) -> FaceIndex:
+    """List the pictures of every ``test_<channel>.txt``.
+
+    Raises:
+        InputError: no such list, one of an unknown channel, a wrong line in one, or an option that
+            Manual-Fake does not have.
+    """
+    lists = _find_lists(root, "") or _find_lists(root, "Pixel_ManualFake")
+    if not lists:
+        names = ", ".join(f"test_{channel}.txt" for channel in CHANNELS)
+        raise InputError(f"{root}: not Manual-Fake of MoNFAP: none of {names}")
+    asked = {method.casefold() for method in options.methods}
+    # Where none of them is there, build_index says which are.
+    chosen = [entry for entry in lists if entry.method in asked] or lists
+    return build_index(read_pictures(root, chosen), root, options)
+
+
+def _find_lists(root: Path, folder: str) -> list[PictureList]:
+    lists = []
+    for name in list_names(root / folder, (".txt",)):
+        if not name.startswith("test_"):
+            continue
+        channel = name[len("test_") : -len(".txt")]
+        if channel not in CHANNELS:
+            known = ", ".join(CHANNELS)
+            raise InputError(f"{root / folder / name}: unknown channel (known: {known})")
+        path = posixpath.join(folder, name)
+        lists.append(PictureList(path, "test", channel, {"channel": channel}))
+    return lists
+
+
+CORPUS = Corpus(
+    name="manualfake",
+    title="Manual-Fake",
+    source="as listed by MoNFAP (Miao et al.), test sets of six channels",
+    scan=scan,
+    published={"": 19794},
+)

@@ -1,0 +1,61 @@
+"""MoNFAP's own pictures (``monfap``): frames of FFIW10K, and OpenForensics with real pictures.
+
+::
+
+    Pixel_FFIW10K/{train,valid,test}.txt         lines "<path> <0|1>", 1 = fake
+    Pixel_FFIW10K/{Image,Mask}/...               pictures; masks, same path, .png
+    Pixel_OpenForensics/...                      likewise
+
+Root holds one of the two folders or both, or is one of them. Paths, masks and videos are those of
+``lists``; ``valid`` is val. Lists of another name, such as those of disturbed pictures
+(``test_augv1.txt``), are not read. ``method`` of a fake is FFIW10K or OpenForensics, or empty where
+the root is one of the folders. Manual-Fake is a corpus of its own, ``manualfake``, and
+Pixel_OpenForensics alone is ``ofv2`` too.
+
+Published (real and fake, train / val / test): FFIW10K 84,612 / 4,308 / 33,252, OpenForensics
+79,462 / 13,984 / 35,104, of which 44,122 / 7,308 / 18,895 fake. Only the latter are counts that the
+doctor can check, whichever of the two is there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from focus.data.corpora.lists import find_lists, read_pictures
+from focus.data.corpora.reading import build_index
+from focus.data.corpus import Corpus, ScanOptions
+from focus.data.index import FaceIndex
+from focus.errors import InputError
+
+PARTS = ("FFIW10K", "OpenForensics")
+
+
+def scan(root: Path, options: ScanOptions) -> FaceIndex:
+    """List the pictures of ``train.txt``, ``valid.txt`` and ``test.txt``, as far as there are.
+
+    Raises:
+        InputError: none of the lists, a wrong line in one, or an option that there is not.
+    """
+    lists = find_lists(root, "")
+    for part in PARTS:
+        lists += find_lists(root, f"Pixel_{part}", part)
+    if not lists:
+        folders = " or ".join(f"Pixel_{part}/" for part in PARTS)
+        raise InputError(
+            f"{root}: not of MoNFAP: no train.txt, valid.txt or test.txt in it, in {folders}"
+        )
+    return build_index(read_pictures(root, lists), root, options)
+
+
+CORPUS = Corpus(
+    name="monfap",
+    title="MoNFAP's FFIW and OFV2",
+    source="Miao et al., Mixture-of-Noises Enhanced Forgery-Aware Predictor for Multi-Face "
+    "Manipulation Detection and Localization",
+    scan=scan,
+    published={
+        "train fake OpenForensics": 44122,
+        "val fake OpenForensics": 7308,
+        "test fake OpenForensics": 18895,
+    },
+)

@@ -1,0 +1,268 @@
+"""OpenForensics (``openforensics``: a row a face; ``ofv2``: a row a picture).
+
+::
+
+    Images/{Train,Val,Test-Dev,Test-Challenge}/*.jpg
+    {Train,Val,Test-Dev,Test-Challenge}_poly.json     COCO: category 0 = Real, 1 = Fake, for each
+                                                      face a polygon and a box [x, y, w, h]
+
+``file_name`` is relative to the root, like Images/Train/x.jpg; a bare name is looked for there.
+Train is train, Val is val, Test-Dev is test. Test-Challenge is disturbed on purpose and never
+pooled with it: its rows have no split, and column ``part`` tells them apart. Labels are of faces,
+by the categories of the file: one that calls 0 or 1 otherwise is an error. A picture is fake if any
+face in it is, and most fakes have real neighbours.
+
+A row of ``openforensics`` is ``PICTURE#0.N``, face N of the file's order, with the crop in ``box``
+(1.3 times the larger side of the published box, square, as everywhere in FoCus), ``video`` is the
+picture. A row of ``ofv2`` is a picture of Train, Val or Test-Dev.
+
+The polygons are drawn by ``write_face_masks`` and ``write_picture_masks`` (the field ``masks`` of a
+corpus), below ``masks/``, and a scan names the masks that are there. A face's mask has the geometry
+of its crop and holds whatever is forged in it, a neighbour's polygon too; real faces have none.
+
+OFV2 is what MoNFAP made of OpenForensics: its pictures, every one with a forged face, and genuine
+ones from Open Images, listed in ``Pixel_OpenForensics/{train,valid,test}.txt``. Where these lists
+are in the root of ``ofv2`` they are read instead (see ``lists``), with the masks that lie beside.
+
+Published: 44,122 + 7,308 + 18,895 pictures in Train, Val and Test-Dev, 115,325 in all; 334,136
+faces, 151,364 + 15,352 + 49,750 in the same three (these parts are from memory of the paper and
+agree with its sums, but unverified). OFV2: 79,462 / 13,984 / 35,104 pictures, of which the 44,122 /
+7,308 / 18,895 are the fakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+
+from focus.data.corpora.lists import PictureList, find_lists, read_pictures
+from focus.data.corpora.masks import find_mask, write_mask
+from focus.data.corpora.reading import build_index, read_json
+from focus.data.corpus import Corpus, ScanOptions
+from focus.data.detection import enlarge
+from focus.data.index import Face, FaceIndex
+from focus.errors import InputError
+from focus.types import FAKE, REAL
+
+T = TypeVar("T")
+PARTS = {"Train": "train", "Val": "val", "Test-Dev": "test", "Test-Challenge": ""}
+_CATEGORIES = {0: "real", 1: "fake"}
+# Polygons are drawn so many times as fine as their mask: OpenCV fills their border pixels too.
+_FINER = 4
+_LARGEST = 4096
+
+
+class Annotation(NamedTuple):
+    """One face: its label, its crop and its outline, in pixels of the picture."""
+
+    label: int
+    box: tuple[int, int, int, int]
+    """Left, top, right, bottom of the crop."""
+    polygons: tuple[np.ndarray, ...]
+    """float (N, 2) each: x, y; a pixel is the unit square, as in COCO. A scan reads none."""
+
+
+class Picture(NamedTuple):
+    """One picture and its faces."""
+
+    path: str
+    part: str
+    height: int
+    width: int
+    faces: list[Annotation]
+
+
+def scan(root: Path, options: ScanOptions) -> FaceIndex:
+    """List every face of the parts that are there.
+
+    Raises:
+        InputError: no ``<part>_poly.json``, one that is not of OpenForensics (with the number of
+            the picture or face), or an option that OpenForensics does not have.
+    """
+    return build_index(_list_faces(root), root, options)
+
+
+def scan_pictures(root: Path, options: ScanOptions) -> FaceIndex:
+    """List every picture of MoNFAP's lists, or else of Train, Val and Test-Dev.
+
+    Raises:
+        InputError: as in ``scan``, or a wrong line in a list.
+    """
+    if lists := _find_lists(root):
+        return build_index(read_pictures(root, lists), root, options)
+    return build_index(_list_images(root), root, options)
+
+
+def write_face_masks(root: Path, folder: Path) -> int:
+    """Write the mask of every fake face in the geometry of its crop; return their number.
+
+    A face whose box is empty or absurd has no crop either: its row is for the doctor to name.
+
+    Raises:
+        InputError: as in ``scan``.
+    """
+    count = 0
+    for picture in _read_parts(root, outlined=True):
+        forged = _list_forged(picture)
+        for number, face in enumerate(picture.faces):
+            side = face.box[2] - face.box[0]
+            if face.label == FAKE and 0 < side <= _LARGEST:
+                write_mask(folder, f"{picture.path}#0.{number}", draw_polygons(forged, face.box))
+                count += 1
+    return count
+
+
+def write_picture_masks(root: Path, folder: Path) -> int:
+    """Write the mask of every picture with a fake face; return their number (0 for MoNFAP's).
+
+    Raises:
+        InputError: as in ``scan``.
+    """
+    count = 0
+    if _find_lists(root):
+        return count
+    for picture in _read_parts(root, outlined=True, challenge=False):
+        if forged := _list_forged(picture):
+            box = (0, 0, picture.width, picture.height)
+            write_mask(folder, picture.path, draw_polygons(forged, box))
+            count += 1
+    return count
+
+
+def draw_polygons(polygons: Iterable[np.ndarray], box: Sequence[int]) -> np.ndarray:
+    """Return what polygons cover of a box (left, top, right, bottom): bool (H, W).
+
+    A pixel counts from half of its area on. Polygons may reach outside, and may overlap.
+    """
+    left, top, right, bottom = box
+    fine = np.zeros(((bottom - top) * _FINER, (right - left) * _FINER), np.uint8)
+    for polygon in polygons:
+        corners = np.round((polygon - (left, top)) * _FINER - 0.5).astype(np.int32)
+        cv2.fillPoly(fine, [corners], 255)
+    return cv2.resize(fine, (right - left, bottom - top), interpolation=cv2.INTER_AREA) > 127
+
+
+def _list_forged(picture: Picture) -> list[np.ndarray]:
+    return [outline for face in picture.faces if face.label == FAKE for outline in face.polygons]
+
+
+def _list_faces(root: Path) -> Iterator[Face]:
+    for picture in _read_parts(root):
+        for number, face in enumerate(picture.faces):
+            key, split = f"{picture.path}#0.{number}", PARTS[picture.part]
+            mask = find_mask(root, key) if face.label == FAKE else ""
+            extra = {"box": " ".join(map(str, face.box)), "part": picture.part}
+            yield Face(key, face.label, split, video=picture.path, mask=mask, extra=extra)
+
+
+def _list_images(root: Path) -> Iterator[Face]:
+    for picture in _read_parts(root, challenge=False):
+        label = max((face.label for face in picture.faces), default=REAL)
+        mask = find_mask(root, picture.path) if label == FAKE else ""
+        yield Face(picture.path, label, PARTS[picture.part], mask=mask)
+
+
+def _find_lists(root: Path) -> list[PictureList]:
+    return find_lists(root, "") or find_lists(root, "Pixel_OpenForensics")
+
+
+def _read_parts(root: Path, outlined: bool = False, challenge: bool = True) -> Iterator[Picture]:
+    files = {part: root / f"{part}_poly.json" for part in PARTS}
+    there = {part: path for part, path in files.items() if path.is_file()}
+    if not there:
+        names = ", ".join(path.name for path in files.values())
+        raise InputError(f"{root}: not OpenForensics: none of {names}")
+    for part, path in there.items():
+        if challenge or part != "Test-Challenge":
+            yield from _read_part(path, part, outlined)
+
+
+def _read_part(path: Path, part: str, outlined: bool) -> Iterable[Picture]:
+    """Return the pictures of a COCO file, each with its faces in the file's order."""
+    content = read_json(path)
+    names = ("categories", "images", "annotations")
+    if not isinstance(content, dict) or not all(isinstance(content.get(n), list) for n in names):
+        raise InputError(f"{path}: not a COCO file: must have lists {', '.join(names)}")
+    for number, entry in enumerate(content["categories"], 1):
+        _read_entry(_check_category, entry, f"{path}: category {number}")
+    pictures: dict[int, Picture] = {}
+    for number, entry in enumerate(content["images"], 1):
+        key, picture = _read_entry(partial(_read_picture, part), entry, f"{path}: image {number}")
+        pictures[key] = picture
+    for number, entry in enumerate(content["annotations"], 1):
+        where = f"{path}: annotation {number}"
+        key, face = _read_entry(partial(_read_face, outlined), entry, where)
+        if key not in pictures:
+            raise InputError(f"{where} is of image {key}, which the file does not list")
+        pictures[key].faces.append(face)
+    return pictures.values()
+
+
+def _read_entry(read: Callable[[Any], T], entry: Any, where: str) -> T:
+    """Read an entry of a COCO file, with its place in what goes wrong."""
+    try:
+        return read(entry)
+    except KeyError as error:
+        raise InputError(f"{where} has no {error}") from None
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where} cannot be read: {error}") from None
+
+
+def _check_category(entry: Any) -> None:
+    name = str(entry["name"])
+    if _CATEGORIES.get(entry["id"]) != name.lower():
+        raise ValueError(f"{entry['id']} is {name!r}; OpenForensics has 0 = Real and 1 = Fake")
+
+
+def _read_picture(part: str, entry: Any) -> tuple[int, Picture]:
+    name = str(entry["file_name"]).replace("\\", "/")
+    path = name if "/" in name else f"Images/{part}/{name}"
+    return entry["id"], Picture(path, part, int(entry["height"]), int(entry["width"]), [])
+
+
+def _read_face(outlined: bool, entry: Any) -> tuple[int, Annotation]:
+    label, outlines = entry["category_id"], entry["segmentation"] if outlined else []
+    if label not in _CATEGORIES:
+        raise ValueError(f"category {label}; OpenForensics has 0 = Real and 1 = Fake")
+    left, top, width, height = map(float, entry["bbox"])
+    if not isinstance(outlines, list):
+        raise ValueError("its segmentation is not a list of polygons")
+    polygons = tuple(np.array(outline, dtype=np.float64).reshape(-1, 2) for outline in outlines)
+    box = enlarge((left, top, left + width, top + height))
+    return entry["image_id"], Annotation(label, box, polygons)
+
+
+_SOURCE = (
+    "Le et al., OpenForensics: Large-Scale Challenging Dataset For Multi-Face Forgery Detection "
+    "And Segmentation In-The-Wild, ICCV 2021; https://zenodo.org/records/5528418"
+)
+CORPUS = Corpus(
+    name="openforensics",
+    title="OpenForensics",
+    source=_SOURCE,
+    scan=scan,
+    unit="face",
+    published={"train": 151364, "val": 15352, "test": 49750},
+    masks=write_face_masks,
+)
+CORPUS_V2 = Corpus(
+    name="ofv2",
+    title="OFV2, of OpenForensics and Open Images",
+    source=f"{_SOURCE}; MoNFAP (Miao et al.)",
+    scan=scan_pictures,
+    published={
+        "": 128550,
+        "train": 79462,
+        "val": 13984,
+        "test": 35104,
+        "train fake": 44122,
+        "val fake": 7308,
+        "test fake": 18895,
+    },
+    masks=write_picture_masks,
+)
