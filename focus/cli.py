@@ -30,6 +30,7 @@ COMMANDS = {
         "focus.data.doctor:doctor_command",
         "find all faults of a corpus before any training",
         "focus doctor --data ffpp --root FaceForensics++",
+        words="data",
     ),
     "train": Command(
         "focus.training.command:TrainCommand",

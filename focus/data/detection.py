@@ -14,14 +14,15 @@ import numpy as np
 from focus.data.videos import silence_opencv
 from focus.errors import InputError
 
-DETECTORS = ("yunet", "retinaface")
 WEIGHTS_VARIABLE = "FOCUS_DETECTOR_WEIGHTS"
 LARGEST_SIDE = 1280
 SMALLEST_SIDE = 320
-_ADVICE = (
-    "download face_detection_yunet_2023mar.onnx from the OpenCV Zoo and name it by "
-    f"--detector-weights FILE or ${WEIGHTS_VARIABLE}"
-)
+_WEIGHTS = {  # detector -> what to download for it
+    "yunet": "face_detection_yunet_2023mar.onnx from the OpenCV Zoo",
+    "retinaface": "retinaface_resnet50_2020-07-20.pth of retinaface-pytorch",
+    "retinaface-mobilenet": "mobilenet0.25_Final.pth of Pytorch_Retinaface",
+}
+DETECTORS = tuple(_WEIGHTS)
 
 
 class FaceBox(NamedTuple):
@@ -53,7 +54,8 @@ def open_detector(name: str, weights: str = "") -> FaceDetector:
 
     Args:
         name: one of ``DETECTORS``.
-        weights: its weights file; empty: ``$FOCUS_DETECTOR_WEIGHTS``. RetinaFace can do without.
+        weights: its weights file; empty: ``$FOCUS_DETECTOR_WEIGHTS``. ``retinaface`` (ResNet-50)
+            can do without.
 
     Raises:
         InputError: an unknown name, no weights file, a broken one, or a package that is missing.
@@ -62,13 +64,20 @@ def open_detector(name: str, weights: str = "") -> FaceDetector:
     if name not in DETECTORS:
         raise InputError(f"--detector {name}: not known; use {' or '.join(DETECTORS)}")
     file = Path(weights) if weights else None
+    advice = (
+        f"download {_WEIGHTS[name]} and name it by --detector-weights FILE or ${WEIGHTS_VARIABLE}"
+    )
     if file and not file.is_file():
-        raise InputError(f"no detector weights at {weights}; {_ADVICE}")
+        raise InputError(f"no detector weights at {weights}; {advice}")
     if name == "retinaface":
         return RetinaFaceDetector(file)
     if not file:
-        raise InputError(f"--detector yunet needs a weights file; {_ADVICE}")
-    return YuNetDetector(file)
+        raise InputError(f"--detector {name} needs a weights file; {advice}")
+    if name == "yunet":
+        return YuNetDetector(file)
+    from focus.data.retinaface import RetinaFaceMobileNetDetector  # imports torch
+
+    return RetinaFaceMobileNetDetector(file)
 
 
 class YuNetDetector:

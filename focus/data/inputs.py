@@ -42,7 +42,7 @@ class Source:
     crop: Literal["frame", "faces"] = "frame"
     """Take whole pictures, or each face that is detected in them."""
     detector: str = "yunet"
-    """Face detector of --crop faces: yunet or retinaface."""
+    """Face detector: yunet, retinaface or retinaface-mobilenet."""
     detector_weights: str = ""
     """Its weights file (else $FOCUS_DETECTOR_WEIGHTS)."""
     split: str = ""
@@ -58,7 +58,7 @@ class Source:
         if self.crop not in ("frame", "faces"):
             raise InputError(f"--crop {self.crop}: use frame or faces")
         if self.detector not in DETECTORS:
-            raise InputError(f"--detector {self.detector}: use {' or '.join(DETECTORS)}")
+            raise InputError(f"--detector {self.detector}: use {', '.join(DETECTORS)}")
         if self.split and self.split not in SPLITS:
             raise InputError(f"--split {self.split}: use {', '.join(SPLITS)}")
 

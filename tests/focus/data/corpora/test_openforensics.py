@@ -10,7 +10,9 @@ from skimage.draw import polygon2mask
 from focus.data.corpora.openforensics import CORPUS, CORPUS_V2, draw_polygons
 from focus.data.corpus import ScanOptions
 from focus.data.images import read_face, read_mask
-from focus.data.index import SPLITS
+from focus.data.index import SPLITS, FaceIndex
+from focus.data.inputs import Source
+from focus.data.prepare import PrepareCommand, prepare_command
 from focus.errors import InputError
 
 CATEGORIES = [{"id": 0, "name": "Real"}, {"id": 1, "name": "Fake"}]
@@ -160,3 +162,14 @@ def test_another_folder_is_refused(plant):
 def test_published_parts_add_up():
     assert sum(CORPUS.published.values()) + 117670 == 334136
     assert sum(CORPUS_V2.published[split] for split in SPLITS) == CORPUS_V2.published[""]
+
+
+def test_prepare_writes_masks_and_leaves_pictures_in_place(root, tmp_path, capsys):
+    out = tmp_path / "masks-of"
+    prepare_command(PrepareCommand(source=Source("openforensics", root=str(root)), out=str(out)))
+    assert "4 rows of openforensics in place, 2 masks" in capsys.readouterr().out
+    index = FaceIndex.read(out / "index.csv")
+    masks = dict(zip(index.labels.tolist(), index.column("mask"), strict=False))
+    assert masks[0] == ""
+    assert read_mask(out / masks[1]).any()
+    assert (out / index.keys[0].partition("#")[0]).parent.resolve() == root / "Images" / "Train"

@@ -1,0 +1,87 @@
+"""Boxes to crops, and maps of crops back into the frame they were cut from.
+
+A box is (left, top, right, bottom) in pixels of the frame, right and bottom excluded. It may reach
+outside the frame, and its numbers say so: a crop and its map always have the geometry of the box.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+Box = tuple[int, int, int, int]
+_Slices = tuple[slice, slice]
+
+
+def crop(image: np.ndarray, box: Box) -> np.ndarray:
+    """Cut a box out of a picture.
+
+    Args:
+        image: (H, W) or (H, W, C), of any type.
+        box: not empty.
+
+    Returns:
+        (bottom - top, right - left[, C]) of the same type; 0 where the box leaves the picture.
+    """
+    left, top, right, bottom = box
+    part = np.zeros((bottom - top, right - left, *image.shape[2:]), image.dtype)
+    inside_frame, inside_box = _overlap(box, (image.shape[0], image.shape[1]))
+    part[inside_box] = image[inside_frame]
+    return part
+
+
+def paste(values: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:
+    """Lay the map of a crop over the frame that the crop was cut from.
+
+    Args:
+        values: float (h, w), on whatever grid; it is resized to the box, bilinearly.
+        box: of the crop.
+        size: (height, width) of the frame.
+
+    Returns:
+        float32 (height, width); 0 outside the box.
+    """
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+    finer = values.shape[0] > height
+    resized = cv2.resize(
+        np.ascontiguousarray(values, np.float32),
+        (width, height),
+        interpolation=cv2.INTER_AREA if finer else cv2.INTER_LINEAR,
+    )
+    frame = np.zeros(size, np.float32)
+    inside_frame, inside_box = _overlap(box, size)
+    frame[inside_frame] = resized[inside_box]
+    return frame
+
+
+def resize(image: np.ndarray, side: int) -> np.ndarray:
+    """Bring a uint8 picture to side x side: by area when it shrinks, else by cubic spline."""
+    shrinks = side < max(image.shape[:2])
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return cv2.resize(image, (side, side), interpolation=method)
+
+
+def format_box(box: Box) -> str:
+    """Return a box as the column ``box`` holds it: "left top right bottom"."""
+    return " ".join(map(str, box))
+
+
+def parse_box(text: str) -> Box:
+    """Read what :func:`format_box` wrote.
+
+    Raises:
+        ValueError: not four whole numbers.
+    """
+    left, top, right, bottom = map(int, text.split())
+    return left, top, right, bottom
+
+
+def _overlap(box: Box, size: tuple[int, int]) -> tuple[_Slices, _Slices]:
+    """Return the rows and columns that box and frame share, as the frame and as the box counts."""
+    left, top, right, bottom = box
+    first, last = (min(max(edge, 0), size[0]) for edge in (top, bottom))
+    start, end = (min(max(edge, 0), size[1]) for edge in (left, right))
+    in_frame = slice(first, last), slice(start, end)
+    in_box = slice(first - top, last - top), slice(start - left, end - left)
+    return in_frame, in_box

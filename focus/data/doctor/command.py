@@ -1,0 +1,141 @@
+"""``focus doctor``: which faces, and how the report reads."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from focus.data.corpus import CORPORA, Corpus
+from focus.data.doctor.examining import examine
+from focus.data.doctor.findings import SEVERITIES, Examination, Finding
+from focus.data.inputs import INDEX_NAME, Source, open_source
+from focus.data.loading import count_workers
+from focus.errors import CheckFailedError, InputError
+from focus.runtime import Runtime
+
+_TWICE = "path stands twice"
+
+
+@dataclass(frozen=True)
+class DoctorCommand:
+    """Look for every fault of a corpus at once; exit code 1 if one is serious."""
+
+    source: Source = field(default_factory=Source)
+    """The faces."""
+    json: str = ""
+    """Also write the findings to this file (-: to standard output, and nothing else)."""
+    workers: int = -1
+    """Processes that look at files; -1: as many as there are cores but one, at most 8."""
+    quick: bool = False
+    """Read the headers of files and decode nothing."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Flags that every command has."""
+
+
+def doctor_command(command: DoctorCommand) -> None:
+    """Run ``focus doctor``: print the report, and write it as JSON if asked to.
+
+    Raises:
+        InputError: the faces cannot be opened at all.
+        CheckFailedError: something serious was found.
+    """
+    source = command.source
+    examination = _examine(command)
+    if command.json == "-":
+        print(json.dumps(examination.to_json(), indent=1))
+    else:
+        print(describe(examination, source.data))
+    if command.json not in ("", "-"):
+        _write(Path(command.json), json.dumps(examination.to_json(), indent=1) + "\n")
+    if not examination.is_sound:
+        raise CheckFailedError(f"{source.data}: {_count(examination, 'serious')}")
+
+
+def describe(examination: Examination, name: str) -> str:
+    """Return the report: counts, findings by severity, and a verdict in one line."""
+    lines = [f"{name}: {_describe_counts(examination)}", *_describe_splits(examination)]
+    for severity in SEVERITIES:
+        found = [finding for finding in examination.findings if finding.severity == severity]
+        if found:
+            lines += ["", severity, *(f"  {_describe_finding(finding)}" for finding in found)]
+    verdict = "sound" if examination.is_sound else "faulty"
+    tally = ", ".join(_count(examination, severity) for severity in SEVERITIES)
+    return "\n".join([*lines, "", f"{verdict}: {tally}"])
+
+
+def _examine(command: DoctorCommand) -> Examination:
+    source, quiet = command.source, command.runtime.quiet
+    try:
+        index = open_source(source, quiet)
+    except InputError as error:
+        if _TWICE not in str(error):
+            raise
+        # The index refuses rows that it cannot tell apart, so nothing else can be checked.
+        finding = Finding.of("serious", "duplicate keys", "rows with one key", [str(error)])
+        return Examination((finding,), {}, {})
+    return examine(
+        index,
+        _find_corpus(source, index.root),
+        split=source.split,
+        some_methods=bool(source.methods),
+        quick=command.quick,
+        workers=count_workers(command.workers),
+        quiet=quiet,
+    )
+
+
+def _find_corpus(source: Source, root: Path) -> Corpus | None:
+    """Return what was published about the source; nothing was about an index that lies in it."""
+    is_named = source.data in CORPORA.names() and not Path(source.data).exists()
+    if not is_named or (root / INDEX_NAME).exists():
+        return None
+    return CORPORA.get(source.data)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file; it appears whole, in one rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+# Text
+
+
+def _describe_counts(examination: Examination) -> str:
+    if not examination.counts:
+        return "not read"
+    labels = examination.counts["labels"]
+    parts = ", ".join(f"{count:,} {name}" for name, count in labels.items() if count)
+    sizes = examination.facts["sizes"]
+    size = f"; {next(iter(sizes))} pixels" if len(sizes) == 1 else ""
+    return f"{examination.counts['faces']:,} faces ({parts}){size}"
+
+
+def _describe_splits(examination: Examination) -> Iterator[str]:
+    for split, labels in examination.counts.get("splits", {}).items():
+        if split != "none":
+            parts = ", ".join(f"{count:,} {name}" for name, count in labels.items() if count)
+            yield f"  {split:5}  {parts}"
+
+
+def _describe_finding(finding: Finding) -> str:
+    examples = "; ".join(_show(example) for example in finding.examples)
+    more = "; ..." if finding.count > len(finding.examples) else ""
+    line = f"{finding.count:7,}  {finding.message}"
+    return f"{line}: {examples}{more}" if examples else line
+
+
+def _show(text: str) -> str:
+    """Return text that does nothing to a terminal: names of files may hold anything."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _count(examination: Examination, severity: str) -> str:
+    count = examination.count(severity)  # type: ignore[arg-type]
+    name = {"serious": "serious fault"}.get(severity, severity)
+    return f"{count} {name}{'' if count == 1 else 's'}"

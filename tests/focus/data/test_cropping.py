@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from focus.data.cropping import crop, format_box, parse_box, paste, resize
+
+BOXES = [(2, 3, 9, 8), (-4, -2, 6, 5), (8, 6, 20, 15), (-3, -3, 40, 30), (30, 2, 35, 6)]
+
+
+@pytest.mark.parametrize("box", BOXES)
+@pytest.mark.parametrize("shape", [(12, 16), (12, 16, 3)])
+def test_a_crop_is_the_padded_picture_cut(box, shape):
+    image = np.random.default_rng(0).integers(1, 256, shape, np.uint8)
+    around = 50
+    padded = np.pad(image, [(around, around)] * 2 + [(0, 0)] * (len(shape) - 2))
+    left, top, right, bottom = (edge + around for edge in box)
+    part = crop(image, box)
+    assert part.dtype == image.dtype
+    assert np.array_equal(part, padded[top:bottom, left:right])
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_what_is_pasted_lies_where_it_was_cut(box):
+    truth = np.random.default_rng(1).random((12, 16)).astype(np.float32)
+    inside = np.zeros((12, 16), np.float32)
+    left, top, right, bottom = box
+    rows, columns = slice(max(top, 0), max(bottom, 0)), slice(max(left, 0), max(right, 0))
+    inside[rows, columns] = truth[rows, columns]
+    assert np.array_equal(paste(crop(truth, box), box, truth.shape), inside)
+
+
+def test_a_coarse_map_is_resized_to_its_box():
+    coarse = np.array([[0.0, 1.0], [0.5, 0.25]])
+    box = (4, 2, 12, 8)
+    frame = paste(coarse, box, (10, 14))
+    assert frame.dtype == np.float32
+    assert frame.shape == (10, 14)
+    expected = cv2.resize(coarse.astype(np.float32), (8, 6), interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(frame[2:8, 4:12], expected)
+    assert frame.sum() == pytest.approx(expected.sum())
+    assert frame[2, 4] == 0
+    assert frame[2, 11] == 1
+
+
+def test_a_map_finer_than_its_box_is_averaged():
+    fine = np.zeros((40, 40))
+    fine[::2] = 1
+    assert np.allclose(paste(fine, (0, 0, 10, 10), (10, 10)), 0.5)
+
+
+def test_resizing_gives_a_square_of_that_side():
+    image = np.full((30, 40, 3), 77, np.uint8)
+    for side in (8, 64):
+        assert np.array_equal(resize(image, side), np.full((side, side, 3), 77, np.uint8))
+
+
+def test_a_box_in_words_reads_back():
+    assert format_box((-3, 0, 12, 9)) == "-3 0 12 9"
+    assert parse_box("-3 0 12 9") == (-3, 0, 12, 9)
+    for wrong in ("1 2 3", "1 2 3 x", ""):
+        with pytest.raises(ValueError, match=r"invalid literal|not enough"):
+            parse_box(wrong)
