@@ -21,6 +21,7 @@ from focus.types import FAKE, REAL, UNKNOWN
 
 COLUMNS = ("path", "label", "split", "method", "video", "mask", "original", "region")
 SPLITS = ("train", "val", "test")
+_PATHS = ("path", "mask", "original", "region")
 _LABELS = {"0": REAL, "1": FAKE, "": UNKNOWN, "-1": UNKNOWN}
 
 
@@ -120,7 +121,7 @@ class FaceIndex:
         moved = {}
         prefix = Path(os.path.relpath(self.root.resolve(), Path(folder).resolve())).as_posix()
         for name, values in self.columns.items():
-            if name in ("path", "mask", "original", "region") and prefix != ".":
+            if name in _PATHS and prefix != ".":
                 # An absolute path stays as it is.
                 moved[name] = [posixpath.join(prefix, value) if value else "" for value in values]
             else:
@@ -194,15 +195,15 @@ def _read_rows(file: Iterable[str], path: Path) -> tuple[dict[str, list[str]], l
     """Read the text columns, and ``label`` as integers."""
     reader = csv.reader(file)
     names = _read_header(next(reader, []), path)
-    rows: list[list[str]] = []
+    columns: dict[str, list[str]] = {name: [] for name in names}
+    # All but paths repeat: one copy of each value serves a million rows.
+    fields = [(values.append, name in _PATHS) for name, values in columns.items()]
     for row in reader:
         if row and len(row) != len(names):
             line = reader.line_num
             raise InputError(f"{path}: line {line} has {len(row)} fields, the header {len(names)}")
-        if row:
-            # All but paths repeat: one copy of each serves a million rows.
-            rows.append([value if i == 0 else sys.intern(value) for i, value in enumerate(row)])
-    columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+        for (append, unique), value in zip(fields, row, strict=bool(row)):
+            append(value if unique else sys.intern(value))
     _check_values(columns, path)
     return columns, [_LABELS[label] for label in columns.pop("label")]
 
