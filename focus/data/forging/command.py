@@ -1,0 +1,252 @@
+"""``focus forge``: which faces become what, in several processes, and the index of it all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from focus.config import fingerprint, to_json
+from focus.data.archives import ARCHIVE_SUFFIXES
+from focus.data.forging.landmarks import LANDMARKS_VARIABLE, LandmarkModel, find_landmark_weights
+from focus.data.forging.making import SMALLEST_SIDE, Job, Made, hash_text
+from focus.data.forging.processes import make_all
+from focus.data.images import VIDEO_SUFFIXES, split_path
+from focus.data.index import Face, FaceIndex
+from focus.data.inputs import INDEX_NAME, Source, open_source
+from focus.errors import CheckFailedError, InputError
+from focus.runtime import Runtime, note, track
+from focus.types import FAKE, REAL
+
+FORGING_VERSION = 1
+"""Goes up when the same command gives other pictures."""
+RECORD = "forge.json"
+_SPLIT_SHARES = (0.7, 0.8)
+_KINDS = ("blend", "partial", "swap")
+_SPOKEN_FAILURES = 20
+
+
+@dataclass(frozen=True)
+class ForgeCommand:
+    """Make forgeries with exact masks of real faces; the same command takes up a stopped run."""
+
+    source: Source = field(default_factory=Source)
+    """Real faces, as crops (or photographs with --crop faces); fakes are left out."""
+    out: str = "forged"
+    """Folder to write: real/, fake/, mask/, region/ and, last, index.csv."""
+    kind: tuple[Literal["blend", "partial", "swap"], ...] = ("blend", "partial")
+    """Self-blends of the face, of one part of it, or swaps of two faces; faces take turns."""
+    landmarks: str = ""
+    """ONNX model of 68 points (else $FOCUS_LANDMARKS); without one, an ellipse in the face box."""
+    per_face: int = 1
+    """Forgeries of each face; 1 gives as many fakes as real faces."""
+    size: int = 0
+    """Shorter side of the pictures in pixels; 0: as they are."""
+    quality: int = 92
+    """JPEG quality of real and forged pictures alike."""
+    png: bool = False
+    """Write PNG instead of JPEG."""
+    workers: int = -1
+    """Processes; -1: one a core."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Flags that every command has."""
+
+    def __post_init__(self) -> None:
+        if not self.kind or len(set(self.kind)) < len(self.kind) or set(self.kind) - {*_KINDS}:
+            raise InputError(f"--kind {' '.join(self.kind)}: give some of {', '.join(_KINDS)}")
+        if self.per_face < 1:
+            raise InputError(f"--per-face {self.per_face}: must be 1 or more")
+        if self.size and self.size < SMALLEST_SIDE:
+            raise InputError(f"--size {self.size}: must be 0 or at least {SMALLEST_SIDE}")
+        if not 1 <= self.quality <= 100:
+            raise InputError(f"--quality {self.quality}: must be 1 to 100")
+        if self.workers < -1:
+            raise InputError(f"--workers {self.workers}: must be -1 or more")
+
+
+def forge_command(command: ForgeCommand) -> None:
+    """Run ``focus forge``.
+
+    Raises:
+        InputError: no real face, a folder that holds something else, no landmark model where a
+            swap needs one, or a split with one video only where a swap needs two.
+        CheckFailedError: some faces could not be used; all else is complete without them.
+    """
+    quiet = command.runtime.quiet
+    faces = _take_real(open_source(command.source, quiet), command, quiet)
+    job = _plan(faces, command)
+    _claim(job, command)
+    rows, failures = list[Face](), list[str]()
+    results = make_all(job, command.workers)
+    for row, made in enumerate(track(results, len(faces), "forging", "faces", quiet)):
+        if made.reason:
+            failures.append(f"{faces.keys[row]}: {made.reason}")
+        else:
+            rows += _describe(job, row, made, faces[row].extra)
+    for failure in failures[:_SPOKEN_FAILURES]:
+        note(f"  {failure}", quiet)
+    if not rows:
+        raise InputError(f"{command.source.data}: no face can be forged; {failures[0]}")
+    FaceIndex.of(rows, job.out).write(job.out / INDEX_NAME)
+    methods = Counter(face.method for face in rows if face.label == FAKE)
+    counts = ", ".join(f"{count} {method}" for method, count in sorted(methods.items()))
+    real = len(rows) - methods.total()
+    print(f"{job.out}: {real} real and {methods.total()} forged faces ({counts})")
+    if failures:
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        raise CheckFailedError(
+            f"{len(failures)} of {len(faces)} faces left out: {failures[0]}{more}"
+        )
+
+
+def _take_real(index: FaceIndex, command: ForgeCommand, quiet: bool) -> FaceIndex:
+    faces = index.take(index.labels != FAKE)
+    if len(faces) == 0:
+        raise InputError(
+            f"{command.source.data}: holds fakes only; a forgery is made of real faces"
+        )
+    if whole := [key for key in faces.keys if key.lower().endswith(VIDEO_SUFFIXES)]:
+        raise InputError(
+            f"{command.source.data}: its rows are whole videos, such as {whole[0]}; make face "
+            "crops of them by focus prepare first"
+        )
+    if len(faces) < len(index):
+        note(f"leaves out the {len(index) - len(faces)} fakes of {command.source.data}", quiet)
+    return faces
+
+
+def _plan(faces: FaceIndex, command: ForgeCommand) -> Job:
+    landmarks = find_landmark_weights(command.landmarks)
+    if landmarks:
+        LandmarkModel(landmarks)
+    # Faces of one photograph stay together.
+    photographs = (re.sub(r"#[0-9.]+$", "", key) for key in faces.keys)
+    videos = [video or key for video, key in zip(faces.column("video"), photographs, strict=True)]
+    splits = faces.column("split")
+    if not any(splits):
+        splits = [draw_split(video) for video in videos]
+    if "swap" in command.kind:
+        _check_swaps(command, landmarks, set(zip(splits, videos, strict=True)))
+    return Job(
+        faces.root,
+        tuple(faces.keys),
+        tuple(faces.column("box")),
+        tuple(splits),
+        tuple(videos),
+        tuple(name_faces(faces.keys)),
+        Path(command.out),
+        command.kind,
+        command.per_face,
+        command.size,
+        command.quality,
+        command.png,
+        command.runtime.seed,
+        landmarks,
+    )
+
+
+def _check_swaps(
+    command: ForgeCommand, landmarks: Path | None, videos: set[tuple[str, str]]
+) -> None:
+    """Refuse swaps that cannot be: ``videos`` are the pairs of split and video."""
+    if not landmarks:
+        raise InputError(
+            "--kind swap needs a landmark model: give an ONNX model of 68 points by "
+            f"--landmarks FILE or ${LANDMARKS_VARIABLE}"
+        )
+    for split, count in sorted(Counter(split for split, _ in videos).items()):
+        if count < 2:
+            where = f"split {split}" if split else command.source.data
+            raise InputError(f"--kind swap: {where} has one video only; a swap takes two")
+
+
+def draw_split(video: str) -> str:
+    """Return the split of a video by its hash: 70 % train, 10 % val, 20 % test."""
+    place = hash_text(f"split {video}") / 2**64
+    return "train" if place < _SPLIT_SHARES[0] else "val" if place < _SPLIT_SHARES[1] else "test"
+
+
+def name_faces(keys: Sequence[str]) -> list[str]:
+    """Return a path without suffix for each key: its own below the folder that all share.
+
+    Characters that mean something in an index, or that some system does not allow, become ``_``;
+    names that would then be equal get six digits of their key's hash.
+    """
+    plain = [_name_face(key) for key in keys]
+    shared = posixpath.commonpath([posixpath.dirname(f"/{name}") for name in plain])
+    names = [posixpath.relpath(f"/{name}", shared) for name in plain]
+    # Some systems do not tell cases apart.
+    times = Counter(name.casefold() for name in names)
+    return [
+        name if times[name.casefold()] == 1 else f"{name}-{hash_text(key):016x}"[: len(name) + 7]
+        for name, key in zip(names, keys, strict=True)
+    ]
+
+
+def _name_face(key: str) -> str:
+    file, member, *numbers = split_path(key)
+    if member:
+        ending = next(end for end in ARCHIVE_SUFFIXES if file.lower().endswith(end))
+        file = f"{file[: -len(ending)]}/{member}"
+    stem = str(PurePosixPath(file).with_suffix(""))
+    name = "-".join([stem, *(str(number) for number in numbers if number is not None)])
+    parts = PurePosixPath(re.sub(r"[^\w./ -]", "_", name)).parts
+    return "/".join(part for part in parts if part not in ("/", ".."))
+
+
+def _claim(job: Job, command: ForgeCommand) -> None:
+    """Write down what the folder will hold; refuse one that holds something else."""
+    given = Path(command.source.data)
+    is_walked = given.is_dir() and not (given / INDEX_NAME).is_file()
+    if is_walked and job.out.resolve().is_relative_to(given.resolve()):
+        raise InputError(
+            f"--out {job.out}: lies in {given}, where forgeries would be taken for photographs "
+            "the next time; name a folder elsewhere"
+        )
+    model = hashlib.sha256(job.landmarks.read_bytes()).hexdigest() if job.landmarks else ""
+    mark = fingerprint(
+        {
+            "version": FORGING_VERSION,
+            "faces": [job.keys, job.boxes, job.splits, job.videos],
+            "command": [job.kinds, job.per_face, job.size, job.quality, job.png, job.seed, model],
+        }
+    )
+    record = job.out / RECORD
+    if record.is_file():
+        try:
+            found = json.loads(record.read_text(encoding="utf-8")).get("fingerprint")
+        except (ValueError, AttributeError):
+            found = None
+        if found != mark:
+            raise InputError(
+                f"--out {job.out}: holds forgeries of another command or other faces (see "
+                f"{RECORD}); name a new folder, or delete this one"
+            )
+        return
+    if job.out.is_file() or (job.out.is_dir() and any(job.out.iterdir())):
+        raise InputError(f"--out {job.out}: is not empty and holds no {RECORD}; name a new folder")
+    job.out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"command": to_json(command), "fingerprint": mark}, indent=1) + "\n"
+    temporary = record.with_name(f".{RECORD}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(record)
+
+
+def _describe(job: Job, row: int, made: Made, given: Mapping[str, str]) -> Iterator[Face]:
+    """Yield the rows of the index for a real face and its forgeries."""
+    extra = dict(given)
+    if split_path(job.keys[row]).face is not None:
+        del extra["box"]  # it was of the photograph
+    split, video, real, region = job.splits[row], job.videos[row], job.real(row), job.region(row)
+    yield Face(real, REAL, split, video=video, region=region, extra=extra)
+    for copy, donor in enumerate(made.donors):
+        method = job.draw_method(row, copy)[0]
+        paths = job.fake(row, copy), job.mask(row, copy)
+        from_whom = {"donor": job.real(donor)} if donor >= 0 else {}
+        yield Face(paths[0], FAKE, split, method, video, paths[1], real, region, extra | from_whom)

@@ -1,0 +1,292 @@
+"""From one real face to its files: read it, find the face, forge it, save all alike.
+
+Nothing here imports torch: every process of the work starts with this file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import cycle
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from focus.data.forging.areas import PARTS, fill_region
+from focus.data.forging.blending import Forgery, blend_with_itself, measure_change
+from focus.data.forging.landmarks import FaceShape, LandmarkModel
+from focus.data.forging.swapping import Look, Portrait, look_at, rank_donors, swap
+from focus.data.images import read_face
+from focus.errors import InputError, UnreadableError
+
+METHODS = ("blend", *(f"partial-{part}" for part in PARTS), "swap")
+LEAST_CHANGE = 2.0
+"""Mean change in grey levels inside the mask below which a forgery is drawn anew."""
+LEAST_SHARE = 0.01
+"""Share of the face that the mask must cover."""
+SMALLEST_SIDE = 32
+_ATTEMPTS = 20
+_BLACK = 10
+_CANDIDATES = 16
+_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that decides what is made of any face: the same job gives the same bytes.
+
+    keys, boxes, splits, videos, names: of each real face; keys are relative to ``root``, names are
+    paths without suffix below the folders of ``out``. The rest is as in ``ForgeCommand``.
+    """
+
+    root: Path
+    keys: tuple[str, ...]
+    boxes: tuple[str, ...]
+    splits: tuple[str, ...]
+    videos: tuple[str, ...]
+    names: tuple[str, ...]
+    out: Path
+    kinds: tuple[str, ...]
+    per_face: int
+    size: int
+    quality: int
+    png: bool
+    seed: int
+    landmarks: Path | None
+
+    def draw_method(self, row: int, copy: int) -> tuple[str, np.random.Generator]:
+        """Return the method of a face's forgery, and the generator to draw the rest from."""
+        face = hash_text(self.keys[row])
+        rng = np.random.default_rng((self.seed, face, copy))
+        kind = self.kinds[(face + copy) % len(self.kinds)]
+        return (f"partial-{PARTS[rng.integers(len(PARTS))]}" if kind == "partial" else kind), rng
+
+    def real(self, row: int) -> str:
+        """Return the path of a real face below ``out``."""
+        return f"real/{self.names[row]}{self._suffix}"
+
+    def region(self, row: int) -> str:
+        """Return the path of the area of its face."""
+        return f"region/{self.names[row]}.png"
+
+    def fake(self, row: int, copy: int) -> str:
+        """Return the path of a forgery."""
+        return f"fake/{self._name_copy(row, copy)}{self._suffix}"
+
+    def mask(self, row: int, copy: int) -> str:
+        """Return the path of its mask."""
+        return f"mask/{self._name_copy(row, copy)}.png"
+
+    @property
+    def _suffix(self) -> str:
+        return ".png" if self.png else ".jpg"
+
+    def _name_copy(self, row: int, copy: int) -> str:
+        kind = self.draw_method(row, copy)[0].partition("-")[0]
+        # Names hold no plus sign, so no copy has the name of another face.
+        return f"{kind}/{self.names[row]}{f'+{copy}' if copy else ''}"
+
+
+class Opened(NamedTuple):
+    """A picture as it is saved, and the face in it.
+
+    image: uint8 (H, W, 3), RGB.  frame: its rows and columns without the black that fills a crop
+    where it leaves the photograph.  portrait: of the frame alone.
+    """
+
+    image: np.ndarray
+    frame: tuple[slice, slice]
+    portrait: Portrait
+
+    def put_back(self, forgery: Forgery) -> Forgery:
+        """Return a forgery of the frame as one of the picture."""
+        image, mask = self.image.copy(), np.zeros(self.image.shape[:2], bool)
+        image[self.frame], mask[self.frame] = forgery.image, forgery.mask
+        return Forgery(image, mask)
+
+
+class Donor(NamedTuple):
+    """A face that may be brought into another, by its row."""
+
+    row: int
+    look: Look
+
+
+class Made(NamedTuple):
+    """What became of a face: each forgery's donor (a row, -1: none), or why there is none."""
+
+    donors: tuple[int, ...] = ()
+    reason: str = ""
+
+
+def hash_text(text: str) -> int:
+    """Return 64 bits of the SHA-256 of a text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def forge_face(
+    portrait: Portrait, method: str, rng: np.random.Generator, donor: Portrait | None = None
+) -> Forgery:
+    """Forge a face until it shows: the change inside the mask is 2 grey levels or more.
+
+    Args:
+        portrait: the real face; it is not changed.
+        method: one of :data:`METHODS`.
+        rng: source of everything that is drawn.
+        donor: the other face of a swap.
+
+    Raises:
+        InputError: an unknown method, or a swap without a donor.
+        UnreadableError: nothing shows in twenty attempts, as in a blank picture.
+    """
+    if method not in METHODS:
+        raise InputError(f"no forgery method {method!r}; there are {', '.join(METHODS)}")
+    if method == "swap" and donor is None:
+        raise InputError("a swap needs a donor, the face that is brought in")
+    part = method.partition("-")[2] or "face"
+    for _ in range(_ATTEMPTS):
+        if donor is not None and method == "swap":
+            forgery = swap(portrait, donor, rng)
+        else:
+            forgery = blend_with_itself(portrait.image, portrait.shape, part, rng)
+        is_large = np.count_nonzero(forgery.mask) >= LEAST_SHARE * portrait.shape.size**2
+        if is_large and measure_change(portrait.image, forgery) >= LEAST_CHANGE:
+            return forgery
+    raise UnreadableError(f"a forgery ({method}) would not show in it: is it blank?")
+
+
+def find_frame(image: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns of a picture (uint8 (H, W, 3)) within its black borders."""
+    height, width = image.shape[:2]
+    columns = image.swapaxes(0, 1)
+    top, bottom, left, right = map(_count_black, (image, image[::-1], columns, columns[::-1]))
+    return slice(top, max(height - bottom, top)), slice(left, max(width - right, left))
+
+
+def _count_black(lines: np.ndarray) -> int:
+    """Return how many lines are black before the first that is not."""
+    return next((at for at, line in enumerate(lines) if line.max() > _BLACK), len(lines))
+
+
+class Forger:
+    """Makes the files of faces, in one process of several.
+
+    Raises:
+        InputError: see :class:`~focus.data.forging.landmarks.LandmarkModel`.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._model = LandmarkModel(job.landmarks) if job.landmarks else None
+        self._list_candidates = lru_cache(maxsize=8)(self._draw_candidates)
+        self._videos: dict[str, dict[str, list[int]]] = {}
+        self._places: list[int] = []
+        counts: dict[str, int] = {}
+        for row, (split, video) in enumerate(zip(job.splits, job.videos, strict=True)):
+            self._videos.setdefault(split, {}).setdefault(video, []).append(row)
+            self._places.append(counts.get(split, 0))
+            counts[split] = self._places[-1] + 1
+
+    def make(self, row: int) -> Made:
+        """Make the files of a face that are not there yet."""
+        job, copies = self.job, range(self.job.per_face)
+        made = [job.real(row), job.region(row)]
+        made += [path for copy in copies for path in (job.fake(row, copy), job.mask(row, copy))]
+        is_complete = all((job.out / path).exists() for path in made)
+        methods = [job.draw_method(row, copy) for copy in copies]
+        swaps = [method for method, _ in methods].count("swap")
+        if is_complete and not swaps:
+            return Made((-1,) * len(methods))
+        try:
+            opened = self._open(row)
+            portrait = opened.portrait
+            ranked = cycle(self._rank_donors(row, portrait) if swaps else ())
+            chosen = [next(ranked) if method == "swap" else None for method, _ in methods]
+            made_of = Made(tuple(donor.row if donor else -1 for donor in chosen))
+            if is_complete:
+                return made_of
+            forgeries = [
+                forge_face(portrait, method, rng, self._fetch(donor) if donor else None)
+                for (method, rng), donor in zip(methods, chosen, strict=True)
+            ]
+        except UnreadableError as error:
+            return Made(reason=str(error))
+        for copy, forgery in enumerate(map(opened.put_back, forgeries)):
+            self._save_mask(job.mask(row, copy), forgery.mask)
+            self._save(job.fake(row, copy), forgery.image)
+        region = fill_region(portrait.shape, portrait.image.shape[:2])
+        self._save_mask(job.region(row), opened.put_back(Forgery(portrait.image, region)).mask)
+        self._save(job.real(row), opened.image)
+        return made_of
+
+    def _read(self, row: int) -> np.ndarray:
+        job, size = self.job, self.job.size
+        image = read_face(job.root, job.keys[row], job.boxes[row])
+        shorter = min(image.shape[:2])
+        if shorter < SMALLEST_SIDE:
+            raise UnreadableError(f"only {shorter} pixels wide or high; {SMALLEST_SIDE} are needed")
+        if not size or size == shorter:
+            return image
+        width, height = (round(size * side / shorter) for side in image.shape[1::-1])
+        way = cv2.INTER_AREA if size < shorter else cv2.INTER_CUBIC
+        return cv2.resize(image, (width, height), interpolation=way)
+
+    def _open(self, row: int) -> Opened:
+        image = self._read(row)
+        if self._model:
+            shape = FaceShape.from_points(self._model.find(image))
+        else:
+            shape = FaceShape.from_box(*image.shape[:2])
+        rows, columns = frame = find_frame(image)
+        portrait = Portrait(image[frame], shape.moved(-columns.start, -rows.start))
+        if min(portrait.image.shape[:2]) < SMALLEST_SIDE:
+            raise UnreadableError("shows next to nothing but black")
+        return Opened(image, frame, portrait)
+
+    def _fetch(self, donor: Donor) -> Portrait:
+        """Read a donor again; its landmarks are known."""
+        image = self._read(donor.row)
+        return Portrait(image[find_frame(image)], FaceShape.from_points(donor.look.points))
+
+    def _rank_donors(self, row: int, portrait: Portrait) -> list[Donor]:
+        """Return the candidates of other videos, the one that suits a face best first."""
+        split, video = self.job.splits[row], self.job.videos[row]
+        found = self._list_candidates(split, self._places[row] // _BLOCK)
+        others = [donor for donor in found if self.job.videos[donor.row] != video]
+        if not others:
+            raise UnreadableError("no face that it could be swapped with can be read")
+        order = rank_donors(look_at(portrait), [donor.look for donor in others])
+        return [others[place] for place in order]
+
+    def _draw_candidates(self, split: str, block: int) -> list[Donor]:
+        """Draw candidates for a block of neighbours in the index, who share the work of it."""
+        rng = np.random.default_rng((self.job.seed, hash_text(split), block))
+        videos = list(self._videos[split].values())
+        donors = []
+        for number in rng.permutation(len(videos))[:_CANDIDATES]:
+            row = int(rng.choice(videos[number]))
+            try:
+                donors.append(Donor(row, look_at(self._open(row).portrait)))
+            except UnreadableError:
+                continue  # named where it is a face of its own
+        return donors
+
+    def _save(self, path: str, picture: np.ndarray) -> None:
+        options = [] if self.job.png else [cv2.IMWRITE_JPEG_QUALITY, self.job.quality]
+        self._write(path, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+
+    def _save_mask(self, path: str, mask: np.ndarray) -> None:
+        self._write(path, mask.astype(np.uint8) * 255, [])
+
+    def _write(self, path: str, pixels: np.ndarray, options: list[int]) -> None:
+        """Write a file by its suffix; it appears whole, in one rename."""
+        file = self.job.out / path
+        code = cv2.imencode(file.suffix, pixels, options)[1]
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(code.tobytes())
+        temporary.replace(file)
