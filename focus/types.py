@@ -29,12 +29,13 @@ class InputSpec:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
-    def standardise(self, images: Tensor) -> Tensor:
+    def standardise(self, images: Tensor, out: Tensor | None = None) -> Tensor:
         """Turn uint8 (B, 3, ..., H, W) in [0, 255] into float32 of this mean and deviation.
 
-        Runs on the device of ``images``, so that a quarter of the bytes cross to it.
+        Runs on the device of ``images``, so that a quarter of the bytes cross to it. ``out`` takes
+        the result in memory that is mapped already, which on a CPU is several times as fast.
         """
-        values = images.float()
+        values = images.float() if out is None else out.copy_(images)
         if any(self.mean):
             values.sub_(self._spread(self.mean, values))
         return values.div_(self._spread(self.std, values))

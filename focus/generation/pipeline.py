@@ -47,6 +47,7 @@ class Network:
         self.predict = generator.predict
         self.ahead = 1 if self.device.type == "cuda" else 0
         self._scored: bool | None = None
+        self._buffer = torch.empty(0)
 
     def compile(self) -> None:
         """Let torch compile the generator at the first batch."""
@@ -60,7 +61,7 @@ class Network:
             return Flight(batch, nothing, nothing, nothing, {}, None)
         images = batch.images.to(self.device, non_blocking=True)
         with self.accelerator.autocast():
-            prediction = self.predict(self.input_spec.standardise(images))
+            prediction = self.predict(self._standardise(images))
         if prediction.maps is None or prediction.maps.ndim != 4:
             raise InputError("the generator's predict returned no maps of shape (B, 1, h, w)")
         maps = prediction.maps[:, 0].float()
@@ -105,11 +106,20 @@ class Network:
         rows = Rows(flight.batch.keys, levels, labels, scores, parts)
         return rows, flight.batch.failures
 
+    def _standardise(self, images: Tensor) -> Tensor:
+        """Return images as the generator wants them; on a CPU in the same memory every time."""
+        if self.device.type != "cpu":
+            return self.input_spec.standardise(images)
+        if len(self._buffer) < len(images):
+            self._buffer = torch.empty_like(images, dtype=torch.float32)
+        return self.input_spec.standardise(images, out=self._buffer[: len(images)])
+
     def _fetch(self, values: Tensor) -> Tensor:
         """Start the way to the host (into pinned memory, when it comes from a GPU)."""
         if values.dtype == torch.bfloat16:  # NumPy has none
             values = values.float()
-        return values.detach().to("cpu", non_blocking=True)
+        # A copy in any case: a generator may return a view of its input, whose memory is reused.
+        return values.detach().to("cpu", non_blocking=True, copy=True)
 
 
 class PartWriter:

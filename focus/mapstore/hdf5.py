@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,25 @@ def open_checked(path: Path) -> tuple[h5py.File, dict[str, str | int]]:
         what = damaged if h5py.is_hdf5(path) else "no HDF5 file"
         raise InputError(f"{path}: {what}; make it anew with focus generate") from None
     try:
-        attributes = _read_attributes(file, path)
-        _check_format(attributes, path)
-        _check_layout(file, path)
+        with naming_damage(path):
+            attributes = _read_attributes(file, path)
+            _check_format(attributes, path)
+            _check_layout(file, path)
     except InputError:
         file.close()
         raise
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        file.close()
-        raise InputError(f"{path}: damaged ({_one_line(error)})") from None
     return file, attributes
+
+
+@contextmanager
+def naming_damage(path: Path) -> Iterator[None]:
+    """Turn what h5py raises on damaged data into one line with the name of the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged ({_one_line(error)})") from None
 
 
 def read_keys(dataset: h5py.Dataset, path: Path) -> list[str]:
@@ -72,9 +82,9 @@ def read_keys(dataset: h5py.Dataset, path: Path) -> list[str]:
         raise InputError(f"{path}: /key holds text that is not UTF-8") from None
 
 
-def read_rows(dataset: h5py.Dataset, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
-    """Return some rows of a data set in the order asked, each chunk being read once."""
-    if isinstance(rows, slice):
+def read_rows(dataset: h5py.Dataset, rows: Sequence[int] | np.ndarray | slice | int) -> np.ndarray:
+    """Return one row of a data set, or some in the order asked, each chunk being read once."""
+    if isinstance(rows, (slice, int)):
         return np.asarray(dataset[rows])
     rows = np.asarray(rows, dtype=np.int64).reshape(-1)
     if len(rows) and not 0 <= rows.min() <= rows.max() < len(dataset):

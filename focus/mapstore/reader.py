@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from focus.errors import InputError
-from focus.mapstore.hdf5 import open_checked, read_keys, read_rows
+from focus.mapstore.hdf5 import naming_damage, open_checked, read_keys, read_rows
 from focus.mapstore.rows import PROVENANCE, Rows
 
 
@@ -60,15 +60,15 @@ class MapReader:
 
     def levels(self, key: str) -> np.ndarray:
         """Return the map of a face as it is stored: uint8 (h, w), 255 = manipulated."""
-        return np.asarray(self._open()["maps"][self.row(key)])
+        return self._read("maps", self.row(key))
 
     def score(self, key: str) -> float:
         """Return the generator's P(fake) of a face, NaN if it has none."""
-        return float(self._open()["score"][self.row(key)])
+        return float(self._read("score", self.row(key)))
 
     def part(self, name: str, key: str) -> np.ndarray:
         """Return a tensor behind the map of a face."""
-        return np.asarray(self._part(name)[self.row(key)])
+        return self._read(self._part(name), self.row(key))
 
     def row(self, key: str) -> int:
         """Return the place of a face in the file."""
@@ -94,21 +94,23 @@ class MapReader:
     def keys(self) -> list[str]:
         """The key of every face, in the order of rows."""
         if self._keys is None:
-            self._keys = read_keys(self._open()["key"], self.path)
+            file = self._open()
+            with naming_damage(self.path):
+                self._keys = read_keys(file["key"], self.path)
         return self._keys
 
     @property
     def labels(self) -> np.ndarray:
         """int8 (N,): 0 real, 1 fake, -1 unknown."""
         if self._labels is None:
-            self._labels = np.asarray(self._open()["label"][:])
+            self._labels = self._read("label", slice(None))
         return self._labels
 
     @property
     def scores(self) -> np.ndarray:
         """float32 (N,): P(fake), NaN where there is none."""
         if self._scores is None:
-            self._scores = np.asarray(self._open()["score"][:])
+            self._scores = self._read("score", slice(None))
         return self._scores
 
     @property
@@ -119,11 +121,11 @@ class MapReader:
 
     def read(self, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
         """Return the maps of some rows as they are stored: uint8 (n, h, w), in the order asked."""
-        return read_rows(self._open()["maps"], rows)
+        return self._read("maps", rows)
 
     def read_part(self, name: str, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
         """Return a tensor behind the maps of some rows: (n, ...), in the order asked."""
-        return read_rows(self._part(name), rows)
+        return self._read(self._part(name), rows)
 
     def blocks(self, step: int = 2048) -> Iterator[Rows]:
         """Yield the whole file, ``step`` faces at a time."""
@@ -160,11 +162,17 @@ class MapReader:
             self._process = os.getpid()
         return self._file
 
-    def _part(self, name: str) -> Any:
+    def _read(self, name: str, rows: Sequence[int] | np.ndarray | slice | int) -> np.ndarray:
+        file = self._open()
+        with naming_damage(self.path):
+            return read_rows(file[name], rows)
+
+    def _part(self, name: str) -> str:
+        """Return the data set of a part."""
         if name not in self.part_names:
             known = ", ".join(self.part_names) or "none"
             raise InputError(f"{self.path}: no part '{name}' (has: {known})")
-        return self._open()["parts"][name]
+        return f"parts/{name}"
 
     def _index(self) -> dict[str, int]:
         if self._places is None:
