@@ -1,4 +1,4 @@
-"""Members of tar, tar.gz and zip archives, read in place.
+"""Members of tar, tar.gz and zip archives and of LMDB folders, read in place.
 
 Nothing is ever unpacked under its own name, so no member can reach a folder of the user.
 """
@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Protocol
 
 from focus.errors import UnreadableError
 
@@ -61,6 +61,12 @@ def list_members(archive: Path) -> list[str]:
         UnreadableError: a missing or broken archive.
     """
     return _open(archive).names()
+
+
+class _Members(Protocol):
+    def names(self) -> list[str]: ...
+
+    def read(self, name: str) -> bytes: ...
 
 
 class _Member(NamedTuple):
@@ -126,11 +132,43 @@ class _Archive:
             self._members[posixpath.normpath(name)] = member
 
 
-def _open(path: Path) -> _Archive:
+class _Lmdb:
+    """Pictures by key, as DeepfakeBench stores them: the path, with either separator."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            import lmdb
+        except ImportError:
+            reason = "an LMDB folder needs the package lmdb: pip install 'focus-forgery[lmdb]'"
+            raise UnreadableError(reason) from None
+        try:
+            self._data = lmdb.open(path, readonly=True, lock=False, readahead=False, create=False)
+        except lmdb.Error as error:
+            raise UnreadableError(f"the LMDB folder is damaged ({error})") from None
+
+    def names(self) -> list[str]:
+        with self._data.begin() as view:
+            keys = [key.decode(errors="replace") for key, _ in view.cursor()]
+        return [key.replace("\\", "/") for key in keys]
+
+    def read(self, name: str) -> bytes:
+        with self._data.begin(buffers=True) as view:
+            for key in (name.replace("/", "\\"), name):
+                value = view.get(key.encode())
+                if value is not None and len(value) > MAX_MEMBER_BYTES:
+                    raise UnreadableError("the member is larger than 256 MiB")
+                if value is not None:
+                    return bytes(value)
+        raise UnreadableError("the LMDB folder has no such key")
+
+
+def _open(path: Path) -> _Members:
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
         raise UnreadableError.because(error) from None
+    if stat.S_ISDIR(status.st_mode):
+        return _cached_lmdb(str(path))
     return _cached(str(path), os.getpid(), status.st_mtime_ns, status.st_size)
 
 
@@ -138,6 +176,13 @@ def _open(path: Path) -> _Archive:
 def _cached(path: str, _process: int, _modified: int, _size: int) -> _Archive:
     # The process is part of the key: after a fork an open file shares its position with the parent.
     return _Archive(path)
+
+
+@functools.lru_cache(maxsize=OPEN_ARCHIVES)
+def _cached_lmdb(path: str) -> _Lmdb:
+    # Shared over a fork, unlike files: it is memory that is only read, without a position or locks,
+    # and LMDB refuses to open a folder twice.
+    return _Lmdb(path)
 
 
 def _open_plain(path: str) -> IO[bytes]:

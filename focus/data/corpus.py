@@ -49,6 +49,8 @@ class Corpus:
     """For truth that is no picture on disk (polygons, colours): root and folder to number of masks
     written, that of a row as ``masks/KEY.png`` below the folder, in the geometry of its ``path``. A
     scan of a root that holds them names them."""
+    counted: Literal["rows", "videos"] = "rows"
+    """What the published counts count."""
 
 
 CORPORA: Registry[Corpus] = Registry("focus.corpora", "corpus")

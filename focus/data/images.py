@@ -45,7 +45,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".t
 MAX_PIXELS = 2**28
 MAX_FILE_BYTES = 2**31
 
-_ARCHIVED = re.compile(r"(.*?\.(?:tar|tar\.gz|tgz|zip))!/(.+)", re.IGNORECASE | re.DOTALL)
+_ARCHIVED = re.compile(r"(.*?(?:\.(?:tar|tar\.gz|tgz|zip)|_lmdb))!/(.+)", re.IGNORECASE | re.DOTALL)
 _FRAMED = re.compile(r"(.+)#([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.DOTALL)
 
 

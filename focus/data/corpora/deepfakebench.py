@@ -28,8 +28,10 @@ both are noted. So nothing is ever chosen on test data.
 
 Masks are those listed, else those in the folder ``masks`` that mirrors ``frames``, of this level or
 of c23, which serves all levels. ``original`` is empty: each video was aligned by itself, so that
-a fake and its real frame differ by more than the forgery. Landmarks are not read, and neither is
-the LMDB form of the pictures.
+a fake and its real frame differ by more than the forgery. Pictures are taken from
+``<dataset>_lmdb`` folders (of the root, ``lmdb/`` or ``datasets/lmdb/``) where they are not on disk
+as files. Landmarks are not read, so the width of their integers, which differs between the systems
+that wrote them, does not matter.
 
 No counts are published for what was cut out.
 """
@@ -68,6 +70,7 @@ _LEVELS = {
 _ALL_LEVELS = {"raw", "c0", "c23", "c40"}
 _JSON_FOLDERS = ("dataset_json", "preprocessing/dataset_json", "")
 _PICTURE_FOLDERS = ("", "rgb", "datasets", "datasets/rgb")
+_LMDB_FOLDERS = ("", "lmdb", "datasets/lmdb")
 _PREFERENCE = ("test", "val", "train")
 
 
@@ -220,8 +223,6 @@ def _list_faces(root: Path, videos: list[_Video]) -> list[Face]:
 
 def _explain_nothing(root: Path, videos: list[_Video]) -> str:
     folder = next((video.folder for video in videos if video.folder), "no frame at all")
-    if any(next((root / place).glob("*_lmdb"), None) for place in ("", "lmdb", "datasets/lmdb")):
-        return f"{root}: has its pictures in LMDB form, which is not read; get them as PNG (rgb)"
     places = ", ".join(place or "the root" for place in _PICTURE_FOLDERS)
     return f"{root}: none of the folders in its JSON files is in {places}; they name {folder}"
 
@@ -255,7 +256,18 @@ class _Disk:
                 candidate = posixpath.join(place, *parts[start:])
                 if self.has(candidate):
                     return candidate
-        return folder if folder.startswith("/") and self.has(folder) else ""
+        if folder.startswith("/") and self.has(folder):
+            return folder
+        return self._find_lmdb(parts)
+
+    def _find_lmdb(self, parts: list[str]) -> str:
+        """Return the place of a folder within ``<dataset>_lmdb``, whose keys are whole paths."""
+        for start, dataset in enumerate(parts):
+            for place in _LMDB_FOLDERS:
+                archive = posixpath.join(place, f"{dataset}_lmdb")
+                if self.has(archive):
+                    return f"{archive}!/{'/'.join(parts[start:])}"
+        return ""
 
 
 class _Masks:

@@ -111,4 +111,6 @@ CORPUS = Corpus(
     "ACM Multimedia 2020; https://huggingface.co/datasets/xingjunm/WildDeepfake",
     scan=scan,
     unit="face",
+    published={"real": 3805, "fake": 3509},
+    counted="videos",
 )

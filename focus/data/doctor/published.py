@@ -33,7 +33,8 @@ def count_published(
         part, label, method = _parse(name)
         has_methods = not some_methods or label == REAL or (method and method in methods)
         if has_methods and (not split or part == split):
-            counts[name] = {"found": _count(index, name), "expected": expected}
+            found = _count(index, name, corpus.counted)
+            counts[name] = {"found": found, "expected": expected}
     return counts
 
 
@@ -95,7 +96,7 @@ def _parse(name: str) -> tuple[str, int | None, str]:
     return split, label, " ".join(words)
 
 
-def _count(index: FaceIndex, name: str) -> int:
+def _count(index: FaceIndex, name: str, counted: str) -> int:
     split, label, method = _parse(name)
     keep = np.ones(len(index), dtype=np.bool_)
     for column, wanted in (("split", split), ("method", method)):
@@ -103,4 +104,7 @@ def _count(index: FaceIndex, name: str) -> int:
             keep &= [value == wanted for value in index.column(column)]
     if label is not None:
         keep &= index.labels == label
+    if counted == "videos":
+        videos = index.column("video")
+        return len({videos[row] for row in np.flatnonzero(keep).tolist()})
     return int(keep.sum())

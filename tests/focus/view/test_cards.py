@@ -69,3 +69,31 @@ def test_a_card_names_every_file_that_cannot_be_read(collection):
     assert card.mask is None
     assert "; mask: " in card.fault
     assert math.isnan(card.pixel_aucs[0])
+
+
+def test_maps_are_pasted_back_onto_the_picture_that_the_face_was_cut_from(tmp_path):
+    (tmp_path / "videos").mkdir()
+    photograph = np.full((40, 60, 3), 90, np.uint8)
+    cv2.imwrite(str(tmp_path / "videos" / "photo.png"), photograph)
+    cv2.imwrite(str(tmp_path / "crop.png"), photograph[10:30, 20:40])
+    cut = {"source": "photo.png", "frame": "0", "box": "20 10 40 30"}
+    faces = [
+        Face("crop.png", 1, extra=cut),
+        Face("videos/photo.png#0.0", 1, extra={"box": "20 10 40 30"}),
+        Face("crop.png.copy.png", 1),
+    ]
+    cv2.imwrite(str(tmp_path / "crop.png.copy.png"), photograph[10:30, 20:40])
+    index = FaceIndex.of(faces, tmp_path)
+    with MapWriter(tmp_path / "maps.h5") as writer:
+        writer.append(list(index.keys), np.ones((3, 4, 4), np.float32))
+    readers = [MapReader(tmp_path / "maps.h5")]
+    for row in (0, 1):
+        card = read_card(index, row, readers, tmp_path / "videos")
+        assert card.picture is not None
+        assert card.picture.shape == (40, 60, 3)
+        expected = np.zeros((40, 60))
+        expected[10:30, 20:40] = 1
+        assert np.array_equal(card.maps[0], expected)
+    alone = read_card(index, 2, readers, tmp_path / "videos")
+    assert alone.picture is not None
+    assert alone.picture.shape == (20, 20, 3)

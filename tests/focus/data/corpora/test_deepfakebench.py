@@ -5,13 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import lmdb
+import numpy as np
 import pytest
 
 from focus.data.corpora.deepfakebench import CORPUS, LABELS
 from focus.data.corpus import ScanOptions
+from focus.data.faces import FaceDataset
 from focus.data.images import read_face
 from focus.data.index import FaceIndex
-from focus.errors import InputError
+from focus.data.loading import build_loader
+from focus.errors import InputError, UnreadableError
 
 Plant = Callable[..., Path]
 DEEPFAKES = "FaceForensics++/manipulated_sequences/Deepfakes"
@@ -203,9 +208,34 @@ def test_missing_datasets_are_noted_and_missing_frames_are_rows(
     assert "UADFV.json: UADFV_Real test: 1 videos left out: their folder is not there" in noted
     with pytest.raises(InputError, match=r"none of the folders .* they name UADFV/real/frames/1"):
         scan(root / "preprocessing/dataset_json/UADFV.json")
-    (root / "lmdb/UADFV_lmdb").mkdir(parents=True)
-    with pytest.raises(InputError, match="pictures in LMDB form, which is not read"):
-        scan(root / "preprocessing/dataset_json/UADFV.json")
+
+
+@pytest.mark.parametrize("separator", ["/", "\\"])
+def test_pictures_in_an_lmdb_folder(root: Path, plant: Plant, separator: str) -> None:
+    content = {"1": record("UADFV_Fake", "UADFV/fake/frames/1", "0", "1", prefix="D:\\rgb\\")}
+    plant_json(plant, "UADFV", {"UADFV": {"UADFV_Fake": {"test": content}}})
+    picture = np.full((8, 8, 3), 77, np.uint8)
+    (root / "lmdb").mkdir()
+    with lmdb.open(str(root / "lmdb/UADFV_lmdb")) as folder, folder.begin(write=True) as view:
+        key = separator.join(["UADFV", "fake", "frames", "1", "0.png"])
+        view.put(key.encode(), cv2.imencode(".png", picture)[1].tobytes())
+    index = scan(root / "preprocessing/dataset_json/UADFV.json")
+    assert [(face.path, face.label, face.split) for face in index] == [
+        ("lmdb/UADFV_lmdb!/UADFV/fake/frames/1/0.png", 1, "test"),
+        ("lmdb/UADFV_lmdb!/UADFV/fake/frames/1/1.png", 1, "test"),
+    ]
+    assert np.array_equal(read_face(index.root, index.keys[0]), picture)
+    with pytest.raises(UnreadableError, match="no such key"):
+        read_face(index.root, index.keys[1])
+    batches = build_loader(FaceDataset(index, 8), [[0], [0, 1]], workers=2)  # over a fork
+    assert [len(batch.failures) for batch in batches] == [0, 1]
+
+
+def test_a_damaged_lmdb_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "X_lmdb").mkdir()
+    (tmp_path / "X_lmdb" / "data.mdb").write_bytes(b"nonsense" * 2000)
+    with pytest.raises(UnreadableError, match="LMDB folder is damaged"):
+        read_face(tmp_path, "X_lmdb!/a.png")
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,7 @@ def test_other_folders_are_refused(root: Path, plant: Plant) -> None:
         CORPUS.scan(root, ScanOptions("", ("DF",)))
 
 
-def test_rows_can_be_trained_on_and_their_number_is_not_published() -> None:
+def test_rows_can_be_trained_on_and_sequences_are_what_was_published() -> None:
     assert CORPUS.unit == "face"
-    assert not CORPUS.published
+    assert CORPUS.published == {"real": 3805, "fake": 3509}
+    assert CORPUS.counted == "videos"
