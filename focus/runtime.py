@@ -46,6 +46,7 @@ class Runtime:
         """
         import torch
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState, PartialState
 
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             raise InputError(f"--device {self.device}: no CUDA device here; use --device cpu")
@@ -56,6 +57,9 @@ class Runtime:
             raise InputError("--precision fp16 needs a GPU; on a CPU use bf16 or fp32")
         if self.device.startswith("cuda:"):
             torch.cuda.set_device(self.device)
+        # accelerate keeps one state a process; a second run in it may want another precision.
+        alone = not PartialState._shared_state or PartialState().num_processes == 1
+        AcceleratorState._reset_state(reset_partial_state=alone)
         return Accelerator(
             cpu=use_cpu,
             mixed_precision="no" if self.precision == "fp32" else self.precision,

@@ -1,0 +1,30 @@
+"""The GPU checks run, on the CPU, so that nobody borrows a GPU for a script that does not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_gpu_checks_run_and_hold_on_a_cpu():
+    command = [sys.executable, "scripts/check_gpu.py", "--device", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, "--encoder", "vit_tiny_patch16_224"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    rows = [line for line in done.stdout.splitlines() if line.endswith("| yes |")]
+    assert len(rows) == 4
+
+
+def test_the_gpu_script_lists_its_parts():
+    done = subprocess.run(["bash", "scripts/gpu.sh"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert "checks:" in done.stdout
+    assert "generate:" in done.stdout
