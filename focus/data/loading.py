@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from focus.data.index import FaceIndex
 from focus.errors import InputError
 from focus.types import FAKE, REAL, Batch, Failure, Sample
 
+PREFETCH = 4
 Balance = Literal["none", "label", "method"]
 
 
@@ -141,16 +142,20 @@ def build_loader(
     batches: Sampler[Any] | Sequence[Sequence[int]],
     workers: int = -1,
     pin: bool = False,
+    join: Callable[[Sequence[Sample | Failure]], Batch] = collate,
 ) -> DataLoader[Sample | Failure]:
-    """Return a loader of :class:`~focus.types.Batch`, in the order of ``batches``."""
+    """Return a loader of :class:`~focus.types.Batch`, in the order of ``batches``.
+
+    Each worker makes up to ``PREFETCH`` batches ahead; ``join`` makes a batch of samples.
+    """
     count = count_workers(workers)
     return DataLoader(
         dataset,
         batch_sampler=batches,  # type: ignore[arg-type]
-        collate_fn=collate,
+        collate_fn=join,
         num_workers=count,
         pin_memory=pin,
-        prefetch_factor=4 if count else None,
+        prefetch_factor=PREFETCH if count else None,
         worker_init_fn=_start_worker,
     )
 

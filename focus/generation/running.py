@@ -18,7 +18,7 @@ from focus.config import to_json
 from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
 from focus.data.inputs import Source
-from focus.data.loading import build_loader
+from focus.data.loading import PREFETCH, build_loader
 from focus.errors import InputError
 from focus.generation.pipeline import Flight, Network, PartWriter
 from focus.generation.processes import PATIENCE, await_parts, claim
@@ -169,8 +169,9 @@ def _make(
         for start in range(0, len(rows), size)
     ]
     faces = FaceDataset(index, network.input_spec.image_size)
-    loader = build_loader(faces, batches, config.workers, pin=network.device.type == "cuda")
-    loader.collate_fn = SlotCollate(size, loader.prefetch_factor or 0, held=network.ahead + 1)
+    join = SlotCollate(size, PREFETCH, held=network.ahead + 1)
+    pin = network.device.type == "cuda"
+    loader = build_loader(faces, batches, config.workers, pin, join)
     total = sum(map(len, batches))
     with Progress(total, "generating", quiet=quiet) as progress:
         flights: deque[Flight] = deque()

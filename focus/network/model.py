@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +44,9 @@ class FoCusConfig(EncoderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.normalise not in get_args(Normalisation):
+            known = ", ".join(get_args(Normalisation))
+            raise InputError(f"--normalise {self.normalise}: use {known}")
         if self.maps_per_class < 1:
             raise InputError(f"--maps-per-class {self.maps_per_class}: must be at least 1")
         if self.temperature <= 0:
