@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -20,11 +19,11 @@ from focus.data.index import FaceIndex
 from focus.data.inputs import Source
 from focus.data.loading import PREFETCH, build_loader
 from focus.errors import InputError
+from focus.files import write_failures
 from focus.generation.pipeline import Flight, Network, PartWriter
 from focus.generation.processes import PATIENCE, await_parts, claim
 from focus.generation.slots import SlotCollate
 from focus.generators.contract import Generator
-from focus.mapstore.folder import replace_file
 from focus.mapstore.merging import parse_shard
 from focus.mapstore.writer import PART_ROWS, MapWriter
 from focus.runtime import Progress, Runtime
@@ -146,7 +145,9 @@ def generate(
             await_parts(writer, missing, patience)
         if not writer.complete:
             writer.finish()
-            _write_errors(writer)
+            write_failures(
+                errors_file(writer.out), ((key, reason) for _, key, reason in writer.failures)
+            )
     failures = tuple(Failure(*failure) for failure in writer.failures)
     gone = {failure.row for failure in failures}
     made = sum(row not in gone for rows in blocks.values() for row in rows)
@@ -223,21 +224,6 @@ def _take_shard(index: FaceIndex, shard: str) -> FaceIndex:
 def errors_file(out: Path) -> Path:
     """Return where the faces without a map are listed."""
     return out.with_name(f"{out.name}.errors.csv")
-
-
-def _write_errors(writer: MapWriter) -> None:
-    """List the faces that could not be read beside the file; none: no list."""
-    path = errors_file(writer.out)
-    if not writer.failures:
-        path.unlink(missing_ok=True)
-        return
-    with (
-        replace_file(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("path", "reason"))
-        table.writerows((key, reason) for _, key, reason in writer.failures)
 
 
 @contextmanager

@@ -6,12 +6,13 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from focus.errors import InputError
+from focus.files import replace_file, unwritable
 
 _OWN_FILES = ("part-*.h5", ".*.tmp", "run.json", "lock")
 
@@ -91,38 +92,6 @@ class PartsFolder:
                 path.unlink()
 
 
-@contextmanager
-def replace_file(path: Path, within: Path | None = None) -> Iterator[Path]:
-    """Yield a temporary path that becomes ``path`` in one rename, if all goes well.
-
-    Args:
-        path: the file to make or replace.
-        within: folder of the temporary file; that of ``path`` unless given.
-
-    Raises:
-        InputError: the disk is full, or the folder cannot be written.
-    """
-    temporary = (within or path.parent) / f".{path.name}.{os.getpid()}.tmp"
-    try:
-        try:
-            yield temporary
-            os.replace(temporary, path)
-            _sync_folder(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from None
-
-
-def unwritable(path: Path, error: OSError) -> InputError:
-    """Return the line that says why ``path`` cannot be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        why = f"no room on the disk ({error.strerror}); make room"
-    else:
-        why = f"cannot be written ({error.strerror or error}); give another --out, or mend that"
-    return InputError(f"{path}: {why} and give the same command again: finished parts are kept")
-
-
 def _difference(record: Path, run: Mapping[str, Any]) -> str:
     """Say in a few words what distinguishes the recorded run from this one; empty if nothing."""
     try:
@@ -164,14 +133,3 @@ def _lock(path: Path, out: Path) -> TextIO:
         # A loader worker that outlives a killed run must not hold its lock.
         os.register_at_fork(after_in_child=file.close)
     return file
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where a folder can be synchronised at all."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

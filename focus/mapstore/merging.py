@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from focus.errors import InputError
-from focus.mapstore.folder import replace_file
+from focus.files import replace_file
 from focus.mapstore.hdf5 import write_file
 from focus.mapstore.reader import MapReader
 from focus.mapstore.rows import IDENTITY, now

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from focus.mapstore.folder import replace_file
+from focus.files import replace_file
 from focus.mapstore.reader import MapReader
 from focus.runtime import Runtime
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from focus.errors import InputError
-from focus.mapstore.folder import PartsFolder, replace_file
+from focus.files import replace_file
+from focus.mapstore.folder import PartsFolder
 from focus.mapstore.hdf5 import write_file
 from focus.mapstore.reader import MapReader
 from focus.mapstore.rows import (

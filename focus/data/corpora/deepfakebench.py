@@ -44,7 +44,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from focus.data.corpora.reading import choose_methods, list_names, natural, read_json
+from focus.data.corpora.reading import LEVELS, choose_methods, list_names, natural, read_json
 from focus.data.corpus import Corpus, ScanOptions
 from focus.data.index import SPLITS, Face, FaceIndex
 from focus.errors import InputError
@@ -60,13 +60,6 @@ LABELS = {
     **{name.casefold(): FAKE for name in _FAKE_NAMES.split()},
 }
 """Label of a name, in lower case."""
-_LEVELS = {
-    "": ("c23",),
-    "raw": ("raw", "c0"),
-    "c0": ("raw", "c0"),
-    "c23": ("c23",),
-    "c40": ("c40",),
-}
 _ALL_LEVELS = {"raw", "c0", "c23", "c40"}
 _JSON_FOLDERS = ("dataset_json", "preprocessing/dataset_json", "")
 _PICTURE_FOLDERS = ("", "rgb", "datasets", "datasets/rgb")
@@ -94,14 +87,14 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
         InputError: no JSON file, one of another shape, an unknown label, split, level or method, a
             folder labelled both real and fake, or none of the folders that the files name.
     """
-    if options.compression not in _LEVELS:
+    if options.compression not in LEVELS:
         raise InputError(f"compression {options.compression}: use raw, c23 or c40")
     files = _find_files(root)
     if root.is_file():
         root = root.parent
         root = root.parent if root.name == "dataset_json" else root
         root = root.parent if root.name == "preprocessing" else root
-    videos = [video for file in files for video in _read_videos(file, _LEVELS[options.compression])]
+    videos = [video for file in files for video in _read_videos(file, LEVELS[options.compression])]
     if not videos:
         named = ", ".join(str(file) for file in files[:3])
         raise InputError(f"{named}: no video of compression {options.compression or 'c23'}")

@@ -35,7 +35,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from focus.data.corpora.reading import list_names, list_videos, natural, read_json, strip_suffix
+from focus.data.corpora.reading import (
+    LEVELS,
+    list_names,
+    list_videos,
+    natural,
+    read_json,
+    strip_suffix,
+)
 from focus.data.corpus import Corpus, ScanOptions
 from focus.data.index import SPLITS, Face, FaceIndex
 from focus.errors import InputError
@@ -49,13 +56,6 @@ METHODS = {
     "NT": "NeuralTextures",
     "FSh": "FaceShifter",
     "DFD": DFD,
-}
-_LEVELS = {
-    "": ("c23",),
-    "raw": ("raw", "c0"),
-    "c0": ("raw", "c0"),
-    "c23": ("c23",),
-    "c40": ("c40",),
 }
 _DFD_FAKE = re.compile(r"(\d+)_(\d+)__(.+)__[^_]+")
 
@@ -74,7 +74,7 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
         InputError: no videos of that level, an unknown method, level or folder, no split lists, or
             lists of another shape or that put an id into two splits.
     """
-    levels = _LEVELS.get(options.compression)
+    levels = LEVELS.get(options.compression)
     if levels is None:
         raise InputError(f"compression {options.compression}: use raw, c23 or c40")
     methods = _choose_methods(root, options.methods)

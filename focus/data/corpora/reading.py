@@ -16,6 +16,15 @@ from focus.data.videos import VIDEO_SUFFIXES
 from focus.errors import InputError
 from focus.types import FAKE
 
+LEVELS = {
+    "": ("c23",),
+    "raw": ("raw", "c0"),
+    "c0": ("raw", "c0"),
+    "c23": ("c23",),
+    "c40": ("c40",),
+}
+"""What a compression of FaceForensics++ may be called on disk; c23 unless another is asked for."""
+
 
 def natural(name: str) -> tuple[list[str | int], str]:
     """Return a sort key that goes by the numbers in a name: ``frames/9.png`` before ``10.png``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 import time
@@ -24,7 +23,7 @@ from focus.data.prepare.planning import Task, plan
 from focus.data.prepare.running import Job, Unit, available_cores, recall, run
 from focus.data.prepare.truth import needs_masks, write_truth
 from focus.errors import CheckFailedError, InputError
-from focus.mapstore.folder import replace_file
+from focus.files import replace_file, write_failures
 from focus.runtime import Progress, Runtime, note
 
 RECORDS = ".prepare"
@@ -92,7 +91,7 @@ def prepare_command(command: PrepareCommand) -> None:
     made = _do(job, cropper, units, command)
     total = Outcome()
     prepared = _gather(units, index, out, total)
-    _write_errors(out / ERRORS_NAME, total)
+    write_failures(out / ERRORS_NAME, [*total.failures, *total.gaps])
     clips = sum(len(task.clips) for task in tasks)
     kind = _name_clips(tasks)
     if len(prepared) == 0:
@@ -228,20 +227,6 @@ def _gather(units: Sequence[Unit], index: FaceIndex, out: Path, total: Outcome) 
     index = FaceIndex(kept, np.array(labels, dtype=np.int8), out)
     index.check_keys()
     return index
-
-
-def _write_errors(path: Path, total: Outcome) -> None:
-    """List what could not be read and what is missing beside the index; nothing: no list."""
-    if not (total.failures or total.gaps):
-        path.unlink(missing_ok=True)
-        return
-    with (
-        replace_file(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("path", "reason"))
-        table.writerows([*total.failures, *total.gaps])
 
 
 def _speak(total: Outcome, out: Path, quiet: bool) -> None:

@@ -21,7 +21,7 @@ from focus.data.detection import open_detector
 from focus.data.prepare.crops import CropConfig, Cropper, Outcome
 from focus.data.prepare.planning import Task
 from focus.errors import InputError
-from focus.mapstore.folder import replace_file, unwritable
+from focus.files import replace_file, unwritable
 
 
 @dataclass(frozen=True)
