@@ -12,7 +12,7 @@ checks) # equality with the CPU, precisions, training and resuming: about two mi
     "$python" scripts/check_gpu.py --device "$device"
     ;;
 generate) # end to end against the bare forward pass and bare decoding: about four minutes
-    faces="${FACES:-30000}"
+    faces="${FACES:-16384}"
     "$python" scripts/measure_overhead.py --device "$device" --precision bf16 --batch 256 --faces "$faces"
     ;;
 *)
