@@ -6,11 +6,32 @@ outside the frame, and its numbers say so: a crop and its map always have the ge
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
 Box = tuple[int, int, int, int]
 _Slices = tuple[slice, slice]
+LARGEST_SIDE = 1280
+"""Detectors see larger pictures reduced to so many pixels on the longer side."""
+
+
+class FaceBox(NamedTuple):
+    """A detected face, in pixels of the image; a box may reach outside it."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    score: float
+    points: np.ndarray | None = None
+    """float32 (5, 2), x and y: eyes, nose, corners of the mouth, each pair left to right."""
+
+    @property
+    def area(self) -> float:
+        """Square pixels."""
+        return (self.right - self.left) * (self.bottom - self.top)
 
 
 def crop(image: np.ndarray, box: Box) -> np.ndarray:

@@ -6,16 +6,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 
+from focus.data.cropping import LARGEST_SIDE, FaceBox
 from focus.data.videos import silence_opencv
 from focus.errors import InputError
 
 WEIGHTS_VARIABLE = "FOCUS_DETECTOR_WEIGHTS"
-LARGEST_SIDE = 1280
 SMALLEST_SIDE = 320
 _WEIGHTS = {  # detector -> what to download for it
     "yunet": "face_detection_yunet_2023mar.onnx from the OpenCV Zoo",
@@ -23,23 +23,6 @@ _WEIGHTS = {  # detector -> what to download for it
     "retinaface-mobilenet": "mobilenet0.25_Final.pth of Pytorch_Retinaface",
 }
 DETECTORS = tuple(_WEIGHTS)
-
-
-class FaceBox(NamedTuple):
-    """A detected face, in pixels of the image; a box may reach outside it."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    score: float
-    points: np.ndarray | None = None
-    """float32 (5, 2), x and y: eyes, nose, corners of the mouth, each pair left to right."""
-
-    @property
-    def area(self) -> float:
-        """Square pixels."""
-        return (self.right - self.left) * (self.bottom - self.top)
 
 
 class FaceDetector(Protocol):

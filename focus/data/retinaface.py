@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import nms
 
-from focus.data.detection import LARGEST_SIDE, FaceBox
+from focus.data.cropping import LARGEST_SIDE, FaceBox
 from focus.errors import InputError
 
 STRIDES = (8, 16, 32)

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 
-from focus.data.cropping import Box, crop, format_box, resize
-from focus.data.detection import FaceBox, FaceDetector
+from focus.data.cropping import Box, FaceBox, crop, format_box, resize
+from focus.data.detection import FaceDetector
 from focus.data.images import count_frames, read_mask, split_path
 from focus.data.index import Face
 from focus.data.prepare.frames import PictureReader, at_frame, spread

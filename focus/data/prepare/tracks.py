@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from focus.data.cropping import Box
-from focus.data.detection import FaceBox, enlarge
+from focus.data.cropping import Box, FaceBox
+from focus.data.detection import enlarge
 
 REACH = 2.0
 LEAST_OVERLAP = 0.1

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from focus.data.detection import FaceBox, RetinaFaceDetector, YuNetDetector, enlarge, open_detector
+from focus.data.cropping import FaceBox
+from focus.data.detection import RetinaFaceDetector, YuNetDetector, enlarge, open_detector
 from focus.data.images import read_image
 from focus.errors import InputError
 

@@ -11,7 +11,7 @@ import pytest
 
 from focus.data import inputs
 from focus.data.corpus import CORPORA, Corpus
-from focus.data.detection import FaceBox
+from focus.data.cropping import FaceBox
 from focus.data.images import UnreadableError, read_face
 from focus.data.index import Face, FaceIndex
 from focus.data.inputs import IndexCommand, Source, index_command, open_source

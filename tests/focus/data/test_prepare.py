@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from focus.data.corpus import CORPORA, Corpus
-from focus.data.cropping import crop, parse_box
-from focus.data.detection import FaceBox
+from focus.data.cropping import FaceBox, crop, parse_box
 from focus.data.images import read_face, read_image, read_mask
 from focus.data.index import Face, FaceIndex
 from focus.data.inputs import Source
