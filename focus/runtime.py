@@ -6,6 +6,7 @@ Imports torch and accelerate only when asked for a device, so that ``focus info`
 from __future__ import annotations
 
 import ctypes
+import os
 import random
 import sys
 import time
@@ -88,6 +89,13 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def note(text: str, quiet: bool = False) -> None:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from focus.data.archives import read_member
+from focus.data.cropping import crop
 from focus.data.videos import (
     VIDEO_SUFFIXES,
     FrameReader,
@@ -165,15 +166,11 @@ def _crop(image: np.ndarray, box: str) -> np.ndarray:
     except (ValueError, OverflowError):
         reason = f"box {box!r} is not 'left top right bottom'" if box else "its row has no box"
         raise UnreadableError(f"the path names a face, but {reason}") from None
-    height, width = bottom - top, right - left
     part = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    if part.size == 0 or height * width > MAX_PIXELS:
+    if part.size == 0 or (bottom - top) * (right - left) > MAX_PIXELS:
         size = f"{image.shape[1]} x {image.shape[0]}"
         raise UnreadableError(f"box {box!r} does not fit the picture of {size} pixels")
-    crop = np.zeros((height, width, 3), np.uint8)
-    y, x = max(-top, 0), max(-left, 0)
-    crop[y : y + part.shape[0], x : x + part.shape[1]] = part
-    return crop
+    return crop(image, (left, top, right, bottom))
 
 
 def read_bytes(path: Path) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from focus.data.faces import Draw, FaceDataset
 from focus.data.index import FaceIndex
 from focus.errors import InputError
+from focus.runtime import available_cores
 from focus.types import FAKE, REAL, Batch, Failure, Sample
 
 PREFETCH = 4
@@ -131,10 +131,7 @@ def count_workers(workers: int) -> int:
     """Return how many loader workers to start: -1 means the cores at hand less one, at most 8."""
     if workers >= 0:
         return workers
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return max(min(cores - 1, 8), 1)
+    return max(min(available_cores() - 1, 8), 1)
 
 
 def build_loader(

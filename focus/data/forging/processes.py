@@ -17,6 +17,7 @@ import cv2
 
 from focus.data.forging.making import Forger, Job, Made
 from focus.errors import InputError
+from focus.runtime import available_cores
 
 _CHUNK = 64  # neighbours that share the candidates of their swaps
 
@@ -32,8 +33,7 @@ def make_all(job: Job, workers: int) -> Iterator[Made]:
         InputError: a process died, or the landmark model cannot be used.
     """
     if workers < 0:
-        known = hasattr(os, "sched_getaffinity")
-        workers = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+        workers = available_cores()
     rows = range(len(job.keys))
     workers = min(workers, -(-len(rows) // _CHUNK))
     if workers <= 1:

@@ -20,11 +20,11 @@ from focus.data.index import COLUMNS, FaceIndex
 from focus.data.inputs import INDEX_NAME, Source, open_source
 from focus.data.prepare.crops import ADDED, CropConfig, Cropper, Outcome
 from focus.data.prepare.planning import Task, plan
-from focus.data.prepare.running import Job, Unit, available_cores, recall, run
+from focus.data.prepare.running import Job, Unit, recall, run
 from focus.data.prepare.truth import needs_masks, write_truth
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file, write_failures
-from focus.runtime import Progress, Runtime, note
+from focus.runtime import Progress, Runtime, available_cores, note
 
 RECORDS = ".prepare"
 ERRORS_NAME = "errors.csv"

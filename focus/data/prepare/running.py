@@ -58,13 +58,6 @@ class Done(NamedTuple):
     failures: list[tuple[str, str]]
 
 
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def recall(unit: Unit, out: Path) -> Outcome | None:
     """Return the outcome of a task, None if it is not finished."""
     try:
