@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import json
 import types
@@ -31,6 +32,71 @@ def from_json(cls: type[T], values: typing.Mapping[str, Any]) -> T:
     if unknown:
         raise InputError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
     return cls(**{name: _revive(hints[name], value) for name, value in values.items()})
+
+
+def parse_options(cls: type[T], options: typing.Mapping[str, Any]) -> T:
+    """Build ``cls`` from texts, as ``--options name=value`` gives them.
+
+    Raises:
+        InputError: a name that ``cls`` does not have, or a text that is no value of its field.
+    """
+    hints = typing.get_type_hints(cls)
+    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    values = {}
+    for name, text in options.items():
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"perhaps {near[0]}? " if near else ""
+            raise InputError(f"--options {name}: no such setting; {hint}known: {', '.join(names)}")
+        try:
+            values[name] = _parse(hints[name], text) if isinstance(text, str) else text
+        except ValueError as error:
+            raise InputError(f"--options {name}={text}: {error}") from None
+    return cls(**values)
+
+
+def split_options(words: typing.Sequence[str]) -> dict[str, str]:
+    """Return ``name=value`` words as a dictionary.
+
+    Raises:
+        InputError: a word without ``=``.
+    """
+    pairs = [word.partition("=") for word in words]
+    for name, sign, _ in pairs:
+        if not (name and sign):
+            raise InputError(f"--options {name}: write NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def _parse(hint: Any, text: str) -> Any:
+    """Turn a text into a value of a type."""
+    origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        choices = typing.get_args(hint)
+        found = [choice for choice in choices if str(choice) == text]
+        if not found:
+            raise ValueError(f"must be one of {', '.join(map(str, choices))}")
+        return found[0]
+    if origin in (typing.Union, types.UnionType):
+        members = [member for member in typing.get_args(hint) if member is not type(None)]
+        return None if text in ("", "none") else _parse(members[0], text)
+    if origin is tuple:
+        kinds = [kind for kind in typing.get_args(hint) if kind is not Ellipsis]
+        parts = text.split(",") if text else []
+        return tuple(
+            _parse(kinds[min(place, len(kinds) - 1)], part) for place, part in enumerate(parts)
+        )
+    if hint is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return text.lower() == "true"
+    if hint in (int, float):
+        try:
+            return hint(text)
+        except ValueError:
+            kind = "a whole number" if hint is int else "a number"
+            raise ValueError(f"must be {kind}") from None
+    return hint(text)
 
 
 def fingerprint(config: Any) -> str:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from focus.optim import OptimizerConfig
 
 REAL, FAKE, UNKNOWN = 0, 1, -1
 
@@ -21,7 +24,8 @@ REAL, FAKE, UNKNOWN = 0, 1, -1
 class InputSpec:
     """What a model expects of its images.
 
-    ``mean`` and ``std`` are per channel, of values in [0, 1]. The defaults leave [0, 1] as it is.
+    ``image_size`` 0 stands for the pictures' own size. ``frames`` above 1 asks for clips. ``mean``
+    and ``std`` are per channel, of values in [0, 1]. The defaults leave [0, 1] as it is.
     """
 
     image_size: int = 224
@@ -61,21 +65,31 @@ class Sample(NamedTuple):
     """One face as the data set yields it."""
 
     row: int
-    image: Tensor  # uint8 (3, H, W), RGB
+    image: Tensor  # uint8 (3, H, W), RGB; of a clip (3, T, H, W)
     label: int
-    map: Tensor | None  # float32 (1, h, w) in [0, 1]
+    map: Tensor | None  # float32 (1, h, w) in [0, 1]; of a clip (1, T, h, w)
     key: str
+    companion: Tensor | None = None  # uint8 (3, H, W) original or (1, H, W) mask, if asked for
 
 
 class Batch(NamedTuple):
     """Faces as the loop yields them; unreadable ones stand in ``failures``, never replaced."""
 
-    images: Tensor  # uint8 (B, 3, H, W) from the loader, standardised float32 inside the loop
+    images: Tensor  # uint8 (B, 3, [T,] H, W) from the loader, standardised float32 in the loop
     labels: Tensor  # int64 (B,): 0 real, 1 fake, -1 unknown
-    maps: Tensor | None  # float32 (B, 1, h, w) in [0, 1], exactly 0 on real faces
+    maps: Tensor | None  # float32 (B, 1, [T,] h, w) in [0, 1], exactly 0 on real faces
     keys: tuple[str, ...]
     rows: Tensor  # int64 (B,): places in the index
     failures: tuple[Failure, ...] = ()
+    companions: Tensor | None = None  # uint8 (B, 3, H, W) originals or (B, 1, H, W) masks
+
+    def standardised(self, spec: InputSpec) -> Batch:
+        """Return the batch as a model of ``spec`` wants it: float images, maps of their size."""
+        images = spec.standardise(self.images)
+        maps = self.maps
+        if maps is not None and maps.shape[2:] != images.shape[2:]:
+            maps = resize_maps(maps, images.shape[-2:])
+        return self._replace(images=images, maps=maps)
 
 
 class Prediction(NamedTuple):
@@ -86,19 +100,43 @@ class Prediction(NamedTuple):
     parts: Mapping[str, Tensor] | None = None  # per-face tensors behind the map
 
 
+def resize_maps(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Return maps (B, 1, [T,] h, w) as (B, 1, [T,] H, W), bilinear, antialiased on the way down."""
+    flat = maps.flatten(0, -3)[:, None]
+    shrinks = maps.shape[-2] > size[0] or maps.shape[-1] > size[1]
+    resized = F.interpolate(flat, tuple(size), mode="bilinear", antialias=shrinks)
+    return resized.view(*maps.shape[:-2], *size)
+
+
 class Trainable(nn.Module, ABC):
     """What the one training loop trains: a network that knows its own loss.
 
+    A class is built by ``Class(config)``, where ``config`` is a frozen dataclass and has a default:
+    so its type is found. A field ``encoder_weights`` of it says what a pretrained part starts from.
+
     Attributes:
-        input_spec: size and standardisation of the images that the two methods below receive.
+        input_spec: size and standardisation of the images that the two methods below receive; of
+            the class, or of an instance whose configuration sets the size.
+        optimizer: the paper's optimiser and schedule.
+        steps: how many optimiser steps the paper takes.
+        batch: faces per optimiser step in the paper.
+        companion: ``original`` if ``batch.companions`` shall hold the aligned originals.
     """
 
-    input_spec: InputSpec
+    input_spec: InputSpec = InputSpec()
+    optimizer: ClassVar[OptimizerConfig] = OptimizerConfig()
+    steps: ClassVar[int] = 30_000
+    batch: ClassVar[int] = 128
+    companion: str = ""
 
     @abstractmethod
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return weighted scalar terms; the loop sums and logs them."""
+        """Return weighted scalar terms; the loop sums and logs them.
+
+        ``batch.images`` are standardised, and ``batch.maps``, of the same height and width, are
+        None in a run without maps: then only the terms that need none are returned.
+        """
 
     @abstractmethod
     def predict(self, images: Tensor) -> Prediction:
-        """Return scores and maps of standardised images (B, 3, H, W)."""
+        """Return scores and maps of standardised images (B, 3, [T,] H, W)."""

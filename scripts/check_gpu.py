@@ -20,7 +20,7 @@ from focus.data.loading import build_loader
 from focus.network.model import FoCus, FoCusConfig
 from focus.runtime import Runtime
 from focus.training.command import RECIPES, TrainCommand, train_command
-from focus.training.loop import FitConfig, standardised
+from focus.training.loop import FitConfig
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
         network = FoCus(FoCusConfig(encoder=encoder, encoder_weights="none")).eval()
         faces = FaceDataset(index, network.config.image_size)
         batch = next(iter(build_loader(faces, [list(range(32))], 2)))
-        images = standardised(batch, network).images
+        images = batch.standardised(network.input_spec).images
         network.calibrate(images)
         reference = predict(network, images, "cpu", torch.float32)
         same = predict(network, images, device, torch.float32)

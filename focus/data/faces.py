@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from focus.data.images import UnreadableError, read_face
+from focus.data.clips import ClipPlan, Frame
+from focus.data.images import VIDEO_SUFFIXES, UnreadableError, read_face, read_mask
 from focus.data.index import FaceIndex
 from focus.data.transforms import Augmentation, Geometry
-from focus.data.videos import VIDEO_SUFFIXES
 from focus.errors import InputError
-from focus.mapstore import MapReader
-from focus.types import REAL, Failure, Sample
+from focus.types import FAKE, REAL, Failure, Sample
+
+Perturb = Callable[[np.ndarray, str], np.ndarray]
 
 
 class Draw(NamedTuple):
@@ -22,6 +25,44 @@ class Draw(NamedTuple):
 
     row: int
     number: int
+
+
+class Maps(Protocol):
+    """Maps by key: a map file, or truth masks taken as maps."""
+
+    def __contains__(self, key: object) -> bool: ...
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Return the map of a face, float32 (h, w) in [0, 1]."""
+        ...
+
+
+class TruthMaps:
+    """The truth masks of an index as maps, on a grid of their own.
+
+    Args:
+        index: the faces; a fake without a mask has no map.
+        side: of the square grid; a cell holds the share of the mask in it.
+    """
+
+    def __init__(self, index: FaceIndex, side: int = 56) -> None:
+        self.side, self._root = side, index.root
+        masks = zip(index.keys, index.column("mask"), index.labels.tolist(), strict=True)
+        self._masks = {key: mask for key, mask, label in masks if mask or label == REAL}
+        self._real = {k for k, v in zip(index.keys, index.labels, strict=True) if v == REAL}
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._masks
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Return the mask of a face, float32 (side, side); zero for a real face.
+
+        Raises:
+            UnreadableError: its file cannot be read.
+        """
+        if key in self._real:
+            return np.zeros((self.side, self.side), dtype=np.float32)
+        mask = read_mask(self._root / self._masks[key]).astype(np.float32)
+        return cv2.resize(mask, (self.side, self.side), interpolation=cv2.INTER_AREA)
 
 
 class FaceDataset(Dataset["Sample | Failure"]):
@@ -34,22 +75,33 @@ class FaceDataset(Dataset["Sample | Failure"]):
     Args:
         index: the faces.
         image_size: side of the square picture.
-        maps: a map file; a real face's map is exactly 0 whatever the file says, and a fake
-            without one has none.
+        maps: a map file or truth masks; a real face's map is exactly 0 whatever they say, and a
+            fake without one has none.
         augmentation: used for draws.
         seed: of the draws.
+        frames: above 1 a sample is a clip of the row's video (:mod:`focus.data.clips`).
+        stills: every face is a still picture, and a clip is made of it by small motion.
+        companion: ``original`` or ``mask``, to be read and moved with the face; a real face's
+            original is itself, its mask empty.
+        perturb: what is done to the decoded picture (uint8 (H, W, 3), key) before all else.
     """
 
     def __init__(
         self,
         index: FaceIndex,
         image_size: int,
-        maps: MapReader | None = None,
+        maps: Maps | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        *,
+        frames: int = 1,
+        stills: bool = False,
+        companion: str = "",
+        perturb: Perturb | None = None,
     ) -> None:
         self.index, self.image_size, self.maps = index, image_size, maps
         self.augmentation, self.seed = augmentation or Augmentation(), seed
+        self.companion, self.perturb = companion, perturb
         self._paths = index.keys
         whole = next((path for path in self._paths if path.lower().endswith(VIDEO_SUFFIXES)), None)
         if whole is not None:
@@ -58,28 +110,60 @@ class FaceDataset(Dataset["Sample | Failure"]):
                 f"focus prepare --data ... --out DIR, then --data DIR"
             )
         self._boxes = index.columns.get("box")
+        self._companions = index.column(companion) if companion else None
+        self.clips = ClipPlan(index, frames, stills) if frames > 1 else None
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, item: int | Draw) -> Sample | Failure:
-        """Return the sample of a row or a draw, or why its file could not be read."""
+        """Return the sample of a row or a draw, or why a file of it could not be read."""
         row = int(item.row if isinstance(item, Draw) else item)
-        key = self._paths[row]
-        geometry = Geometry()
+        geometry, number = Geometry(), 0
         if isinstance(item, Draw):
-            seeds = (self.seed, item.number, row)
-            geometry = self.augmentation.draw(np.random.default_rng(seeds))
+            number = item.number
+            geometry = self.augmentation.draw(np.random.default_rng((self.seed, number, row)))
         try:
-            box = self._boxes[row] if self._boxes else ""
-            # A crop looks at part of the picture, so the decoder must keep that part's pixels.
-            smallest = round(self.image_size / geometry.side)
-            image = read_face(self.index.root, key, box, smallest=smallest)
+            if self.clips is None:
+                return self._read(row, geometry)
+            return self._join(row, self.clips.frames_of(row, geometry, (self.seed, number)))
         except UnreadableError as error:
-            return Failure(row, key, str(error))
-        pixels = torch.from_numpy(geometry.apply(image, self.image_size)).permute(2, 0, 1)
-        label = int(self.index.labels[row])
-        return Sample(row, pixels, label, self._read_map(key, label, geometry), key)
+            return Failure(row, self._paths[row], str(error))
+
+    def _read(self, row: int, geometry: Geometry) -> Sample:
+        """Read one face, with what goes with it."""
+        key, label = self._paths[row], int(self.index.labels[row])
+        # A crop looks at part of the picture, so the decoder must keep that part's pixels.
+        smallest = round(self.image_size / geometry.side) or None
+        if self.perturb is not None or self.companion:
+            smallest = None
+        image = read_face(self.index.root, key, self._box(row), smallest=smallest)
+        if self.perturb is not None:
+            image = self.perturb(image, key)
+        size = self.image_size or min(image.shape[:2])
+        companion = None
+        if self._companions is not None:
+            other = self._read_companion(row, label, image)
+            companion = _to_tensor(geometry.apply(other, size))
+        pixels = _to_tensor(geometry.apply(image, size))
+        return Sample(row, pixels, label, self._read_map(key, label, geometry), key, companion)
+
+    def _join(self, row: int, frames: list[Frame]) -> Sample:
+        """Read the frames of a clip and stack them along time."""
+        read = [self._read_frame(frame) for frame in frames]
+        maps = [sample.map for sample in read if sample.map is not None]
+        return read[0]._replace(
+            row=row,
+            key=self._paths[row],
+            image=torch.stack([sample.image for sample in read], dim=1),
+            map=torch.stack(maps, dim=1) if len(maps) == len(read) else None,
+        )
+
+    def _read_frame(self, frame: Frame) -> Sample:
+        try:
+            return self._read(frame.row, frame.geometry)
+        except UnreadableError as error:
+            raise UnreadableError(f"frame {self._paths[frame.row]}: {error}") from None
 
     def _read_map(self, key: str, label: int, geometry: Geometry) -> torch.Tensor | None:
         if self.maps is None or key not in self.maps:
@@ -88,3 +172,36 @@ class FaceDataset(Dataset["Sample | Failure"]):
         if label == REAL:
             values = np.zeros_like(values)
         return torch.from_numpy(geometry.apply(values))[None]
+
+    def _read_companion(self, row: int, label: int, image: np.ndarray) -> np.ndarray:
+        """Return the original (H, W, 3) or the mask (H, W, 1) of a face, of the face's size."""
+        assert self._companions is not None
+        path = self._companions[row]
+        if label == FAKE and not path:
+            raise UnreadableError(f"the index's column {self.companion} is empty for this fake")
+        if self.companion == "mask":
+            if label != FAKE:
+                return np.zeros((*image.shape[:2], 1), dtype=np.uint8)
+            other = read_mask(self.index.root / path)[..., None].astype(np.uint8) * 255
+        elif label != FAKE:
+            return image
+        else:
+            try:
+                other = read_face(self.index.root, path, self._box(row))
+            except UnreadableError as error:
+                raise UnreadableError(f"original {path}: {error}") from None
+        if other.shape[:2] != image.shape[:2]:
+            sizes = " x ".join(map(str, other.shape[:2])), " x ".join(map(str, image.shape[:2]))
+            raise UnreadableError(
+                f"{self.companion} {path} is {sizes[0]}, the face {sizes[1]}: not aligned"
+            )
+        return other
+
+    def _box(self, row: int) -> str:
+        return self._boxes[row] if self._boxes else ""
+
+
+def _to_tensor(image: np.ndarray) -> torch.Tensor:
+    """Return (H, W[, C]) as a tensor (C, H, W)."""
+    planes = image if image.ndim == 3 else image[..., None]
+    return torch.from_numpy(planes).permute(2, 0, 1)

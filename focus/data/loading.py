@@ -108,15 +108,23 @@ def collate(samples: Sequence[Sample | Failure]) -> Batch:
     if not read:
         empty = torch.empty(0, dtype=torch.int64)
         return Batch(torch.empty(0, 3, 0, 0, dtype=torch.uint8), empty, None, (), empty, failures)
+    companions = [sample.companion for sample in read if sample.companion is not None]
     return Batch(
-        # Decoded pixels lie channel by channel of a pixel: stacked so, one copy of whole rows.
-        images=torch.stack([sample.image.permute(1, 2, 0) for sample in read]).permute(0, 3, 1, 2),
+        images=_stack_images([sample.image for sample in read]),
         labels=torch.tensor([sample.label for sample in read]),
         maps=_stack_maps(read),
         keys=tuple(sample.key for sample in read),
         rows=torch.tensor([sample.row for sample in read]),
         failures=failures,
+        companions=_stack_images(companions) if companions else None,
     )
+
+
+def _stack_images(images: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Stack (C, [T,] H, W); decoded pixels lie channel by channel: so, whole rows are copied."""
+    if images[0].ndim == 4:
+        return torch.stack(list(images))
+    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
 
 
 def _stack_maps(samples: Sequence[Sample]) -> torch.Tensor | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from focus.config import split_options
 from focus.data.inputs import Source, open_source
 from focus.errors import CheckFailedError, InputError
 from focus.generation.running import GenerationConfig, errors_file, generate
 from focus.generators.contract import Generator
-from focus.generators.registry import get
+from focus.generators.registry import GENERATORS
 from focus.runtime import Runtime, note, seed_everything
 
 RUNS = Path("runs")
@@ -29,7 +31,10 @@ class GenerateCommand(GenerationConfig):
     weights: str = ""
     """A run folder or weights file; empty: the newest finished run under runs/."""
     normalise: str = ""
-    """How maps reach [0, 1]; empty: as the run was configured."""
+    """How maps reach [0, 1]: class_minmax, global or image_minmax; empty: as the run was
+    configured."""
+    options: tuple[str, ...] = ()
+    """NAME=VALUE settings of the method."""
     runtime: Runtime = field(default_factory=Runtime)
     """Flags that every command has."""
 
@@ -44,7 +49,10 @@ def generate_command(command: GenerateCommand) -> None:
     quiet = command.runtime.quiet
     index = open_source(command.source, quiet)
     seed_everything(command.runtime.seed)
-    generator = load_generator(command.method, command.weights, command.normalise, quiet)
+    options = split_options(command.options)
+    if command.normalise:
+        options["normalise"] = command.normalise
+    generator = load_generator(command.method, command.weights, options, quiet)
     try:
         report = generate(
             index,
@@ -71,27 +79,49 @@ def generate_command(command: GenerateCommand) -> None:
         )
 
 
-def load_generator(method: str, weights: str, normalise: str = "", quiet: bool = True) -> Generator:
+def load_generator(
+    method: str, weights: str = "", options: Mapping[str, str] | None = None, quiet: bool = True
+) -> Generator:
     """Return a generator by name, with its weights.
 
     Args:
-        method: a name of :func:`focus.generators.registry.names`.
+        method: a map generator, or a detector, which then draws its own maps; ``NAME@T`` stands
+            for ``NAME@`` with the option ``threshold=T``.
         weights: run folder or file; empty: the newest finished run under ``runs/``, if one is
             needed.
-        normalise: how maps reach [0, 1]; empty: the generator's own.
+        options: settings of the method.
         quiet: do not name the run that was found.
 
     Raises:
         InputError: no such generator, no weights, or weights that do not fit.
     """
-    kind = get(method)
+    given = dict(options or {})
+    name, sign, threshold = method.partition("@")
+    if sign and threshold and method not in GENERATORS.names():
+        method, given = f"{name}@", {"threshold": threshold, **given}
+    kind = find_generator(method)
     path = Path(weights) if weights else None
     if path is None and kind.requires_weights:
         made_by = getattr(kind, "kind", "")
         if not made_by:
-            raise InputError(f"--weights is missing: --method {method} needs a file of weights")
+            raise InputError(f"--weights is missing: --method {method} needs a run or weights file")
         from focus.network.runs import newest_run  # imports timm, which takes two seconds
 
         path = newest_run(RUNS, made_by)
         note(f"weights: {path}, the newest finished run", quiet)
-    return kind.load(path, {"normalise": normalise} if normalise else {})
+    return kind.load(path, given)
+
+
+def find_generator(method: str) -> type[Generator]:
+    """Return the class of a map generator, or one that holds a detector of that name.
+
+    Raises:
+        InputError: nothing is called so.
+    """
+    from focus.network.registry import DETECTORS
+
+    if method in GENERATORS.names() or method not in DETECTORS.names():
+        return GENERATORS.get(method)
+    from focus.generators.focus import TrainedGenerator
+
+    return type(f"Trained_{method}", (TrainedGenerator,), {"kind": method})

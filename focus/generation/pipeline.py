@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from focus.errors import InputError
-from focus.generators.contract import Generator
+from focus.generators.contract import Generator, PairGenerator
 from focus.mapstore.rows import NO_ROWS, Rows, join
 from focus.mapstore.writer import MapWriter
-from focus.types import REAL, Batch, Failure
+from focus.types import REAL, Batch, Failure, Prediction
 
 
 class Flight(NamedTuple):
@@ -33,25 +33,59 @@ class Flight(NamedTuple):
 class Network:
     """The generator on its device; one synchronisation a batch, in :meth:`receive`.
 
+    Args:
+        generator: makes scores and maps.
+        accelerator: its device and precision.
+        real_maps: ``zero`` blanks the maps of faces labelled real.
+        parts: keep what is behind the maps.
+        place_of: which frame of its clip a row is, for a generator of clips.
+
     Attributes:
         ahead: how many batches may be sent before the first is received.
     """
 
     def __init__(
-        self, generator: Generator, accelerator: Accelerator, real_maps: str, parts: bool
+        self,
+        generator: Generator,
+        accelerator: Accelerator,
+        real_maps: str,
+        parts: bool,
+        place_of: Callable[[int], int] = lambda _: 0,
     ) -> None:
+        self.place_of = place_of
         self.accelerator, self.device = accelerator, accelerator.device
         self.zeroed, self.parts = real_maps == "zero", parts
         self.generator = generator.to(self.device).eval()
         self.input_spec = generator.input_spec
-        self.predict = generator.predict
+        self.predict = self._predict
         self.ahead = 1 if self.device.type == "cuda" else 0
         self._scored: bool | None = None
         self._buffer = torch.empty(0)
 
     def compile(self) -> None:
         """Let torch compile the generator at the first batch."""
-        self.predict = torch.compile(self.generator.predict)
+        self.predict = torch.compile(self._predict)
+
+    def _predict(self, images: Tensor, companions: Tensor | None) -> Prediction:
+        if isinstance(self.generator, PairGenerator):
+            assert companions is not None
+            return self.generator.compare(images, companions)
+        return self.generator.predict(images)
+
+    def _flatten(self, prediction: Prediction, batch: Batch) -> Tensor:
+        """Return maps (B, h, w): of a clip its own frame's; of a detector without, its score."""
+        maps = prediction.maps
+        if maps is None:
+            maps = prediction.scores[:, None, None, None]
+        if maps.ndim == 5 and maps.shape[1] == 1:  # (B, 1, T, h, w)
+            places = [self.place_of(row) for row in batch.rows.tolist()]
+            maps = maps[range(len(maps)), :, places]
+        if maps.ndim != 4 or maps.shape[1] != 1:
+            raise InputError(
+                f"the generator's predict returned maps of shape {tuple(maps.shape)}, not "
+                "(B, 1, h, w)"
+            )
+        return maps[:, 0].float()
 
     @torch.no_grad()
     def send(self, batch: Batch) -> Flight:
@@ -60,11 +94,12 @@ class Network:
             nothing = torch.zeros(0)
             return Flight(batch, nothing, nothing, nothing, {}, None)
         images = batch.images.to(self.device, non_blocking=True)
+        others = batch.companions
+        if others is not None:
+            others = others.to(self.device, non_blocking=True)
         with self.accelerator.autocast():
-            prediction = self.predict(self._standardise(images))
-        if prediction.maps is None or prediction.maps.ndim != 4:
-            raise InputError("the generator's predict returned no maps of shape (B, 1, h, w)")
-        maps = prediction.maps[:, 0].float()
+            prediction = self.predict(self._standardise(images), others)
+        maps = self._flatten(prediction, batch)
         # Comparisons with NaN are false, so this finds both faults. The tolerance is rounding's.
         sound = (maps - 0.5).abs().amax(dim=(1, 2)) <= 0.501
         levels = (maps.clamp(0, 1) * 255).round().to(torch.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -14,11 +15,12 @@ import numpy as np
 import torch
 
 from focus.config import to_json
-from focus.data.faces import FaceDataset
+from focus.data.faces import FaceDataset, Perturb
+from focus.data.images import read_face
 from focus.data.index import FaceIndex
 from focus.data.inputs import Source
-from focus.data.loading import PREFETCH, build_loader
-from focus.errors import InputError
+from focus.data.loading import PREFETCH, build_loader, collate
+from focus.errors import InputError, UnreadableError
 from focus.files import write_failures
 from focus.generation.pipeline import Flight, Network, PartWriter
 from focus.generation.processes import PATIENCE, await_parts, claim
@@ -50,6 +52,8 @@ class GenerationConfig:
     """Leave out a face that cannot be read and say so at the end, or stop at the first."""
     overwrite: bool = False
     """Replace a file that exists, and drop unfinished parts of another run."""
+    stills: bool = False
+    """Every face is a still picture: a method that wants clips sees it in small motion."""
     compile: bool = False
     """Compile the network first: slow to start, faster on long runs."""
 
@@ -92,6 +96,7 @@ def generate(
     *,
     name: str = "",
     source: Source = Source(),
+    perturb: Perturb | None = None,
     part_rows: int = PART_ROWS,
 ) -> Report | None:
     """Write the maps of all faces of an index; a run that was stopped goes on.
@@ -107,6 +112,7 @@ def generate(
         runtime: device, precision, quiet.
         name: of the generator, recorded in the file.
         source: where the faces come from, recorded in the file so that they are found again.
+        perturb: what is done to every picture first, recorded by its ``repr``.
         part_rows: faces in a part, the most that a crash costs.
 
     Returns:
@@ -117,7 +123,8 @@ def generate(
             is no number; a full disk; with ``on_error="stop"``, a face that cannot be read.
     """
     start = time.monotonic()
-    attributes = _describe(index, generator, config, runtime)
+    _take_native_size(generator, index)
+    attributes = _describe(index, generator, config, runtime, perturb)
     attributes |= {"generator": name or type(generator).__name__, **_record(source)}
     index = _take_shard(index, config.shard)
     accelerator = runtime.accelerator()
@@ -133,11 +140,22 @@ def generate(
         mine = {b: blocks[b] for b in missing[accelerator.process_index :: processes]}
         patience = PATIENCE
         if mine:
-            network = Network(generator, accelerator, config.real_maps, config.parts)
+            spec = generator.input_spec
+            faces = FaceDataset(
+                index,
+                spec.image_size,
+                frames=spec.frames,
+                stills=config.stills,
+                companion=generator.companion,
+                perturb=perturb,
+            )
+            place_of = faces.clips.place_of if faces.clips else lambda _: 0
+            settings = (accelerator, config.real_maps, config.parts, place_of)
+            network = Network(generator, *settings)
             if config.compile:
                 network.compile()
             with _memory_hints(config), PartWriter(writer, mine) as parts:
-                _make(index, network, mine, config, parts, runtime.quiet or not main)
+                _make(faces, network, mine, config, parts, runtime.quiet or not main)
             patience = max(patience, 5 * parts.slowest)
         if not main:
             return None
@@ -155,7 +173,7 @@ def generate(
 
 
 def _make(
-    index: FaceIndex,
+    faces: FaceDataset,
     network: Network,
     blocks: Mapping[int, range],
     config: GenerationConfig,
@@ -169,8 +187,8 @@ def _make(
         for rows in blocks.values()
         for start in range(0, len(rows), size)
     ]
-    faces = FaceDataset(index, network.input_spec.image_size)
-    join = SlotCollate(size, PREFETCH, held=network.ahead + 1)
+    plain = faces.clips is None and not faces.companion
+    join = SlotCollate(size, PREFETCH, held=network.ahead + 1) if plain else collate
     pin = network.device.type == "cuda"
     loader = build_loader(faces, batches, config.workers, pin, join)
     total = sum(map(len, batches))
@@ -188,12 +206,37 @@ def _make(
             parts.add(*network.receive(flight))
 
 
+def _take_native_size(generator: Generator, index: FaceIndex) -> None:
+    """Set the size of a generator that takes pictures as they are to that of the first face."""
+    if generator.input_spec.image_size:
+        return
+    boxes = index.columns.get("box")
+    for row, key in enumerate(index.keys):
+        try:
+            height, width = read_face(index.root, key, boxes[row] if boxes else "").shape[:2]
+        except UnreadableError:
+            continue
+        spec = dataclasses.replace(generator.input_spec, image_size=min(height, width))
+        generator.input_spec = spec
+        return
+    raise InputError(f"{index.root}: none of the {len(index)} faces can be read")
+
+
 def _describe(
-    index: FaceIndex, generator: Generator, config: GenerationConfig, runtime: Runtime
+    index: FaceIndex,
+    generator: Generator,
+    config: GenerationConfig,
+    runtime: Runtime,
+    perturb: Perturb | None,
 ) -> dict[str, Any]:
     """Return what determines the maps, as attributes of the file."""
     known = bool((index.labels == REAL).any())
-    settings = {"precision": runtime.precision, "keep_parts": config.parts}
+    settings: dict[str, Any] = {"precision": runtime.precision, "keep_parts": config.parts}
+    settings["image_size"] = generator.input_spec.image_size
+    if perturb is not None:
+        settings["perturbation"] = repr(perturb)
+    if generator.input_spec.frames > 1:
+        settings |= {"frames": generator.input_spec.frames, "stills": config.stills}
     return {
         "config": {**generator.describe(), **settings},
         "weights_sha256": generator.weights_sha256,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from focus.generators.focus import RunGenerator
-from focus.network.classifier import Classifier
+from focus.generators.focus import TrainedGenerator
 from focus.network.maps import minmax
 from focus.types import Prediction
 
 
-class GradCam(RunGenerator[Classifier]):
+class GradCam(TrainedGenerator):
     """Grad-CAM of the fake logit at the encoder's token grid (Selvaraju et al., ICCV 2017).
 
     Tokens are weighted by the mean gradient of the fake logit over the grid and rectified. The

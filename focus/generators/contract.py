@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from focus.errors import InputError
 from focus.types import InputSpec, Prediction
 
 
@@ -24,20 +26,26 @@ class Generator(nn.Module, ABC):
         normalisation: how maps reach [0, 1], recorded with the map file.
         weights_sha256: of the weights, recorded with the map file; empty without weights.
         requires_weights: whether a run folder or file of weights must be given.
+        companion: ``original`` or ``mask`` for a :class:`PairGenerator`, empty for the others.
     """
 
     input_spec: InputSpec = InputSpec()
     normalisation: str = "none"
     weights_sha256: str = ""
     requires_weights: bool = True
+    companion: str = ""
 
     @classmethod
     @abstractmethod
-    def load(cls, weights: Path | None, options: Mapping[str, Any]) -> Self:
-        """Build the generator from a run folder or weights file.
+    def load(cls, weights: Path | None, options: Mapping[str, str]) -> Self:
+        """Build the generator.
+
+        Args:
+            weights: a run folder or weights file, or None.
+            options: what ``--options NAME=VALUE`` gave, and ``normalise`` if it was asked for.
 
         Raises:
-            InputError: weights that are missing or belong to something else.
+            InputError: weights that are missing or belong to something else, a wrong option.
         """
 
     @abstractmethod
@@ -47,3 +55,47 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def describe(self) -> Mapping[str, Any]:
         """Return the JSON configuration that, with the weights, determines the maps."""
+
+    @classmethod
+    def renormalise(
+        cls,
+        parts: Mapping[str, Tensor],
+        scores: Tensor,
+        settings: Mapping[str, Any],
+        normalisation: str,
+    ) -> Tensor:
+        """Return maps (N, h, w) from what a map file keeps under ``/parts``.
+
+        Args:
+            parts: tensors behind the maps, a row per face.
+            scores: P(fake), (N,).
+            settings: what :meth:`describe` said; ``map_scale`` is the constant of ``global``.
+            normalisation: ``class_minmax``, ``global`` (not yet clipped) or ``image_minmax``.
+
+        Raises:
+            InputError: maps of this kind are not normalised.
+        """
+        raise InputError(f"maps of {cls.__name__} have no other normalisation")
+
+
+class PairGenerator(Generator):
+    """A generator that compares a face with its aligned original, or takes its truth mask.
+
+    ``input_spec.image_size`` 0 is the pictures' own size. There is no score: it is NaN.
+    """
+
+    requires_weights = False
+    companion = "original"
+
+    @abstractmethod
+    def compare(self, images: Tensor, companions: Tensor) -> Prediction:
+        """Return maps of standardised images (B, 3, H, W) and uint8 companions (B, C, H, W)."""
+
+    def predict(self, images: Tensor) -> Prediction:
+        """A face alone cannot be compared."""
+        raise InputError(f"{type(self).__name__} needs the {self.companion} of every face")
+
+    @staticmethod
+    def no_scores(images: Tensor) -> Tensor:
+        """Return NaN for every face, float32 (B,)."""
+        return torch.full((len(images),), torch.nan, device=images.device)

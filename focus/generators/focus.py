@@ -1,74 +1,124 @@
-"""FoCus itself as a map generator."""
+"""Trained networks as map generators: FoCus, its ablations, and any detector that draws maps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from torch import Tensor
 from typing_extensions import Self
 
 from focus.errors import InputError
 from focus.generators.contract import Generator
-from focus.network.model import FoCus
+from focus.network.maps import finish
+from focus.network.model import FoCus, fuse_parts
 from focus.network.runs import Run, load_network, read_run, sha256
 from focus.types import Prediction, Trainable
 
-N = TypeVar("N", bound=Trainable)
 
+class TrainedGenerator(Generator):
+    """What the network of a run folder predicts.
 
-class RunGenerator(Generator, Generic[N]):
-    """A generator whose network comes from a run folder.
-
-    Class attribute ``kind`` says which runs it takes.
+    Class attribute ``kind`` says which runs it takes; empty: any.
     """
 
     kind = ""
-    network: N
+    normalisation = "class_minmax"
 
     def __init__(self, run: Run, changes: Mapping[str, Any]) -> None:
         super().__init__()
-        if run.kind != self.kind:
+        if self.kind not in ("", run.kind):
             raise InputError(
                 f"{run.weights.parent}: holds a {run.kind} run; this needs a {self.kind} one"
             )
-        self.network = load_network(run, changes).eval()  # type: ignore[assignment]
+        self.network: Trainable = load_network(run, changes).eval()
         self.input_spec = self.network.input_spec
         self.weights_sha256 = sha256(run.weights)
-        self._description = {**run.network, **changes}
+        # Where training began is not what made the maps: the weights are, and their hash is kept.
+        known = {**run.network, **changes, "detector": run.kind}
+        self._description = {k: v for k, v in known.items() if k != "encoder_weights"}
 
     @classmethod
-    def load(cls, weights: Path | None, options: Mapping[str, Any]) -> Self:
-        """Build from a run folder or weights file; ``options["normalise"]`` as in FoCusConfig."""
+    def load(cls, weights: Path | None, options: Mapping[str, str]) -> Self:
+        """Build from a run folder or a weights file in one."""
         if weights is None:
-            raise InputError(f"--weights is missing: a {cls.kind} run folder")
+            raise InputError(f"--weights is missing: a {cls.kind or 'trained'} run folder")
         return cls(read_run(weights), cls.changes(options))
 
     @classmethod
-    def changes(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+    def changes(cls, options: Mapping[str, str]) -> dict[str, Any]:
         """Return what the options change in the network's configuration."""
+        if options:
+            names = ", ".join(f"--{n}" if n == "normalise" else n for n in options)
+            raise InputError(f"{names}: a trained {cls.kind or 'detector'} has no such option")
         return {}
+
+    def predict(self, images: Tensor) -> Prediction:
+        """Return scores (B,), maps (B, 1, h, w) and parts of standardised images."""
+        return self.network.predict(images)
 
     def describe(self) -> Mapping[str, Any]:
         """Return the network's configuration."""
         return self._description
 
 
-class FocusGenerator(RunGenerator[FoCus]):
+class FocusGenerator(TrainedGenerator):
     """Fused maps of a trained FoCus network (Eq. 5 with Eq. 9)."""
 
     kind = "focus"
+    swap = ""  # how the modalities meet; empty: as trained
+    network: FoCus
 
     def __init__(self, run: Run, changes: Mapping[str, Any]) -> None:
         super().__init__(run, changes)
         self.normalisation = self.network.config.normalise
+        self._description |= {
+            "map_scale": float(self.network.map_scale),
+            "fusion": self.swap or self.network.config.swap,
+        }
 
     @classmethod
-    def changes(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+    def changes(cls, options: Mapping[str, str]) -> dict[str, Any]:
         """Return the normalisation, if one was asked for."""
-        return {name: value for name, value in options.items() if name == "normalise" and value}
+        rest = {name: value for name, value in options.items() if name != "normalise"}
+        return {**super().changes(rest), **{k: v for k, v in options.items() if k == "normalise"}}
+
+    @classmethod
+    def renormalise(
+        cls,
+        parts: Mapping[str, Tensor],
+        scores: Tensor,
+        settings: Mapping[str, Any],
+        normalisation: str,
+    ) -> Tensor:
+        """Fuse the parts anew."""
+        fused = fuse_parts(parts, normalisation, settings.get("fusion", "gumbel"))  # type: ignore[arg-type]
+        scale = settings.get("map_scale", 1.0)
+        return finish(fused, normalisation, scale)  # type: ignore[arg-type]
+
+
+class FocusAttention(FocusGenerator):
+    """The ablation without CARP: maps are the encoders' own attention."""
+
+    def __init__(self, run: Run, changes: Mapping[str, Any]) -> None:
+        if run.kind == "focus" and run.network.get("proposal") != "attention":
+            raise InputError(
+                f"{run.weights.parent}: was trained with region proposals; focus-attention needs a "
+                "run of focus train --proposal attention with a ViT encoder"
+            )
+        super().__init__(run, changes)
+
+
+class FocusMaximum(FocusGenerator):
+    """The ablation without the token swap: the larger value of the two modalities' maps."""
+
+    swap = "maximum"
 
     def predict(self, images: Tensor) -> Prediction:
-        """Return scores (B,), maps (B, 1, h, w) and parts of images (B, 3, H, W) in [0, 1]."""
-        return self.network.predict(images)
+        """Return scores (B,), maps (B, 1, h, w) and parts of standardised images."""
+        found = self.network.predict(images)
+        mode = self.normalisation
+        fused = fuse_parts(found.parts or {}, mode, "maximum")  # type: ignore[arg-type]
+        maps = finish(fused, mode, self.network.map_scale)  # type: ignore[arg-type]
+        return Prediction(found.scores, maps[:, None], found.parts)

@@ -22,10 +22,10 @@ class Classifier(Trainable):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: EncoderConfig = EncoderConfig(), load_weights: bool = True) -> None:
+    def __init__(self, config: EncoderConfig = EncoderConfig()) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config, load_weights)
+        self.encoder = Encoder(config)
         self.head = nn.Linear(self.encoder.dim, CLASSES)
         self.input_spec = InputSpec(image_size=config.image_size)
         self.register_buffer("mean", torch.tensor(self.encoder.mean).view(1, 3, 1, 1))

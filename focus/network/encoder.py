@@ -53,9 +53,9 @@ class Encoder(nn.Module):
         InputError: an unknown model, one without a token grid, or weights that do not fit.
     """
 
-    def __init__(self, config: EncoderConfig, load_weights: bool = True) -> None:
+    def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.body, self.convolutional = _build_body(config, load_weights)
+        self.body, self.convolutional = _build_body(config)
         settings = self.body.pretrained_cfg if not self.convolutional else self.body.default_cfg
         self.mean: tuple[float, ...] = tuple(settings["mean"])
         self.std: tuple[float, ...] = tuple(settings["std"])
@@ -145,53 +145,68 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
     return {name.removeprefix("module."): value for name, value in values.items()}
 
 
-def _build_body(config: EncoderConfig, load_weights: bool) -> tuple[Any, bool]:
-    """Return the timm model, and whether it is convolutional."""
+def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
+    """Return a timm model.
+
+    Args:
+        name: of the model.
+        weights: ``timm`` downloads, ``none`` starts from random ones, else a file (safetensors or a
+            tensors-only .pth) of this model's tensors; its classifier may be missing or differ.
+        arguments: of ``timm.create_model``, such as ``features_only`` or ``num_classes``.
+
+    Raises:
+        InputError: an unknown model, weights that cannot be had, or that do not fit.
+    """
     source: dict[str, Any] = {"pretrained": False}
     tensors: dict[str, Tensor] = {}
-    if load_weights and config.encoder_weights == "timm":
+    if weights == "timm":
         source = {"pretrained": True}
-    elif load_weights and config.encoder_weights != "none":
-        tensors = read_tensors(config.encoder_weights)
+    elif weights != "none":
+        tensors = read_tensors(weights)
         source = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": tensors}}
-    if not timm.is_model(config.encoder):
-        near = ", ".join(timm.list_models(f"*{config.encoder.split('_')[0]}*")[:5])
+    if not timm.is_model(name):
+        near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
         raise InputError(
-            f"--encoder {config.encoder}: timm has no such model"
-            + (f"; near: {near}" if near else "")
+            f"--encoder {name}: timm has no such model" + (f"; near: {near}" if near else "")
         )
-    convolutional = not hasattr(timm.create_model(config.encoder, num_classes=0), "patch_embed")
-    shape: dict[str, Any] = {"num_classes": 0, "img_size": config.image_size}
-    if convolutional:
-        shape = {"features_only": True, "out_indices": (config.stage,)}
-        shape["output_stride"] = config.output_stride
     logger = logging.getLogger("timm")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it warns of the classifier's weights, which nobody asked for
     try:
-        body = timm.create_model(config.encoder, **shape, **source)
+        body = timm.create_model(name, **arguments, **source)
     except Exception as error:  # timm and the hub raise many kinds
-        raise InputError(_explain(config, error)) from None
+        raise InputError(_explain(name, weights, error)) from None
     finally:
         logger.setLevel(level)
     if tensors:
         known = sum(name in tensors for name in body.state_dict())
         if known < len(body.state_dict()) / 2:
             raise InputError(
-                f"--encoder-weights {config.encoder_weights}: only {known} of "
-                f"{len(body.state_dict())} tensors belong to {config.encoder}"
+                f"--encoder-weights {weights}: only {known} of {len(body.state_dict())} tensors "
+                f"belong to {name}"
             )
-    return body, convolutional
+    return body
 
 
-def _explain(config: EncoderConfig, error: Exception) -> str:
+def _build_body(config: EncoderConfig) -> tuple[Any, bool]:
+    """Return the timm model, and whether it is convolutional."""
+    plain = create_backbone(config.encoder, "none", num_classes=0)
+    convolutional = not hasattr(plain, "patch_embed")
+    shape: dict[str, Any] = {"num_classes": 0, "img_size": config.image_size}
+    if convolutional:
+        shape = {"features_only": True, "out_indices": (config.stage,)}
+        shape["output_stride"] = config.output_stride
+    return create_backbone(config.encoder, config.encoder_weights, **shape), convolutional
+
+
+def _explain(name: str, weights: str, error: Exception) -> str:
     reason = _first_line(error)
-    if config.encoder_weights == "timm":
+    if weights == "timm":
         return (
-            f"--encoder {config.encoder}: cannot build it with timm's weights ({reason}); offline, "
-            "give --encoder-weights FILE, or none for random ones"
+            f"--encoder {name}: cannot build it with timm's weights ({reason}); offline, give "
+            "--encoder-weights FILE, or none for random ones"
         )
-    return f"--encoder {config.encoder}: cannot build it ({reason})"
+    return f"--encoder {name}: cannot build it ({reason})"
 
 
 def _first_line(error: Exception) -> str:

@@ -82,10 +82,10 @@ class FoCus(Trainable):
     second_std: Tensor
     map_scale: Tensor
 
-    def __init__(self, config: FoCusConfig = FoCusConfig(), load_weights: bool = True) -> None:
+    def __init__(self, config: FoCusConfig = FoCusConfig()) -> None:
         super().__init__()
         self.config = config
-        self.encoders = nn.ModuleList(Encoder(config, load_weights) for _ in range(2))
+        self.encoders = nn.ModuleList(Encoder(config) for _ in range(2))
         encoder: Encoder = self.encoders[0]  # type: ignore[assignment]
         self.grid, dim = encoder.grid, encoder.dim
         self.input_spec = InputSpec(image_size=config.image_size)

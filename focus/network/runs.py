@@ -1,7 +1,8 @@
-"""A training run on disk: ``config.json`` and safetensors, and networks built from them."""
+"""A training run on disk: ``config.json`` and safetensors, and detectors built from them."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,16 +15,11 @@ from torch import nn
 
 from focus.config import from_json, to_json
 from focus.errors import InputError
-from focus.network.classifier import Classifier
-from focus.network.encoder import EncoderConfig, read_tensors
-from focus.network.model import FoCus, FoCusConfig
+from focus.network.encoder import read_tensors
+from focus.network.registry import DETECTORS, config_type
 from focus.types import Trainable
 
 RUN_FORMAT = "focus-run"
-NETWORKS: dict[str, tuple[type[Trainable], type[EncoderConfig]]] = {
-    "focus": (FoCus, FoCusConfig),
-    "classifier": (Classifier, EncoderConfig),
-}
 
 
 @dataclass(frozen=True)
@@ -59,8 +55,8 @@ def read_run(path: Path) -> Run:
         raise InputError(f"{folder / 'config.json'}: not JSON ({error})") from None
     if not isinstance(config, dict) or config.get("format") != RUN_FORMAT:
         raise InputError(f"{folder / 'config.json'}: not written by focus train")
-    if config.get("kind") not in NETWORKS or not isinstance(config.get("network"), dict):
-        raise InputError(f"{folder / 'config.json'}: names no network that this version knows")
+    if not isinstance(config.get("kind"), str) or not isinstance(config.get("network"), dict):
+        raise InputError(f"{folder / 'config.json'}: names no detector and its settings")
     weights = folder / "best.safetensors" if path.is_dir() else path
     if not weights.is_file():
         raise InputError(f"{folder}: no best.safetensors yet; has the run validated once?")
@@ -85,25 +81,29 @@ def newest_run(folder: Path, kind: str) -> Path:
     return max(found)[1]
 
 
-def build_network(kind: str, config: EncoderConfig, load_weights: bool = True) -> Trainable:
-    """Build a network of a kind; ``load_weights`` starts its encoders from their weights."""
-    return NETWORKS[kind][0](config, load_weights)
-
-
 def load_network(run: Run, changes: Mapping[str, Any] | None = None) -> Trainable:
-    """Build a run's network with its trained weights, some of its configuration changed.
+    """Build a run's detector with its trained weights, some of its configuration changed.
 
     Raises:
-        InputError: weights that do not fit the configuration.
+        InputError: a detector that is not installed, or weights that do not fit the configuration.
     """
-    known = {**run.network, **(changes or {})}
-    network = build_network(run.kind, from_json(NETWORKS[run.kind][1], known), load_weights=False)
+    detector = DETECTORS.get(run.kind)
+    config = from_json(config_type(detector), {**run.network, **(changes or {})})
+    if hasattr(config, "encoder_weights"):  # what training began with is overwritten anyway
+        config = dataclasses.replace(config, encoder_weights="none")
+    network = build_detector(run.kind, config)
     try:
         network.load_state_dict(read_tensors(run.weights))
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()[:160]
         raise InputError(f"{run.weights}: does not fit its config.json ({reason})") from None
     return network
+
+
+def build_detector(name: str, config: Any) -> Trainable:
+    """Build a detector by its name in the registry."""
+    detector: Any = DETECTORS.get(name)
+    return detector(config)
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
@@ -116,7 +116,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
     temporary.replace(path)
 
 
-def describe_run(kind: str, network: EncoderConfig, **more: Any) -> dict[str, Any]:
+def describe_run(kind: str, network: Any, **more: Any) -> dict[str, Any]:
     """Return the content of ``config.json``."""
     return {"format": RUN_FORMAT, "kind": kind, "network": to_json(network), **more}
 

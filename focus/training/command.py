@@ -5,35 +5,35 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
 
-from focus.config import fingerprint, to_json
+from focus.config import fingerprint, parse_options, split_options, to_json
 from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
 from focus.data.inputs import Source, open_source
 from focus.data.loading import build_loader
 from focus.data.transforms import Augmentation
 from focus.errors import CheckFailedError, InputError
-from focus.network.encoder import EncoderConfig
 from focus.network.model import FoCus, FoCusConfig, fuse_parts
+from focus.network.registry import DETECTORS, config_type
 from focus.network.runs import (
-    NETWORKS,
-    build_network,
+    build_detector,
     describe_run,
     load_network,
     read_run,
     save_weights,
 )
+from focus.optim import OptimizerConfig
 from focus.runtime import Runtime, note, seed_everything
 from focus.training.checkpoint import RESUME
-from focus.training.loop import Fit, FitConfig, Report, standardised
-from focus.training.optim import OptimizerConfig
+from focus.training.loop import Fit, FitConfig, Report
 from focus.types import FAKE, REAL, UNKNOWN
 
 CALIBRATION_FACES = 256
@@ -49,8 +49,11 @@ class TrainCommand:
     """Labelled faces with train and val splits."""
     out: str = "runs/focus"
     """Folder of the run."""
-    kind: Literal["focus", "classifier"] = "focus"
-    """FoCus, or the plain classifier that Grad-CAM and its kin explain."""
+    kind: str = "focus"
+    """focus; classifier, which Grad-CAM and its kin explain; or any detector of evaluator models,
+    from labels alone."""
+    options: tuple[str, ...] = ()
+    """NAME=VALUE settings of another detector than these two."""
     hold_out: float = 0.0
     """Without a val split: hold out this share of the videos (or files) as val."""
     resume: bool = False
@@ -110,35 +113,43 @@ def train_command(command: TrainCommand) -> None:
     index = open_source(command.source)
     train, val = split_index(index, command.hold_out, command.runtime.seed)
     network_config = _network_config(command)
+    fit = command.fit.adopt(DETECTORS.get(command.kind))
     config = describe_run(
         command.kind,
         network_config,
-        train=to_json(command.fit),
+        train=to_json(fit),
         runtime=to_json(command.runtime),
         source=to_json(command.source),
         hold_out=command.hold_out,
         index_fingerprint=index.fingerprint(),
-        fingerprint=fingerprint([to_json(network_config), _lasting(command), index.fingerprint()]),
-        versions={name: version(name) for name in ("focus-forgery", "torch", "timm", "accelerate")},
+        fingerprint=fingerprint(
+            [to_json(network_config), _lasting(command, fit), index.fingerprint()]
+        ),
+        versions=package_versions(),
     )
-    _claim(folder, config, command.resume)
+    claim_folder(folder, config, command.resume)
     seed_everything(command.runtime.seed)
-    network = build_network(command.kind, network_config)
-    size = network_config.image_size
-    seed, fit = command.runtime.seed, command.fit
-    faces = FaceDataset(train, size, augmentation=fit.augmentation, seed=seed)
-    judged = FaceDataset(val, size)
+    network = build_detector(command.kind, network_config)
+    spec, kept = network.input_spec, network.companion
+    faces = FaceDataset(
+        train,
+        spec.image_size,
+        augmentation=fit.augmentation,
+        seed=command.runtime.seed,
+        frames=spec.frames,
+        companion=kept,
+    )
+    judged = FaceDataset(val, spec.image_size, frames=spec.frames)
     if isinstance(network, FoCus):
         _calibrate(network, faces)
     note(
-        f"training {command.kind} with {network_config.encoder} on {len(train)} faces, "
-        f"selecting on {len(val)}, into {folder}",
+        f"training {command.kind} on {len(train)} faces, selecting on {len(val)}, into {folder}",
         command.runtime.quiet,
     )
     run = Fit(network, faces, judged, fit, command.runtime, folder)
     report = run.run(command.resume)
     if run.accelerator.is_main_process:
-        _finish(command, folder, faces, report)
+        _finish(command, fit, folder, faces, report)
     if report.failures:
         first = report.failures[0]
         raise CheckFailedError(
@@ -189,22 +200,34 @@ def _hold_out(index: FaceIndex, share: float, seed: int) -> tuple[FaceIndex, Fac
     return index.take(~held), index.take(held)
 
 
-def _network_config(command: TrainCommand) -> EncoderConfig:
-    kind = NETWORKS[command.kind][1]
-    names = [field.name for field in dataclasses.fields(kind)]
-    return kind(**{name: getattr(command.network, name) for name in names})
+def _network_config(command: TrainCommand) -> Any:
+    """Return the detector's settings: the flags of FoCus and the classifier, or ``--options``."""
+    kind, options = config_type(DETECTORS.get(command.kind)), split_options(command.options)
+    if issubclass(FoCusConfig, kind):
+        names = [field.name for field in dataclasses.fields(kind)]
+        return parse_options(kind, {n: getattr(command.network, n) for n in names} | options)
+    if command.network != FoCusConfig():
+        raise InputError(
+            f"--kind {command.kind} has settings of its own; give them as --options NAME=VALUE"
+        )
+    return parse_options(kind, options)
 
 
-def _lasting(command: TrainCommand) -> dict[str, object]:
+def _lasting(command: TrainCommand, config: FitConfig) -> dict[str, object]:
     """Return what a resumed run must share with its beginning."""
-    fit = to_json(command.fit)
+    fit = to_json(config)
     for name in ("stop_after", "workers", "validate_every", "on_error"):
         fit.pop(name)
     runtime = {"precision": command.runtime.precision, "seed": command.runtime.seed}
     return {"fit": fit, "runtime": runtime, "hold_out": command.hold_out}
 
 
-def _claim(folder: Path, config: dict[str, object], resume: bool) -> None:
+def package_versions() -> dict[str, str]:
+    """Return what a run's results depend on."""
+    return {name: version(name) for name in ("focus-forgery", "torch", "timm", "accelerate")}
+
+
+def claim_folder(folder: Path, config: Mapping[str, Any], resume: bool) -> None:
     """Take the run folder, or refuse one that holds something else."""
     path = folder / "config.json"
     if path.exists():
@@ -241,12 +264,14 @@ def _calibrate(network: FoCus, faces: FaceDataset) -> None:
     if not batch.keys:
         first = batch.failures[0]
         raise InputError(f"no training face can be read; the first: {first.key}: {first.reason}")
-    network.calibrate(standardised(batch, network).images)
+    network.calibrate(batch.standardised(network.input_spec).images)
 
 
-def _finish(command: TrainCommand, folder: Path, faces: FaceDataset, report: Report) -> None:
+def _finish(
+    command: TrainCommand, fit: FitConfig, folder: Path, faces: FaceDataset, report: Report
+) -> None:
     """Mark a finished run and say what came of it."""
-    if report.step < command.fit.steps:
+    if report.step < fit.steps:
         note(f"stopped after step {report.step}; add --resume to go on", command.runtime.quiet)
         return
     if command.kind == "focus":
@@ -274,7 +299,7 @@ def _scale(folder: Path, faces: FaceDataset, command: TrainCommand) -> None:
     for batch in build_loader(faces, batches, command.fit.workers):
         if batch.keys:
             moved = batch._replace(images=batch.images.to(device))
-            parts = network.predict(standardised(moved, network).images).parts
+            parts = network.predict(moved.standardised(network.input_spec).images).parts
             fused = fuse_parts(parts or {}, "global", network.config.swap)
             values.append(fused.flatten().cpu())
     scale = np.quantile(torch.cat(values).numpy(), SCALE_QUANTILE)

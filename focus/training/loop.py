@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,10 +24,10 @@ from focus.data.loading import Balance, TrainingPlan, build_loader
 from focus.data.transforms import Augmentation
 from focus.errors import InputError
 from focus.network.runs import save_weights
+from focus.optim import OptimizerConfig, build_optimizer, learning_rate
 from focus.runtime import Progress, Runtime, note, seed_everything
 from focus.training.checkpoint import RESUME, load_state, save_state
 from focus.training.journal import Journal
-from focus.training.optim import OptimizerConfig, build_optimizer, learning_rate
 from focus.types import FAKE, REAL, Batch, Failure, Prediction, Trainable
 
 SPOKEN_FAILURES = 20
@@ -67,6 +68,14 @@ class FitConfig:
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema {self.ema}: a decay of at least 0, below 1")
 
+    def adopt(self, detector: type[Trainable]) -> FitConfig:
+        """Return this with the detector's own value wherever FoCus's default still stands."""
+        plain, changes = FitConfig(), {}
+        for name in ("steps", "batch", "optimizer"):
+            if getattr(self, name) == getattr(plain, name):
+                changes[name] = getattr(detector, name)
+        return dataclasses.replace(self, **changes)
+
 
 class Step(nn.Module):
     """The loss inside ``forward``: elsewhere gradients are neither synchronised nor autocast."""
@@ -77,7 +86,7 @@ class Step(nn.Module):
 
     def forward(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the loss terms of a batch of uint8 images."""
-        return self.network.loss(standardised(batch, self.network))
+        return self.network.loss(batch.standardised(self.network.input_spec))
 
 
 @dataclass(frozen=True)
@@ -89,11 +98,6 @@ class Report:
     best_step: int
     seconds: float
     failures: tuple[Failure, ...] = ()
-
-
-def standardised(batch: Batch, network: Trainable) -> Batch:
-    """Return the batch with float images as the network expects them."""
-    return batch._replace(images=network.input_spec.standardise(batch.images))
 
 
 class Fit:
@@ -210,9 +214,8 @@ class Fit:
             with self.accelerator.accumulate(step_module):
                 terms = step_module(batch)
                 self.accelerator.backward(sum(terms.values()))
-                if self.config.optimizer.clip and self.accelerator.sync_gradients:
-                    parameters = step_module.parameters()
-                    self.accelerator.clip_grad_norm_(parameters, self.config.optimizer.clip)
+                if self.accelerator.sync_gradients:
+                    self._clip(step_module)
                 optimizer.step()
                 optimizer.zero_grad()
             for name, value in terms.items():
@@ -221,6 +224,14 @@ class Fit:
         if self.average is not None:
             self.average.update_parameters(self.network)
         return total
+
+    def _clip(self, step_module: nn.Module) -> None:
+        """Bound the gradient's norm or values, if the optimiser's configuration says so."""
+        config = self.config.optimizer
+        if config.clip:
+            self.accelerator.clip_grad_norm_(step_module.parameters(), config.clip)
+        if config.clip_value:
+            self.accelerator.clip_grad_value_(step_module.parameters(), config.clip_value)
 
     def _count(self, failures: Sequence[Failure]) -> None:
         """Name what could not be read, once each, or stop at it."""
@@ -337,7 +348,8 @@ def predict_scores(
         if batch.keys:
             moved = send_to_device(batch._replace(failures=()), accelerator.device)
             with torch.no_grad(), accelerator.autocast():
-                prediction: Prediction = network.predict(standardised(moved, network).images)
+                images = moved.standardised(network.input_spec).images
+                prediction: Prediction = network.predict(images)
             scores = prediction.scores.float().tolist()
             found += zip(batch.rows.tolist(), scores, batch.labels.tolist(), strict=True)
     network.train(was_training)

@@ -25,12 +25,20 @@ class OptimizerConfig:
     """L2 penalty (adam, sgd) or decoupled decay (adamw)."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Moments of Adam; the first is SGD's momentum."""
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "linear", "poly", "steps"] = "cosine"
     """How the rate falls after the warm-up."""
+    power: float = 0.9
+    """Exponent of the schedule 'poly'."""
+    floor: float = 0.0
+    """Lowest rate of a falling schedule, as a share of the peak."""
+    factors: tuple[tuple[float, float], ...] = ()
+    """Schedule 'steps': (share of the steps, what the peak is multiplied by from there on)."""
     warmup: float = 0.0
     """Share of the steps over which the rate rises from 0."""
     clip: float = 0.0
     """Largest norm of the gradient; 0 does not clip."""
+    clip_value: float = 0.0
+    """Largest absolute value in the gradient; 0 does not clip."""
 
     def __post_init__(self) -> None:
         if self.lr <= 0:
@@ -52,13 +60,21 @@ def build_optimizer(
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
-    """Return the rate of a step (0-based): linear warm-up, then half a cosine to 0.
+    """Return the rate of a step (0-based): linear warm-up, then the schedule.
 
     A function of the step alone, so that a resumed run needs no schedule state.
     """
     rising = config.warmup * steps
     if step < rising:
         return config.lr * (step + 1) / math.ceil(rising)
-    if config.schedule == "constant":
-        return config.lr
-    return config.lr * (1 + math.cos(math.pi * (step - rising) / (steps - rising))) / 2
+    if config.schedule == "steps":
+        reached = [factor for share, factor in config.factors if step >= share * steps]
+        return config.lr * (reached[-1] if reached else 1.0)
+    done = (step - rising) / (steps - rising)
+    left = {
+        "constant": 1.0,
+        "linear": 1 - done,
+        "poly": (1 - done) ** config.power,
+        "cosine": (1 + math.cos(math.pi * done)) / 2,
+    }[config.schedule]
+    return config.lr * (config.floor + (1 - config.floor) * left)

@@ -1,0 +1,99 @@
+"""Clips: which frames stand around a face in its video, or small motion of a still picture."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from focus.data.index import FaceIndex
+from focus.data.transforms import Geometry
+
+SMALLEST_VIEW = 0.94
+_NUMBERS = re.compile(r"(\d+)")
+
+
+class Frame(NamedTuple):
+    """One frame of a clip: its row, and the part of its picture that is seen."""
+
+    row: int
+    geometry: Geometry
+
+
+class ClipPlan:
+    """The frames of the clip around each face.
+
+    A clip has consecutive faces of one video, label and method, by the numbers in their names; a
+    video with fewer faces than a clip has frames repeats them evenly.
+
+    Args:
+        index: the faces.
+        frames: in a clip.
+        stills: every face is a still: a clip is a slow random pan and zoom of a few per cent over
+            it. A stand-in for video, for material that has none: there is nothing temporal to
+            learn from it.
+    """
+
+    def __init__(self, index: FaceIndex, frames: int, stills: bool = False) -> None:
+        self.frames, self.stills = frames, stills
+        self._groups: dict[tuple[str, int, str], list[int]] = {}
+        self._names: list[tuple[str, int, str]] = []
+        if stills:
+            return
+        columns = (index.column("video"), index.labels.tolist(), index.column("method"))
+        for row, (video, label, method) in enumerate(zip(*columns, strict=True)):
+            name = (video or index.keys[row], label, method)
+            self._names.append(name)
+            self._groups.setdefault(name, []).append(row)
+        for rows in self._groups.values():
+            rows.sort(key=lambda row: _natural(index.keys[row]))
+        self._places = {
+            row: place for rows in self._groups.values() for place, row in enumerate(rows)
+        }
+
+    def frames_of(self, row: int, geometry: Geometry, seed: tuple[int, int]) -> list[Frame]:
+        """Return the frames of the clip around a row, all seen through ``geometry``."""
+        if self.stills:
+            rng = np.random.default_rng((*seed, row, 1))
+            return [Frame(row, _look(geometry, view)) for view in _pan(rng, self.frames)]
+        rows = self._groups[self._names[row]]
+        if len(rows) < self.frames:
+            places = np.linspace(0, len(rows) - 1, self.frames).round().astype(int)
+        else:
+            start = self._places[row] - self.frames // 2
+            start = min(max(start, 0), len(rows) - self.frames)
+            places = np.arange(start, start + self.frames)
+        return [Frame(rows[place], geometry) for place in places]
+
+    def place_of(self, row: int) -> int:
+        """Return which frame of its clip a row is."""
+        if self.stills:
+            return self.frames // 2
+        frames = [frame.row for frame in self.frames_of(row, Geometry(), (0, 0))]
+        return frames.index(row) if row in frames else self.frames // 2
+
+
+def _pan(rng: np.random.Generator, frames: int) -> list[tuple[float, float, float]]:
+    """Return (top, left, side) of the view in each frame: from one random view to another."""
+    sides = rng.uniform(SMALLEST_VIEW, 1, 2)
+    corners = rng.uniform(0, 1, (2, 2)) * (1 - sides)[:, None]
+    ends = np.concatenate([corners, sides[:, None]], axis=1)  # (2, 3)
+    share = np.linspace(0, 1, frames)[:, None]
+    return [tuple(view) for view in ((1 - share) * ends[0] + share * ends[1]).tolist()]
+
+
+def _look(geometry: Geometry, view: tuple[float, float, float]) -> Geometry:
+    """Return a view (top, left, side) inside a geometry."""
+    top, left, side = view
+    return Geometry(
+        geometry.top + geometry.side * top,
+        geometry.left + geometry.side * left,
+        geometry.side * side,
+        geometry.mirrored,
+    )
+
+
+def _natural(key: str) -> list[str | int]:
+    """Return a sort key in which numbers count as numbers."""
+    return [int(part) if part.isdigit() else part for part in _NUMBERS.split(key)]

@@ -1,0 +1,9 @@
+"""Detectors by name, ours and strangers' through the same entry points."""
+
+from __future__ import annotations
+
+from focus.network.registry import DETECTORS
+
+register = DETECTORS.register
+get = DETECTORS.get
+names = DETECTORS.names
