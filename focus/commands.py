@@ -48,6 +48,8 @@ def run(program: str, about: str, commands: Mapping[str, Command], arguments: li
         near = difflib.get_close_matches(name, commands, n=1)
         hint = f"; perhaps '{near[0]}'?" if near else ""
         return _say(program, f"no command '{name}'{hint} See {program} --help")
+    # PyTorch's C++ side warns of what only its developers can use; errors still come through.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         command = commands[name]
         config = _parse(f"{program} {name}", command, rest)

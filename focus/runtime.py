@@ -48,6 +48,7 @@ class Runtime:
         import torch
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState, PartialState
+        from accelerate.utils import DistributedDataParallelKwargs
 
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             raise InputError(f"--device {self.device}: no CUDA device here; use --device cpu")
@@ -65,6 +66,8 @@ class Runtime:
             cpu=use_cpu,
             mixed_precision="no" if self.precision == "fp32" else self.precision,
             gradient_accumulation_steps=accumulation,
+            # Without maps, the part of a detector that draws them has no gradient.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
 
 

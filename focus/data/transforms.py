@@ -66,7 +66,7 @@ class Geometry:
             ]
         if size is not None:
             plane = resize(plane, size)
-        return np.ascontiguousarray(plane[:, ::-1]) if self.mirrored else plane
+        return plane[:, ::-1].copy() if self.mirrored else plane
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:

@@ -167,7 +167,7 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
     if not timm.is_model(name):
         near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
         raise InputError(
-            f"--encoder {name}: timm has no such model" + (f"; near: {near}" if near else "")
+            f"encoder {name}: timm has no such model" + (f"; near: {near}" if near else "")
         )
     logger = logging.getLogger("timm")
     level = logger.level
@@ -179,10 +179,12 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
     finally:
         logger.setLevel(level)
     if tensors:
-        known = sum(name in tensors for name in body.state_dict())
+        # timm writes "stages.0" as "stages_0" in models that give features only.
+        given = {tensor.replace("_", ".") for tensor in tensors}
+        known = sum(tensor.replace("_", ".") in given for tensor in body.state_dict())
         if known < len(body.state_dict()) / 2:
             raise InputError(
-                f"--encoder-weights {weights}: only {known} of {len(body.state_dict())} tensors "
+                f"encoder weights {weights}: only {known} of {len(body.state_dict())} tensors "
                 f"belong to {name}"
             )
     return body
@@ -203,10 +205,10 @@ def _explain(name: str, weights: str, error: Exception) -> str:
     reason = _first_line(error)
     if weights == "timm":
         return (
-            f"--encoder {name}: cannot build it with timm's weights ({reason}); offline, give "
-            "--encoder-weights FILE, or none for random ones"
+            f"encoder {name}: cannot build it with timm's weights ({reason}); offline, give a file "
+            "as encoder weights, or none for random ones"
         )
-    return f"--encoder {name}: cannot build it ({reason})"
+    return f"encoder {name}: cannot build it ({reason})"
 
 
 def _first_line(error: Exception) -> str:

@@ -172,9 +172,9 @@ def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex
         if not len(train):
             raise InputError("the index has no 'train' rows; training needs splits train and val")
         if not len(val) and hold_out:
-            train, val = _hold_out(train, hold_out, seed)
+            train, val = hold_out_videos(train, hold_out, seed)
     elif hold_out:
-        train, val = _hold_out(known, hold_out, seed)
+        train, val = hold_out_videos(known, hold_out, seed)
     else:
         raise InputError(
             "the index has no split column; give one (train, val, test), or --hold-out 0.2 to set "
@@ -192,7 +192,7 @@ def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex
     return train, val
 
 
-def _hold_out(index: FaceIndex, share: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
+def hold_out_videos(index: FaceIndex, share: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
     """Split by a hash of the video (or of the path), so that the choice outlives new rows."""
     units = [video or path for video, path in zip(index.column("video"), index.keys, strict=True)]
     digests = (hashlib.sha256(f"{seed}:{unit}".encode()).digest() for unit in units)
@@ -227,11 +227,23 @@ def package_versions() -> dict[str, str]:
     return {name: version(name) for name in ("focus-forgery", "torch", "timm", "accelerate")}
 
 
-def claim_folder(folder: Path, config: Mapping[str, Any], resume: bool) -> None:
-    """Take the run folder, or refuse one that holds something else."""
+def claim_folder(
+    folder: Path, config: Mapping[str, Any], resume: bool, finished: bool = False
+) -> None:
+    """Take the run folder, or refuse one that holds something else.
+
+    Args:
+        folder: of the run.
+        config: what its ``config.json`` says, with a ``fingerprint``.
+        resume: take one that was begun with this configuration.
+        finished: take one that is finished, too.
+
+    Raises:
+        InputError: it holds another run, or cannot be written.
+    """
     path = folder / "config.json"
     if path.exists():
-        if (folder / "finished").exists():
+        if (folder / "finished").exists() and not finished:
             raise InputError(f"{folder}: holds a finished run; choose another --out")
         if not resume:
             raise InputError(

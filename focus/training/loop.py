@@ -128,6 +128,9 @@ class Fit:
             folder,
         )
         self.accelerator: Accelerator = runtime.accelerator(config.accumulation)
+        if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
+            # Statistics over the global batch, as one process has them; there is none for CPUs.
+            nn.SyncBatchNorm.convert_sync_batchnorm(network)
         network.to(self.accelerator.device).to(memory_format=torch.channels_last)
         self.network = network
         self.average: Any = None

@@ -1,0 +1,175 @@
+"""CADDM: a backbone, the Artifact Detection Module beside its pooled vector, one classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from focus.errors import InputError
+from focus.generators.comparison import dissimilarity
+from focus.network.encoder import create_backbone
+from focus.types import FAKE
+from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
+from plugins.caddm.anchors import LEAST_GRID, Assignment, decode, lay_anchors, match_anchors
+from plugins.caddm.artifact_detection import CLASSES, ArtifactDetection
+from plugins.caddm.losses import anchor_losses
+from plugins.caddm.painting import paint
+from plugins.caddm.swapping import Swapped, swap_faces
+from plugins.caddm.targets import FLOOR, draw_local_boxes
+
+IMAGENET_CLASSES = 1000
+_STRIDE = 32
+_DROPOUT = {"resnet34": 0.0, "efficientnet_b3": 0.3, "efficientnet_b4": 0.4}
+_DSSIM_FLOOR = 1e-3
+
+
+@dataclass(frozen=True)
+class CaddmConfig:
+    """The network, where its boxes come from, and its losses; the defaults are the paper's."""
+
+    backbone: Literal["resnet34", "efficientnet_b3", "efficientnet_b4"] = "efficientnet_b4"
+    """Which of the paper's backbones."""
+    encoder_weights: str = "timm"
+    """A file (safetensors or a tensors-only .pth), 'timm' to download, or 'none'."""
+    image_size: int = 224
+    """Side of the square input in pixels."""
+    mode: Literal["map", "mfs"] = "map"
+    """Boxes by maps, without pairs; or facial swaps with the aligned originals, as in the paper."""
+    adm_width: int = 0
+    """Channels of the Artifact Detection Module; 0: as many as the features have."""
+    detection_weight: float = 0.1
+    """Weight of the two losses of the anchors."""
+    min_neg_per_image: int = 0
+    """Negative anchors of every image at least, so that real faces teach the anchors too; the paper
+    has 0, we recommend 6."""
+
+    def __post_init__(self) -> None:
+        least = {
+            "image_size": _STRIDE,
+            "adm_width": 0,
+            "detection_weight": 0,
+            "min_neg_per_image": 0,
+        }
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                value = getattr(self, name)
+                raise InputError(f"--options {name}={value}: must be at least {bound}")
+        choices = {"backbone": tuple(_DROPOUT), "mode": ("map", "mfs")}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                value = getattr(self, name)
+                raise InputError(f"--options {name}={value}: must be one of {', '.join(known)}")
+
+
+class Output(NamedTuple):
+    """logits: (B, 2).  offsets: (B, A, 4).  confidences: logits (B, A, 2)."""
+
+    logits: Tensor
+    offsets: Tensor
+    confidences: Tensor
+
+
+class Caddm(Detector[CaddmConfig]):
+    """The detector; images are RGB, 0 to 255, and turned to BGR inside."""
+
+    input_spec = InputSpec(std=(1 / 255,) * 3)
+    optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
+        optimizer="adamw",
+        lr=3.6e-4,
+        weight_decay=4e-3,
+        schedule="steps",
+        # 1e-4 from the 5th of 200 epochs on, 5e-5 from the 11th.
+        factors=((4 / 200, 1e-4 / 3.6e-4), (10 / 200, 5e-5 / 3.6e-4)),
+        clip_value=2.0,
+    )
+    # 200 epochs over one frame of each of 720 real and 4 x 720 fake videos: 200 x 3600 / 128.
+    steps: ClassVar[int] = 5625
+    batch: ClassVar[int] = 128
+    anchors: Tensor
+
+    def __init__(self, config: CaddmConfig = CaddmConfig()) -> None:
+        super().__init__()
+        self.config = config
+        self.input_spec = InputSpec(image_size=config.image_size, std=(1 / 255,) * 3)
+        self.companion = "original" if config.mode == "mfs" else ""
+        self.backbone = create_backbone(config.backbone, config.encoder_weights, num_classes=0)
+        channels = self.backbone.num_features
+        self.detection = ArtifactDetection(channels, config.adm_width)
+        self.dropout = nn.Dropout(_DROPOUT[config.backbone])
+        self.classifier = nn.Linear(channels, CLASSES)
+        # Of the published network and its count; frozen, and nothing asks it.
+        self.imagenet = nn.Linear(channels, IMAGENET_CLASSES).requires_grad_(False)
+        grid = max(-(-config.image_size // _STRIDE), LEAST_GRID)
+        self.register_buffer("anchors", lay_anchors(config.image_size, grid), persistent=False)
+
+    def forward(self, images: Tensor) -> Output:
+        """Return logits and what the anchors say of images (B, 3, H, W), RGB, 0 to 255."""
+        features = self.backbone.forward_features(images.flip(1))  # (B, C, h, w)
+        found = self.detection(features)
+        pooled = self.dropout(features.mean(dim=(2, 3)))
+        return Output(self.classifier(pooled + found.vector), found.offsets, found.confidences)
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the weighted terms: CE + 0.1 * (anchors' CE + anchors' smooth L1).
+
+        Raises:
+            InputError: ``mode=mfs`` without aligned originals.
+        """
+        images, assignment = batch.images, None
+        fake = batch.labels == FAKE
+        if self.config.mode == "mfs":
+            swapped = self._swap(batch, fake)
+            images = swapped.images
+            assignment = self._assign(fake, swapped.boxes, swapped.partial)
+        elif batch.maps is not None:
+            assignment = self._assign(fake, *draw_local_boxes(batch.maps))
+        output = self(images)
+        classified = F.cross_entropy(output.logits.float(), batch.labels)
+        if assignment is None:
+            return {"classification": classified}
+        least, weight = self.config.min_neg_per_image, self.config.detection_weight
+        confidence, box = anchor_losses(output.confidences, output.offsets, assignment, least)
+        return {
+            "classification": classified,
+            "anchor_confidence": weight * confidence,
+            "anchor_box": weight * box,
+        }
+
+    def predict(self, images: Tensor) -> Prediction:
+        """Return P(fake) and a map (B, 1, 14, 14): P(fake) times what the anchors painted.
+
+        ``parts`` hold the anchors' decoded boxes (B, A, 4) in pixels and their confidence (B, A).
+        """
+        output = self(images)
+        scores = output.logits.float().softmax(dim=1)[:, FAKE]
+        boxes = decode(output.offsets.float(), self.anchors)
+        confidence = output.confidences.float().softmax(dim=-1)[..., FAKE]
+        painted = paint(boxes, confidence, self.config.image_size)
+        parts = {"boxes": boxes, "confidence": confidence}
+        return Prediction(scores, scores.view(-1, 1, 1, 1) * painted, parts)
+
+    def _swap(self, batch: Batch, fake: Tensor) -> Swapped:
+        if batch.companions is None:
+            raise InputError(
+                "--options mode=mfs: needs the aligned original of each fake (column original of "
+                "the index); mode=map does without"
+            )
+        images = batch.images.float()
+        with torch.autocast(images.device.type, enabled=False), torch.no_grad():
+            originals = batch.companions.float()
+            if batch.maps is not None:
+                return swap_faces(images, originals, fake, batch.maps.float(), FLOOR)
+            evidence = (dissimilarity(images, originals) / 2).clamp(0, 1)
+            return swap_faces(images, originals, fake, evidence, _DSSIM_FLOOR)
+
+    def _assign(self, fake: Tensor, local: Tensor, found: Tensor) -> Assignment:
+        """Give every fake the global box, and its local one (B, 4) where there is one."""
+        side = float(self.config.image_size)
+        whole = local.new_tensor([0.0, 0.0, side, side]).expand_as(local)
+        present = torch.stack([fake, fake & found], dim=1)
+        return match_anchors(self.anchors, torch.stack([whole, local], dim=1), present)

@@ -1,0 +1,342 @@
+"""What every detector must do, as checks that its author can run: ``evaluator check NAME``.
+
+Each check builds what it needs from drawn faces (noise; on fakes a bright patch, and a map of it)
+and says in one line what is wrong. None needs a GPU, data or weights.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+import itertools
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from focus.config import from_json, to_json
+from focus.errors import InputError
+from focus.network.registry import config_type
+from focus.network.runs import save_weights
+from focus.runtime import seed_everything
+from focus.types import FAKE, REAL, Batch, Trainable
+from plugins.exchange import train_in_two_processes
+
+FACES = 8
+OVERFIT_STEPS, OVERFIT_RATE, OVERFIT_SHARE = 20, 1e-3, 0.7
+TOLERANCE = 2e-3
+_DEVICE = re.compile(r"(cuda|cpu|mps|xpu)(:\d+)?")
+
+
+class Finding(NamedTuple):
+    """What a check came to."""
+
+    check: str
+    passed: bool
+    detail: str
+    seconds: float
+
+
+class BreachError(Exception):
+    """What is wrong, in one line."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A detector under test: its class, and the settings it is built with."""
+
+    detector: type[Trainable]
+    config: Any
+    seed: int = 0
+
+    def build(self) -> Trainable:
+        """Return a new one, the same every time."""
+        seed_everything(self.seed)
+        make: Any = self.detector
+        return make(self.config)
+
+    def faces(self, network: Trainable, labels: Iterable[int], maps: bool = True) -> Batch:
+        """Return a standardised batch of drawn faces."""
+        return drawn_faces(network, list(labels), maps, self.seed).standardised(network.input_spec)
+
+
+def check_detector(
+    detector: type[Trainable], options: Mapping[str, Any] | None = None, seed: int = 0
+) -> Iterator[Finding]:
+    """Yield the finding of every check, in the order in which a mistake is best mended.
+
+    Args:
+        detector: the class.
+        options: settings of its configuration; ``encoder_weights`` is ``none`` unless given.
+        seed: of weights and faces.
+
+    Raises:
+        InputError: it has no configuration, or cannot be built with these settings.
+    """
+    config = config_type(detector)(**(options or {}))
+    if hasattr(config, "encoder_weights") and "encoder_weights" not in (options or {}):
+        config = replace(config, encoder_weights="none")
+    subject = Subject(detector, config, seed)
+    for name, check in CHECKS.items():
+        start = time.monotonic()
+        try:
+            detail, passed = check(subject), True
+        except BreachError as fault:
+            detail, passed = str(fault), False
+        except InputError:
+            raise
+        except Exception as error:  # a stranger's code may fail in any way
+            reason = (str(error) or "no message").splitlines()[0][:200]
+            detail, passed = f"{type(error).__name__}: {reason}", False
+        yield Finding(name, passed, detail, time.monotonic() - start)
+
+
+def drawn_faces(network: Trainable, labels: list[int], maps: bool = True, seed: int = 0) -> Batch:
+    """Return uint8 noise as faces; a fake has a bright patch, marked in its map."""
+    spec, count = network.input_spec, len(labels)
+    size, generator = spec.image_size, torch.Generator().manual_seed(seed)
+    length = (spec.frames,) if spec.frames > 1 else ()
+    images = torch.randint(0, 120, (count, 3, *length, size, size), generator=generator)
+    truth = torch.zeros(count, 1, *length, size, size)
+    fakes = torch.tensor(labels) == FAKE
+    patch = (..., slice(size // 4, size // 2), slice(size // 4, 3 * size // 4))
+    truth[fakes] = _fill(truth[fakes], patch, 1)
+    originals = images.to(torch.uint8)
+    images[fakes] = _fill(images[fakes], patch, 240)
+    return Batch(
+        images.to(torch.uint8),
+        torch.tensor(labels),
+        truth if maps else None,
+        tuple(map(str, range(count))),
+        torch.arange(count),
+        companions=originals if network.companion == "original" else None,
+    )
+
+
+def _fill(values: Tensor, place: Any, value: float) -> Tensor:
+    values[place] = value
+    return values
+
+
+def _mixed(count: int = FACES) -> list[int]:
+    return [REAL, FAKE] * (count // 2)
+
+
+def _settings(subject: Subject) -> str:
+    again = from_json(type(subject.config), to_json(subject.config))
+    if again != subject.config:
+        raise BreachError(
+            "its configuration changes on the way through JSON; use plain field types"
+        )
+    spec = subject.build().input_spec
+    if spec.image_size < 1 or spec.frames < 1:
+        raise BreachError(f"input_spec asks for {spec.image_size} px and {spec.frames} frames")
+    size = f"{spec.image_size} px" + (f", {spec.frames} frames" if spec.frames > 1 else "")
+    return f"{size}, config {type(subject.config).__name__}"
+
+
+def _parameters(subject: Subject) -> str:
+    learning = sum(p.numel() for p in subject.build().parameters() if p.requires_grad)
+    if not learning:
+        raise BreachError("no parameter learns")
+    return f"{learning:,} parameters learn"
+
+
+def _predictions(subject: Subject) -> str:
+    network = subject.build().eval()
+    images = subject.faces(network, _mixed(4)).images
+    with torch.no_grad():
+        scores, maps, _ = network.predict(images)
+        single = network.predict(images[:1])
+    if scores.shape != (4,):
+        raise BreachError(f"predict gives scores of shape {tuple(scores.shape)}, not (4,)")
+    _in_range("scores", scores)
+    if abs(float(single.scores[0] - scores[0])) > TOLERANCE:
+        raise BreachError("a face's score depends on the other faces of the batch, in eval mode")
+    if maps is None:
+        return "scores, no maps"
+    clip = (network.input_spec.frames,) if maps.ndim == 5 else ()
+    if maps.shape[:-2] != (4, 1, *clip):
+        raise BreachError(f"predict gives maps of shape {tuple(maps.shape)}, not (4, 1, h, w)")
+    _in_range("maps", maps)
+    if single.maps is None or (single.maps[0] - maps[0]).abs().max() > 10 * TOLERANCE:
+        raise BreachError("a face's map depends on the other faces of the batch, in eval mode")
+    return f"scores, maps {maps.shape[-2]} x {maps.shape[-1]}"
+
+
+def _in_range(name: str, values: Tensor) -> None:
+    if not torch.isfinite(values).all():
+        raise BreachError(f"{name} are not finite")
+    if values.min() < 0 or values.max() > 1:
+        raise BreachError(
+            f"{name} reach from {values.min():.3g} to {values.max():.3g}, not in [0, 1]"
+        )
+
+
+def _loss(network: Trainable, batch: Batch) -> Tensor:
+    """Return the sum of the terms, after looking at each."""
+    terms = network.loss(batch)
+    if not terms:
+        raise BreachError("loss returns no term")
+    for name, term in terms.items():
+        if term.ndim:
+            raise BreachError(f"the term {name} is of shape {tuple(term.shape)}, not a scalar")
+        if not torch.isfinite(term):
+            raise BreachError(f"the term {name} is {float(term.detach())}")
+    return torch.stack([term.float() for term in terms.values()]).sum()
+
+
+def _one_class(subject: Subject) -> str:
+    network = subject.build().train()
+    for label, maps in itertools.product((REAL, FAKE), (True, False)):
+        _loss(network, subject.faces(network, [label] * 4, maps)).backward()
+    return "finite on real and on fake faces alone, with and without maps"
+
+
+def _empty_maps(subject: Subject) -> str:
+    network = subject.build().train()
+    batch = subject.faces(network, _mixed(4))
+    assert batch.maps is not None
+    _loss(network, batch._replace(maps=torch.zeros_like(batch.maps))).backward()
+    _loss(network, batch._replace(maps=batch.maps * 0.37)).backward()
+    return "finite on fakes with empty and with soft maps"
+
+
+def _gradients(subject: Subject) -> str:
+    network = subject.build().train()
+    optimizer = torch.optim.SGD(network.parameters(), 1e-3)
+    moved: set[str] = set()
+    for _ in range(2):  # a scale that starts at zero hides what is behind it from the first step
+        optimizer.zero_grad()
+        _loss(network, subject.faces(network, _mixed(4))).backward()
+        for name, parameter in network.named_parameters():
+            if parameter.grad is not None and parameter.grad.abs().max() > 0:
+                moved.add(name)
+        optimizer.step()
+    still = [n for n, p in network.named_parameters() if p.requires_grad and n not in moved]
+    if still:
+        more = f" and {len(still) - 3} more" if len(still) > 3 else ""
+        raise BreachError(f"no gradient reaches {', '.join(still[:3])}{more}; freeze it or use it")
+    return f"reach all {len(moved)} parameters"
+
+
+def _bfloat16(subject: Subject) -> str:
+    network = subject.build().train()
+    batch = subject.faces(network, _mixed(4))
+    with torch.autocast("cpu", torch.bfloat16):
+        _loss(network, batch).backward()
+        with torch.no_grad():
+            scores, maps, _ = network.eval().predict(batch.images)
+    for name, values in (("scores", scores), ("maps", maps)):
+        if values is not None and values.dtype != torch.float32:
+            raise BreachError(f"{name} are {values.dtype} under autocast; return float32")
+        if values is not None:
+            _in_range(name, values)
+    return "loss and prediction finite under autocast"
+
+
+def _determinism(subject: Subject) -> str:
+    found = []
+    for _ in range(2):
+        network = subject.build().train()
+        batch = subject.faces(network, _mixed(4))
+        seed_everything(1)
+        found.append(float(_loss(network, batch).detach()))
+    if found[0] != found[1]:
+        raise BreachError(f"one seed gives the losses {found[0]:.8g} and {found[1]:.8g}")
+    return "one seed, one loss"
+
+
+def _saving(subject: Subject) -> str:
+    network = subject.build().eval()
+    images = subject.faces(network, _mixed(2)).images
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        save_weights(network, path)
+        other = Subject(subject.detector, subject.config, subject.seed + 1).build()
+        other.load_state_dict(load_file(path))
+    with torch.no_grad():
+        first, second = network.predict(images), other.eval().predict(images)
+    if not torch.equal(first.scores, second.scores):
+        raise BreachError(
+            "scores differ after saving and loading: some state is not in the state dict"
+        )
+    copy.deepcopy(network)
+    return "the same scores after saving and loading"
+
+
+def _device_literals(subject: Subject) -> str:
+    package = subject.detector.__module__
+    names = [n for n in sys.modules if n == package or n.startswith(f"{_home(package)}.")]
+    for name in names:
+        try:
+            source = inspect.getsource(sys.modules[name])
+        except (OSError, TypeError):
+            continue
+        for node in ast.walk(ast.parse(source)):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and _DEVICE.fullmatch(text):
+                raise BreachError(f"{name}, line {node.lineno}: names the device {text!r}")  # type: ignore[attr-defined]
+            if isinstance(node, ast.Attribute) and node.attr == "cuda":
+                raise BreachError(f"{name}, line {node.lineno}: calls .cuda(); the loop moves it")
+    return f"none in {len(names)} modules"
+
+
+def _home(module: str) -> str:
+    """Return the package a detector has for itself: ``plugins.pcl`` of ``plugins.pcl.model``."""
+    parent = module.rpartition(".")[0]
+    return parent if parent.count(".") >= 1 else module
+
+
+def _processes(subject: Subject) -> str:
+    network = subject.build()
+    return train_in_two_processes(network, drawn_faces(network, _mixed(8), seed=subject.seed))
+
+
+def _overfit(subject: Subject) -> str:
+    network = subject.build().train()
+    batch = subject.faces(network, _mixed())
+    optimizer = torch.optim.AdamW(
+        [p for p in network.parameters() if p.requires_grad], OVERFIT_RATE
+    )
+    losses = []
+    for step in range(OVERFIT_STEPS):
+        seed_everything(subject.seed, step)
+        optimizer.zero_grad()
+        loss = _loss(network, batch)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    lowest = min(losses[-5:])
+    if lowest > OVERFIT_SHARE * losses[0]:
+        raise BreachError(
+            f"the loss went from {losses[0]:.3g} to {lowest:.3g} in {OVERFIT_STEPS} steps on "
+            f"{FACES} faces that differ by a bright patch"
+        )
+    return f"loss from {losses[0]:.3g} to {lowest:.3g} in {OVERFIT_STEPS} steps"
+
+
+CHECKS: dict[str, Callable[[Subject], str]] = {
+    "settings": _settings,
+    "parameters": _parameters,
+    "device literals": _device_literals,
+    "predictions": _predictions,
+    "one-class batches": _one_class,
+    "soft and empty maps": _empty_maps,
+    "gradients": _gradients,
+    "bf16": _bfloat16,
+    "determinism": _determinism,
+    "save and load": _saving,
+    "two processes": _processes,
+    "overfit": _overfit,
+}

@@ -1,0 +1,148 @@
+"""MoNFAP: a backbone, a noise mixture per level, an auxiliary localiser, and the predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, get_args
+
+import torch
+import torch.nn.functional as F
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor, nn
+
+from focus.errors import InputError
+from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
+from plugins.monfap.backbone import Backbone, BackboneName
+from plugins.monfap.forgery_aware import ForgeryAwarePredictor
+from plugins.monfap.noise_experts import SrmLayout
+from plugins.monfap.noise_mixture import EXPERTS, NoiseMixture, importance_loss
+from plugins.monfap.targets import weighted_pixel_loss
+from plugins.targets import MapMode, check_map_threshold
+
+
+@dataclass(frozen=True)
+class MoNFAPConfig:
+    """The defaults are the paper's MoNFAP-C."""
+
+    image_size: int = 512
+    """Side of the square input in pixels; the map has a quarter of it."""
+    backbone: BackboneName = "convnextv2_atto"
+    """ConvNeXtV2-atto (MoNFAP-C), or ResNet-50 behind projections: MoNFAP-R (ours)."""
+    encoder_weights: str = "timm"
+    """A file (safetensors or a tensors-only .pth), 'timm' to download, or 'none'."""
+    drop_path: float = 0.4
+    """Share of the backbone's residual branches left out in training, rising to this in depth."""
+    srm_layout: SrmLayout = "intended"
+    """Kernels a channel starts from: all three, or one of them thrice, as released ('code')."""
+    top_k: int = EXPERTS
+    """How many of the four noise experts keep a weight."""
+    attention_threshold: float = 0.5
+    """Where the auxiliary localiser gives a class less, that class's token may not look."""
+    fake_weight: float = 10.0
+    """lambda of Eq. 14: weight of the pixels of fakes."""
+    importance_weight: float = 0.1
+    """w_im of Eq. 12: weight of the loss that keeps the experts balanced."""
+    map_mode: MapMode = "hard"
+    """Maps at a threshold, or as they are, as probabilities of the classes."""
+    map_threshold: float = 0.5
+    """Where a hard map begins."""
+
+    def __post_init__(self) -> None:
+        if self.backbone not in get_args(BackboneName):
+            known = ", ".join(get_args(BackboneName))
+            raise InputError(f"--options backbone={self.backbone}: must be one of {known}")
+        if self.image_size < 64:
+            raise InputError(f"--options image_size={self.image_size}: must be at least 64")
+        if not 1 <= self.top_k <= EXPERTS:
+            raise InputError(f"--options top_k={self.top_k}: must be from 1 to {EXPERTS}")
+        for name in ("drop_path", "attention_threshold"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise InputError(f"--options {name}={value}: must be at least 0 and below 1")
+        for name in ("fake_weight", "importance_weight"):
+            if getattr(self, name) < 0:
+                raise InputError(f"--options {name}={getattr(self, name)}: must not be negative")
+        check_map_threshold(self.map_threshold)
+
+
+class Output(NamedTuple):
+    """All that the network says of a batch; channel and index 0 is real, 1 is fake."""
+
+    logits: Tensor  # float32 (B, 2)
+    mask_logits: Tensor  # float32 (B, 2, h, w), a quarter of the input
+    coarse_logits: Tensor  # float32 (B, 2, h, w) of the auxiliary localiser, a 32nd of the input
+    gates: tuple[Tensor, ...]  # four of float32 (B, 4): each level's weights of its noise experts
+
+
+class MoNFAP(Detector[MoNFAPConfig]):
+    """Classifies a picture of one or more faces, and every pixel of it, by two tokens.
+
+    Images come in as (B, 3, H, W), standardised as ImageNet, of any size from 64 pixels on.
+
+    Raises:
+        InputError: backbone weights that cannot be had or do not fit.
+    """
+
+    optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
+        optimizer="adamw", lr=6e-5, weight_decay=0.01, schedule="poly", power=0.9, floor=0.01
+    )
+    steps: ClassVar[int] = 13_200  # 40 epochs of FFIW's 84,612 images
+    batch: ClassVar[int] = 256
+
+    def __init__(self, config: MoNFAPConfig = MoNFAPConfig()) -> None:
+        super().__init__()
+        self.config = config
+        self.input_spec = InputSpec(
+            image_size=config.image_size, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD
+        )
+        self.backbone = Backbone(config.backbone, config.encoder_weights, config.drop_path)
+        widths = self.backbone.widths
+        self.mixtures = nn.ModuleList(
+            NoiseMixture(width, config.top_k, config.srm_layout) for width in widths
+        )
+        self.localiser = nn.Sequential(
+            *_convolve(widths[-1], 512), *_convolve(512, 512), nn.Conv2d(512, 2, 1)
+        )
+        self.predictor = ForgeryAwarePredictor(widths, config.attention_threshold)
+
+    def forward(self, images: Tensor) -> Output:
+        """Return the logits of images (B, 3, H, W), and how the noise experts were weighed."""
+        levels = self.backbone(images)
+        mixed = [mixture(level) for mixture, level in zip(self.mixtures, levels, strict=True)]
+        coarse = self.localiser(levels[-1])
+        verdict = self.predictor(levels[-1], [noise for noise, _ in mixed], coarse)
+        gates = tuple(gate for _, gate in mixed)
+        return Output(verdict.logits.float(), verdict.mask_logits, coarse.float(), gates)
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the terms of Eq. 15; without maps the first and the last alone.
+
+        L = CE(Y, y) + L_pix(M) + L_pix(A) + w_im * the sum of the levels' CV^2.
+        """
+        config, output = self.config, self(batch.images)
+        terms = {"classification": F.cross_entropy(output.logits, batch.labels)}
+        if batch.maps is not None:
+            located = {"mask": output.mask_logits, "auxiliary": output.coarse_logits}
+            for name, logits in located.items():
+                terms[name] = weighted_pixel_loss(
+                    logits,
+                    batch.maps,
+                    batch.labels,
+                    config.fake_weight,
+                    config.map_mode,
+                    config.map_threshold,
+                )
+        imbalance = torch.stack([importance_loss(gates) for gates in output.gates]).sum()
+        return {**terms, "importance": config.importance_weight * imbalance}
+
+    def predict(self, images: Tensor) -> Prediction:
+        """Return P(fake) of the picture, and of each cell of a grid of a quarter of its size."""
+        output = self(images)
+        scores = output.logits.softmax(dim=1)[:, 1]
+        return Prediction(scores, output.mask_logits.softmax(dim=1)[:, 1:])
+
+
+def _convolve(width_in: int, width_out: int) -> tuple[nn.Module, ...]:
+    convolution = nn.Conv2d(width_in, width_out, 3, padding=1, bias=False)
+    return convolution, nn.BatchNorm2d(width_out), nn.ReLU()

@@ -1,0 +1,127 @@
+"""The noise extractors of MoNFAP as experts, Sec. III-C: HFConv, SRMConv, BayarConv and CDConv.
+
+All turn features (B, C, H, W) into noise features of the same shape, and all start blind to a
+constant (CDConv nearly, to the share 1 - theta).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SrmLayout = Literal["intended", "code"]
+
+SRM_CLAMP = 3.0
+BAYAR_FLOOR = 1e-3
+CENTRE = 12  # of the 25 taps of a 5 x 5 kernel
+
+
+class HighFrequencyExpert(nn.Module):
+    """HFConv: learnable first differences of each channel, mixed by a 1 x 1 convolution."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.differences = nn.Conv2d(width, 3 * width, 3, padding=1, groups=width, bias=False)
+        self.mix = nn.Conv2d(3 * width, width, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        kernels = torch.zeros(3, 1, 3, 3)
+        kernels[:, :, 1, 1] = -1
+        for kernel, (row, column) in enumerate(((2, 1), (1, 2), (2, 2))):  # below, right, both
+            kernels[kernel, 0, row, column] = 1
+        self.differences.weight.data.copy_(kernels.repeat(width, 1, 1, 1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return noise features, at least 0, of features (B, C, H, W)."""
+        return F.relu(self.norm(self.mix(self.differences(features))))
+
+
+class SteganalysisExpert(nn.Module):
+    """SRMConv: three learnable residuals of the Spatial Rich Model, clamped to [-3, 3], mixed.
+
+    Args:
+        width: channels C.
+        layout: ``intended`` gives every channel all three kernels; ``code`` gives the first third
+            of the channels the first kernel three times, and so on, as the released code does.
+    """
+
+    def __init__(self, width: int, layout: SrmLayout = "intended") -> None:
+        super().__init__()
+        self.residuals = nn.Conv2d(width, 3 * width, 5, padding=2, groups=width, bias=False)
+        self.mix = nn.Conv2d(3 * width, width, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        kernels = srm_kernels()
+        repeated = (
+            kernels.repeat(width, 1, 1, 1)
+            if layout == "intended"
+            else kernels.repeat_interleave(width, dim=0)
+        )
+        self.residuals.weight.data.copy_(repeated)
+        nn.init.kaiming_normal_(self.mix.weight, a=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return noise features, at least 0, of features (B, C, H, W)."""
+        residuals = self.residuals(features).clamp(-SRM_CLAMP, SRM_CLAMP)
+        return F.relu(self.norm(self.mix(residuals)))
+
+
+class BayarExpert(nn.Module):
+    """BayarConv: 5 x 5 prediction errors; the taps around a centre of -1 sum to 1.
+
+    The constraint is part of the forward pass, so the gradient knows of it and stored weights are
+    never written to. In float32 also under autocast: the errors are small differences of large
+    numbers.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        taps = torch.rand(width, width, 24)
+        self.taps = nn.Parameter(taps / taps.sum(dim=-1, keepdim=True))
+
+    def kernels(self) -> Tensor:
+        """Return the constrained kernels (C, C, 5, 5), float32.
+
+        A sum nearer to 0 than 0.001 is taken as 0.001 of its sign, so that no tap explodes.
+        """
+        taps = self.taps.float()
+        total = taps.sum(dim=-1, keepdim=True)
+        floor = torch.where(total < 0, -BAYAR_FLOOR, BAYAR_FLOOR)
+        taps = taps / torch.where(total.abs() < BAYAR_FLOOR, floor, total)
+        centre = taps.new_full((*taps.shape[:2], 1), -1.0)
+        flat = torch.cat([taps[..., :CENTRE], centre, taps[..., CENTRE:]], dim=-1)
+        return flat.unflatten(-1, (5, 5))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return prediction errors, float32, of features (B, C, H, W)."""
+        with torch.autocast(features.device.type, enabled=False):
+            return F.conv2d(features.float(), self.kernels(), padding=2)
+
+
+class CentralDifferenceExpert(nn.Module):
+    """CDConv: a 3 x 3 convolution less theta times the centre seen through all of its taps.
+
+    Both terms are linear and share their weights, so they are one convolution whose centre tap is
+    lowered.
+    """
+
+    def __init__(self, width: int, theta: float = 0.7) -> None:
+        super().__init__()
+        self.theta = theta
+        self.convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return central differences of features (B, C, H, W)."""
+        weight = self.convolution.weight
+        centre = F.pad(weight.sum(dim=(2, 3), keepdim=True), (1, 1, 1, 1))
+        return F.conv2d(features, weight - self.theta * centre, padding=1)
+
+
+def srm_kernels() -> Tensor:
+    """Return the KB / 4, KV / 12 and horizontal second-order / 2 kernels (3, 1, 5, 5)."""
+    kb = torch.tensor([[-1.0, 2, -1], [2, -4, 2], [-1, 2, -1]]) / 4
+    upper = torch.tensor([[-1.0, 2, -2, 2, -1], [2, -6, 8, -6, 2]])
+    kv = torch.cat([upper, torch.tensor([[-2.0, 8, -12, 8, -2]]), upper.flip(0)]) / 12
+    line = torch.tensor([[1.0, -2, 1]]) / 2
+    return torch.stack([F.pad(kb, (1, 1, 1, 1)), kv, F.pad(line, (1, 1, 2, 2))])[:, None]

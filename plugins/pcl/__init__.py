@@ -1,0 +1,33 @@
+"""PCL: pair-wise self-consistency learning.
+
+Zhao et al., "Learning Self-Consistency for Deepfake Detection", ICCV 2021. Written from the paper's
+description: its authors released no code, and the public re-implementations carry no licence.
+
+A ResNet-34's third stage gives a 16 x 16 grid of features. The consistency branch says of every
+two cells whether they come from the same source; the classifier says real or fake. Under a map the
+consistency of two cells is 1 - |m_i - m_j|.
+
+Deviations and choices:
+
+- The fakes and their maps are whatever the index and the map file hold, not self-blended images:
+  so FoCus compares maps with this detector.
+- One embedding serves both cells of a pair, so that the volume is symmetric; a public
+  re-implementation has two.
+- Soft maps are taken as they are. ``map_mode=hard`` thresholds them first, which is what the paper
+  does with its structural dissimilarity.
+- Cells are averaged over their area; public re-implementations sample points, and fill the volume's
+  first column with the mask itself.
+- The volume does not say which of its two sides is the forged one. The predicted map is
+  1 - the mean consistency of a cell with the cells on the grid's border, times P(fake): forgeries
+  of a face lie inside its crop, and a real face stays calm. The majority as reference would halve
+  the contrast as soon as a quarter of the crop is forged. Where the forgery fills the border, the
+  map is inverted.
+- The backbone starts from torchvision's ImageNet weights, through timm.
+- 42,188 steps are the paper's 150 epochs of batches of 128 over FoCus's 36,000 training faces of
+  FaceForensics++. The decay after the warm-up falls to 0 linearly. The augmentation is that of the
+  training command; the paper adds JPEG, blur, colour jitter and random erasing.
+"""
+
+from plugins.pcl.model import PCL, PCLConfig
+
+__all__ = ["PCL", "PCLConfig"]

@@ -1,0 +1,98 @@
+"""PCL: one backbone, a consistency volume from its third stage, a class from its fourth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor, nn
+
+from focus.errors import InputError
+from focus.network.encoder import create_backbone
+from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
+from plugins.pcl.consistency import ConsistencyBranch, inconsistency_with_border
+from plugins.targets import MapMode, check_map_threshold, consistency_volume, harden
+
+
+@dataclass(frozen=True)
+class PCLConfig:
+    """The defaults are the paper's, with maps as they come."""
+
+    image_size: int = 256
+    """Side of the square input in pixels; the volume's grid has a sixteenth of it."""
+    encoder: str = "resnet34.tv_in1k"
+    """Any timm model whose last two feature levels have strides 16 and 32."""
+    encoder_weights: str = "timm"
+    """A file (safetensors or a tensors-only .pth), 'timm' to download, or 'none'."""
+    consistency_weight: float = 10.0
+    """Weight of the consistency loss against the classification."""
+    map_mode: MapMode = "soft"
+    """Take maps as they are, or at a threshold first."""
+    map_threshold: float = 0.5
+    """Where a hard map begins."""
+
+    def __post_init__(self) -> None:
+        if self.image_size < 64:
+            raise InputError(f"--options image_size={self.image_size}: must be at least 64")
+        if self.consistency_weight < 0:
+            raise InputError(
+                f"--options consistency_weight={self.consistency_weight}: must not be negative"
+            )
+        check_map_threshold(self.map_threshold)
+
+
+class PCL(Detector[PCLConfig]):
+    """Classifies a face, and says of every two of its cells whether they share a source.
+
+    Images come in as (B, 3, H, W), standardised as ImageNet.
+
+    Raises:
+        InputError: a backbone that cannot be built, or weights that cannot be had.
+    """
+
+    optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
+        optimizer="adam", lr=5e-5, schedule="linear", warmup=0.25
+    )
+    steps: ClassVar[int] = 42_188  # 150 epochs of 36,000 faces
+    batch: ClassVar[int] = 128
+
+    def __init__(self, config: PCLConfig = PCLConfig()) -> None:
+        super().__init__()
+        self.config = config
+        self.input_spec = InputSpec(
+            image_size=config.image_size, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD
+        )
+        self.backbone = create_backbone(
+            config.encoder, config.encoder_weights, features_only=True, out_indices=(-2, -1)
+        )
+        source, deepest = self.backbone.feature_info.channels()
+        self.consistency = ConsistencyBranch(source)
+        self.classifier = nn.Linear(deepest, 2)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (B, 2) of real and fake, and of the consistency (B, h, w, h, w)."""
+        source, deepest = self.backbone(images)
+        return self.classifier(deepest.mean(dim=(2, 3))).float(), self.consistency(source)
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return L = CE + 10 BCE(V_hat, V), the latter over all entries of the volume."""
+        logits, volume = self(batch.images)
+        terms = {"classification": F.cross_entropy(logits, batch.labels)}
+        if batch.maps is not None:
+            config, maps = self.config, batch.maps
+            if config.map_mode == "hard":
+                maps = harden(maps, config.map_threshold)
+            truth = consistency_volume(maps, volume.shape[1:3])
+            found = F.binary_cross_entropy_with_logits(volume, truth)
+            terms["consistency"] = config.consistency_weight * found
+        return terms
+
+    def predict(self, images: Tensor) -> Prediction:
+        """Return P(fake), and P(fake) times each cell's inconsistency with the grid's border."""
+        logits, volume = self(images)
+        scores = logits.softmax(dim=1)[:, 1]
+        maps = inconsistency_with_border(volume.sigmoid())
+        return Prediction(scores, scores[:, None, None, None] * maps)

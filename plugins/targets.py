@@ -1,0 +1,88 @@
+"""From a manipulation map to what a detector learns from: pure functions without parameters.
+
+Maps are float (..., H, W) in [0, 1], 1 = manipulated, and exactly 0 on a real face. An empty map on
+a fake counts as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from focus.errors import InputError
+
+MapMode = Literal["hard", "soft"]
+
+
+def check_map_threshold(threshold: float) -> None:
+    """Reject a threshold that means nothing: at 0 a real face would be manipulated everywhere.
+
+    Raises:
+        InputError: not above 0 and at most 1.
+    """
+    if not 0 < threshold <= 1:
+        raise InputError(f"--options map_threshold={threshold}: must be above 0 and at most 1")
+
+
+def harden(maps: Tensor, threshold: float = 0.5) -> Tensor:
+    """Return 1 where a map reaches the threshold, else 0; of the maps' shape and type."""
+    return (maps >= threshold).to(maps.dtype)
+
+
+def area_average(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Return the mean of each cell of a coarser grid: (..., H, W) to (..., h, w).
+
+    Unlike point sampling it keeps the mass of what is thinner than a cell. Where h does not divide
+    H, neighbouring cells share the row between them; a map smaller than the grid is repeated.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    planes = maps.reshape(-1, *maps.shape[-2:])
+    return F.adaptive_avg_pool2d(planes, (height, width)).view(*maps.shape[:-2], height, width)
+
+
+def consistency_volume(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Return V[i, j] = 1 - |m_i - m_j| for every two cells of a grid (PCL).
+
+    Maps (B, 1, H, W) give (B, h, w, h, w) in [0, 1]: symmetric, 1 on its diagonal, 1 everywhere for
+    a map that is the same everywhere. The map and its complement give the same volume.
+    """
+    cells = area_average(maps, size)[:, 0]  # (B, h, w)
+    return 1 - (cells[:, :, :, None, None] - cells[:, None, None]).abs()
+
+
+def class_probabilities(maps: Tensor, mode: MapMode = "hard", threshold: float = 0.5) -> Tensor:
+    """Return the probabilities of real and fake at each pixel: (B, 1, H, W) to (B, 2, H, W).
+
+    ``soft`` gives [1 - m, m]; ``hard`` the same of the map at the threshold.
+    """
+    fake = harden(maps, threshold) if mode == "hard" else maps
+    return torch.cat([1 - fake, fake], dim=1)
+
+
+def pixel_cross_entropy(
+    logits: Tensor,
+    maps: Tensor,
+    mode: MapMode = "hard",
+    threshold: float = 0.5,
+    valid: Tensor | None = None,
+) -> Tensor:
+    """Return the mean cross-entropy over the pixels of a batch, at the size of the maps.
+
+    Args:
+        logits: of real and fake, (B, 2, h, w), resized bilinearly to (H, W) in float32.
+        maps: (B, 1, H, W).
+        mode: see :func:`class_probabilities`.
+        threshold: where a hard map begins.
+        valid: bool, to be broadcast to (B, 1, H, W): which pixels count; None counts all. With
+            none to count the mean is 0.
+    """
+    logits = F.interpolate(logits.float(), maps.shape[-2:], mode="bilinear", align_corners=False)
+    truth = class_probabilities(maps, mode, threshold)
+    losses = F.cross_entropy(logits, truth, reduction="none")  # (B, H, W)
+    if valid is None:
+        return losses.mean()
+    counted = valid.expand_as(maps)[:, 0]
+    return losses.masked_fill(~counted, 0).sum() / counted.sum().clamp_min(1)

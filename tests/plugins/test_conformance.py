@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from plugins import Detector, InputSpec, Prediction
+from plugins.conformance import CHECKS, check_detector
+
+
+@dataclass(frozen=True)
+class TinyConfig:
+    image_size: int = 32
+
+
+class Tiny(Detector[TinyConfig]):
+    """A detector without fault; each test below breaks one thing."""
+
+    def __init__(self, config: TinyConfig = TinyConfig()) -> None:
+        super().__init__()
+        self.input_spec = InputSpec(config.image_size)
+        self.body = nn.Sequential(nn.Conv2d(3, 64, 4, 4), nn.BatchNorm2d(64), nn.ReLU())
+        self.cells, self.label = nn.Conv2d(64, 1, 1), nn.Linear(64, 2)
+
+    def forward(self, images):
+        found = self.body(images)
+        return self.label(found.amax(dim=(2, 3))).float(), self.cells(found).float()
+
+    def loss(self, batch):
+        logits, drawn = self(batch.images)
+        terms = {"classification": F.cross_entropy(logits, batch.labels)}
+        if batch.maps is not None:
+            target = F.adaptive_avg_pool2d(batch.maps, drawn.shape[-2:])
+            terms["map"] = F.binary_cross_entropy_with_logits(drawn, target)
+        return terms
+
+    def predict(self, images):
+        logits, drawn = self(images)
+        return Prediction(logits.softmax(1)[:, 1], drawn.sigmoid())
+
+
+class Unbounded(Tiny):
+    def predict(self, images):
+        logits, drawn = self(images)
+        return Prediction(logits[:, 1] * 9, drawn)
+
+
+class WrongShape(Tiny):
+    def predict(self, images):
+        scores, maps, _ = super().predict(images)
+        return Prediction(scores, maps[:, 0])
+
+
+class Idle(Tiny):
+    def __init__(self, config: TinyConfig = TinyConfig()) -> None:
+        super().__init__(config)
+        self.unused = nn.Linear(2, 2)
+
+
+class OneClass(Tiny):
+    def loss(self, batch):
+        return {"ratio": super().loss(batch)["classification"] / (batch.labels == 1).float().mean()}
+
+
+class NeedsMaps(Tiny):
+    def loss(self, batch):
+        return {**super().loss(batch), "area": batch.maps.mean() * 0 + self.cells.bias.sum() ** 2}
+
+
+class Dice(Tiny):
+    calls = 0
+
+    def loss(self, batch):
+        Dice.calls += 1
+        return {name: term * Dice.calls for name, term in super().loss(batch).items()}
+
+
+class Forgetful(Tiny):
+    def __init__(self, config: TinyConfig = TinyConfig()) -> None:
+        super().__init__(config)
+        self.offset = torch.rand(())
+
+    def predict(self, images):
+        scores, maps, _ = super().predict(images)
+        return Prediction((scores + self.offset) / 2, maps)
+
+
+class Stuck(Tiny):
+    def loss(self, batch):
+        return {name: term * 1e-6 + 1 for name, term in super().loss(batch).items()}
+
+
+class Device(Tiny):
+    def predict(self, images):
+        return super().predict(images.to("cpu"))
+
+
+class Contagious(Tiny):
+    def predict(self, images):
+        scores, maps, _ = super().predict(images * images.std() / images.mean())
+        return Prediction((scores + scores.argsort() / len(scores)) / 2, maps)
+
+
+def failures(detector, skip=("two processes",)):
+    kept = {name: check for name, check in CHECKS.items() if name not in skip}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in skip:
+            patch.delitem(CHECKS, name)
+        found = list(check_detector(detector))
+    assert len(found) == len(kept)
+    return {finding.check: finding.detail for finding in found if not finding.passed}
+
+
+def test_a_sound_detector_passes_all():
+    # This file names a device, on purpose, in another class.
+    found = {f.check: f for f in check_detector(Tiny)}
+    assert set(found) == set(CHECKS)
+    wrong = {name: f.detail for name, f in found.items() if not f.passed}
+    assert set(wrong) <= {"device literals"}, wrong
+
+
+@pytest.mark.parametrize(
+    ("detector", "check", "said"),
+    [
+        (Unbounded, "predictions", "not in"),
+        (WrongShape, "predictions", "shape"),
+        (Contagious, "predictions", "other faces"),
+        (Idle, "gradients", "unused"),
+        (OneClass, "one-class batches", "inf"),
+        (NeedsMaps, "one-class batches", "NoneType"),
+        (Dice, "determinism", "one seed"),
+        (Forgetful, "save and load", "state"),
+        (Stuck, "overfit", "the loss went"),
+        (Device, "device literals", "'cpu'"),
+    ],
+)
+def test_each_breach_is_found(detector, check, said):
+    found = failures(detector)
+    assert check in found
+    assert said in found[check]

@@ -1,0 +1,164 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch._subclasses import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from focus.errors import InputError
+from focus.optim import learning_rate
+from focus.types import Batch
+from plugins.pcl import PCL, PCLConfig
+from plugins.pcl.consistency import ConsistencyBranch, inconsistency_with_border
+from plugins.targets import area_average, consistency_volume
+
+SMALL = {"encoder": "resnet10t", "encoder_weights": "none", "image_size": 64}
+
+
+@pytest.fixture
+def batch():
+    """Return eight coarse noise pictures, every second with a noisy patch and its map."""
+    draw = torch.Generator().manual_seed(0)
+    images = F.interpolate(torch.randn(8, 3, 8, 8, generator=draw), (64, 64), mode="bilinear")
+    maps, labels = torch.zeros(8, 1, 64, 64), torch.arange(8) % 2
+    for face in range(1, 8, 2):
+        top, left = 16 * (1 + face // 2 % 2), 16 * (1 + face // 4)
+        maps[face, :, top : top + 16, left : left + 16] = 1
+    images += 2 * torch.randn(images.shape, generator=draw) * maps
+    return Batch(images, labels, maps, tuple("abcdefgh"), torch.arange(8))
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return PCL(PCLConfig(**SMALL))
+
+
+def test_size_and_shapes_of_the_paper():
+    with FakeTensorMode():  # shapes alone, nothing computed
+        network = PCL(PCLConfig(encoder_weights="none"))
+        source, deepest = network.backbone(torch.zeros(2, 3, 256, 256))
+        with FlopCounterMode(display=False) as counter:
+            logits, volume = network(torch.zeros(2, 3, 256, 256))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    assert parameters == 21_285_698 + 256 * 256 + 256  # ResNet-34 of two classes, and theta
+    assert counter.get_total_flops() / 4e9 == pytest.approx(4.8, abs=0.05)
+    assert source.shape == (2, 256, 16, 16)
+    assert deepest.shape == (2, 512, 8, 8)
+    assert logits.shape == (2, 2)
+    assert volume.shape == (2, 16, 16, 16, 16)
+
+
+def test_consistency_is_the_scaled_product_of_one_embedding():
+    branch = ConsistencyBranch(8)
+    features = torch.randn(2, 8, 3, 4)
+    volume = branch(features)
+    embedded = branch.embedding(features)
+    product = (embedded[0, :, 1, 2] * embedded[0, :, 2, 0]).sum() / 8**0.5
+    torch.testing.assert_close(volume[0, 1, 2, 2, 0], product)
+    torch.testing.assert_close(volume, volume.permute(0, 3, 4, 1, 2))
+
+
+def test_true_volume_reads_back_as_its_map():
+    maps = torch.zeros(2, 1, 64, 96)
+    maps[0, :, 20:47, 17:80] = 1
+    maps[1, :, 16:40, 16:64] = 0.7
+    found = inconsistency_with_border(consistency_volume(maps, (4, 6)))
+    torch.testing.assert_close(found, area_average(maps, (4, 6)))
+
+
+def test_forgery_beyond_half_of_the_face_is_still_the_forgery():
+    maps = torch.zeros(1, 1, 16, 16)
+    maps[..., 1:-1, 1:-1] = 1  # 77 %
+    volume = consistency_volume(maps, 16)
+    torch.testing.assert_close(inconsistency_with_border(volume), maps)
+    majority = 1 - volume.mean(dim=(1, 2))[:, None]
+    assert majority[0, 0, 8, 8] < majority[0, 0, 0, 0]  # which the majority gets wrong
+
+
+def test_real_face_stays_calm(network, batch):
+    with torch.no_grad():
+        network.classifier.weight.zero_()
+        network.classifier.bias.copy_(torch.tensor([8.0, 0.0]))
+        prediction = network.eval().predict(batch.images)
+    assert prediction.maps.max() <= prediction.scores.max() < 1e-3
+
+
+def test_loss_by_hand(network, batch):
+    terms = network.eval().loss(batch)
+    logits, volume = network(batch.images)
+    chance, truth = volume.sigmoid(), consistency_volume(batch.maps, 4)
+    entropy = -(truth * chance.log() + (1 - truth) * (1 - chance).log())
+    torch.testing.assert_close(terms["consistency"], 10 * entropy.mean())
+    torch.testing.assert_close(terms["classification"], F.cross_entropy(logits, batch.labels))
+
+
+def test_hard_maps_are_thresholded_before_they_are_averaged(network, batch):
+    soft = batch._replace(maps=batch.maps * 0.6)
+    hard = PCL(PCLConfig(**SMALL, map_mode="hard")).eval()
+    hard.load_state_dict(network.state_dict())
+    network.eval()
+    torch.testing.assert_close(hard.loss(soft), network.loss(batch))
+    assert network.loss(soft)["consistency"] != network.loss(batch)["consistency"]
+
+
+def test_without_maps_it_only_classifies(network, batch):
+    assert set(network.loss(batch._replace(maps=None))) == {"classification"}
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("side", [64, 2])
+def test_one_class_empty_maps_and_maps_below_the_grid(network, batch, label, side):
+    maps = torch.zeros(8, 1, side, side)
+    terms = network.loss(batch._replace(labels=torch.full((8,), label), maps=maps))
+    assert all(value.isfinite() and value.ndim == 0 for value in terms.values())
+
+
+def test_gradients_reach_every_parameter(network, batch):
+    for norm in network.modules():  # a fresh residual branch ends in a scale of 0
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(norm.weight)
+    sum(network.loss(batch).values()).backward()
+    dead = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not dead
+
+
+def test_half_precision_and_batch_invariance(network, batch):
+    network.eval()
+    with torch.no_grad():
+        whole, single = network.predict(batch.images), network.predict(batch.images[2:3])
+        with torch.autocast("cpu", torch.bfloat16):
+            half, terms = network.predict(batch.images), network.loss(batch)
+    torch.testing.assert_close(whole.maps[2:3], single.maps, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(whole.scores[2:3], single.scores, atol=1e-5, rtol=1e-4)
+    assert half.scores.dtype == half.maps.dtype == torch.float32
+    torch.testing.assert_close(half.maps, whole.maps, atol=0.05, rtol=0.1)
+    assert all(value.isfinite() for value in terms.values())
+
+
+def test_eight_faces_are_learned_by_heart(network, batch):
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    for _ in range(25):
+        optimizer.zero_grad()
+        sum(network.loss(batch).values()).backward()
+        optimizer.step()
+    with torch.no_grad():
+        scores, maps, _ = network.eval().predict(batch.images)
+    truth, found = area_average(batch.maps, 4) > 0.5, maps > 0.5
+    assert ((scores > 0.5) == (batch.labels == 1)).all()
+    assert (truth & found).sum() / (truth | found).sum() > 0.9
+    assert maps[::2].max() < 0.2
+
+
+def test_rate_rises_for_a_quarter_then_falls_to_nothing():
+    rates = [learning_rate(step, 400, PCL.optimizer) for step in range(400)]
+    assert max(rates) == rates[99] == pytest.approx(5e-5)
+    assert rates[250] == pytest.approx(2.5e-5)
+    assert rates[-1] < 2e-7
+
+
+@pytest.mark.parametrize(
+    "change", [{"image_size": 32}, {"consistency_weight": -1.0}, {"map_threshold": 0.0}]
+)
+def test_bad_settings_are_named(change):
+    with pytest.raises(InputError, match=next(iter(change))):
+        PCLConfig(**change)
