@@ -1,0 +1,18 @@
+"""The truth masks as maps: the supervision that every other map is measured against."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from focus.generators.comparison import Comparison
+from focus.types import Prediction
+
+
+class Mask(Comparison):
+    """The index's own masks, 0 or 1; zero on real faces. No parts."""
+
+    companion = "mask"
+
+    def compare(self, images: Tensor, companions: Tensor) -> Prediction:
+        """Return maps (B, 1, H, W) of masks 0 or 255 (B, 1, H, W); the images do not matter."""
+        return Prediction(self.no_scores(images), companions.float() / 255)
