@@ -52,6 +52,13 @@ COMMANDS = {
         "focus merge part-1.h5 part-2.h5 --out all.h5",
         words="parts",
     ),
+    "renormalise": Command(
+        "focus.generation:RenormaliseCommand",
+        "focus.generation:renormalise_command",
+        "bring stored maps into [0, 1] in another way",
+        "focus renormalise focus.h5 --normalise global --out global.h5",
+        words="maps",
+    ),
     "info": Command(
         "focus.mapstore:InfoCommand",
         "focus.mapstore:info_command",

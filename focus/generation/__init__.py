@@ -5,13 +5,16 @@ file between the processes of ``accelerate launch``.
 """
 
 from focus.generation.command import GenerateCommand, generate_command, load_generator
+from focus.generation.renormalising import RenormaliseCommand, renormalise_command
 from focus.generation.running import GenerationConfig, Report, generate
 
 __all__ = [
     "GenerateCommand",
     "GenerationConfig",
+    "RenormaliseCommand",
     "Report",
     "generate",
     "generate_command",
     "load_generator",
+    "renormalise_command",
 ]

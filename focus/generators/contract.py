@@ -70,7 +70,7 @@ class Generator(nn.Module, ABC):
             parts: tensors behind the maps, a row per face.
             scores: P(fake), (N,).
             settings: what :meth:`describe` said; ``map_scale`` is the constant of ``global``.
-            normalisation: ``class_minmax``, ``global`` (not yet clipped) or ``image_minmax``.
+            normalisation: ``class_minmax``, ``global`` or ``image_minmax``.
 
         Raises:
             InputError: maps of this kind are not normalised.

@@ -1,0 +1,122 @@
+"""``focus renormalise``: maps in [0, 1] anew, from what a map file keeps behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+
+from focus.errors import InputError
+from focus.generation.command import find_generator
+from focus.generators.contract import Generator
+from focus.mapstore.reader import MapReader
+from focus.mapstore.rows import PROVENANCE, Rows
+from focus.mapstore.writer import MapWriter
+from focus.network.maps import Normalisation
+from focus.runtime import Runtime
+from focus.types import FAKE, REAL
+
+QUANTILE, FACES = 0.999, 1024
+# Divided by this nothing is clipped, so that the constant of ``global`` can be measured.
+UNCLIPPED = 2.0**40
+
+
+@dataclass(frozen=True)
+class RenormaliseCommand:
+    """Bring the maps of a file made with --parts into [0, 1] in another way; no GPU is needed."""
+
+    maps: str
+    """Map file made by focus generate --parts."""
+    normalise: str
+    """class_minmax, global or image_minmax."""
+    out: str
+    """The map file to write."""
+    map_scale: float = 0.0
+    """Constant of global; 0: the generator's own, else the 99.9th percentile over fakes."""
+    overwrite: bool = False
+    """Replace a file that exists."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Flags that every command has."""
+
+    def __post_init__(self) -> None:
+        if self.normalise not in get_args(Normalisation):
+            known = ", ".join(get_args(Normalisation))
+            raise InputError(f"--normalise {self.normalise}: use one of {known}")
+        if self.map_scale < 0:
+            raise InputError(f"--map-scale {self.map_scale}: must be above 0")
+
+
+def renormalise_command(command: RenormaliseCommand) -> None:
+    """Run ``focus renormalise``.
+
+    Raises:
+        InputError: a file without parts, a generator whose maps are not normalised or that is not
+            installed, or an --out that exists.
+    """
+    with MapReader(command.maps) as reader:
+        if not reader.part_names:
+            raise InputError(f"{command.maps}: keeps no parts; make it with focus generate --parts")
+        attributes = {name: reader.attributes[name] for name in PROVENANCE}
+        kind = find_generator(str(attributes["generator"]))
+        settings = _settings(command, reader, kind)
+        attributes |= {
+            "normalisation": command.normalise,
+            "config": {**settings, "renormalised_from": attributes["normalisation"]},
+        }
+        zeroed = attributes["real_maps"] == "zero"
+        out = Path(command.out)
+        if out.exists() and out.samefile(command.maps):
+            raise InputError(f"--out {out}: is the file that is read; name another")
+        with MapWriter(out, attributes, overwrite=command.overwrite) as writer:
+            if writer.complete:
+                print(f"{out}: there already, {writer.faces} faces")
+                return
+            for rows, maps in _maps(reader, kind, settings, command.normalise):
+                if zeroed:
+                    maps[rows.labels == REAL] = 0
+                writer.append(rows.keys, maps, rows.labels, rows.scores, rows.parts)
+    scale = f", constant {settings['map_scale']:.4g}" if command.normalise == "global" else ""
+    print(f"{out}: {writer.faces} faces, {command.normalise}{scale}")
+
+
+def _settings(
+    command: RenormaliseCommand, reader: MapReader, kind: type[Generator]
+) -> dict[str, Any]:
+    """Return the generator's configuration, with the constant of ``global`` if it is wanted."""
+    try:
+        settings = dict(json.loads(str(reader.attributes["config"]) or "{}"))
+    except ValueError:
+        raise InputError(f"{reader.path}: its attribute config is not JSON") from None
+    if command.map_scale:
+        settings["map_scale"] = command.map_scale
+    if command.normalise == "global" and not settings.get("map_scale"):
+        settings["map_scale"] = _measure_scale(reader, kind, settings)
+    return settings
+
+
+def _measure_scale(reader: MapReader, kind: type[Generator], settings: Mapping[str, Any]) -> float:
+    """Return the 99.9th percentile of the unscaled maps of at most 1,024 fakes."""
+    fakes = np.flatnonzero(reader.labels == FAKE)
+    if not len(fakes):
+        raise InputError(f"{reader.path}: holds no fake to take the constant from; --map-scale X")
+    rows = fakes[np.linspace(0, len(fakes) - 1, min(FACES, len(fakes))).astype(int)]
+    parts = {name: torch.from_numpy(reader.read_part(name, rows)) for name in reader.part_names}
+    scores = torch.from_numpy(reader.scores[rows])
+    large = {**settings, "map_scale": UNCLIPPED}
+    maps = kind.renormalise(parts, scores, large, "global").double() * UNCLIPPED
+    return max(float(np.quantile(maps.numpy(), QUANTILE)), 1e-6)
+
+
+def _maps(
+    reader: MapReader, kind: type[Generator], settings: Mapping[str, Any], mode: str
+) -> Iterator[tuple[Rows, np.ndarray]]:
+    """Yield the file's rows with their maps anew, float32 (n, h, w) in [0, 1]."""
+    for rows in reader.blocks():
+        parts = {name: torch.from_numpy(part) for name, part in rows.parts.items()}
+        scores = torch.from_numpy(np.asarray(rows.scores))
+        yield rows, kind.renormalise(parts, scores, settings, mode).clamp(0, 1).numpy()

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from focus.cli import main as focus
+from focus.data.index import FaceIndex
+from focus.generation import GenerationConfig, RenormaliseCommand, generate, renormalise_command
+from focus.generators.focus import FocusGenerator, FocusMaximum
+from focus.mapstore import MapReader
+from focus.network.model import FoCus, FoCusConfig
+from focus.network.runs import describe_run, save_weights
+from focus.runtime import seed_everything
+
+CONFIG = FoCusConfig(
+    encoder="resnet10t", encoder_weights="none", image_size=64, stage=2, output_stride=8
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    seed_everything(0)
+    network = FoCus(CONFIG)
+    network.map_scale.fill_(0.25)
+    save_weights(network, folder / "best.safetensors")
+    (folder / "config.json").write_text(json.dumps(describe_run("focus", CONFIG)))
+    return folder
+
+
+@pytest.fixture
+def maps(run, demo_corpus, tmp_path):
+    """A map file with parts, and one generated directly, for each normalisation."""
+    index = FaceIndex.read(demo_corpus)
+
+    def make(mode, parts=False, kind=FocusGenerator, real="fake-class"):
+        out = tmp_path / f"{kind.__name__}-{mode}-{parts}-{real}.h5"
+        generator = kind.load(run, {"normalise": mode})
+        config = GenerationConfig(workers=0, parts=parts, real_maps=real)
+        generate(
+            index, generator, out, config, name="focus" if kind is FocusGenerator else "focus-max"
+        )
+        return out
+
+    return make
+
+
+def levels(path):
+    with MapReader(path) as reader:
+        return reader.read(slice(None)).astype(int)
+
+
+@pytest.mark.parametrize("kind", [FocusGenerator, FocusMaximum])
+@pytest.mark.parametrize("mode", ["class_minmax", "global", "image_minmax"])
+def test_parts_give_what_generating_anew_gives(maps, tmp_path, mode, kind, capsys):
+    source = maps("class_minmax", parts=True, kind=kind)
+    out = tmp_path / "anew.h5"
+    renormalise_command(RenormaliseCommand(str(source), mode, str(out)))
+    # The same numbers but for the float16 in which parts may be kept.
+    assert np.abs(levels(out) - levels(maps(mode, kind=kind))).max() <= 1
+    with MapReader(out) as reader:
+        assert reader.attributes["normalisation"] == mode
+        assert json.loads(reader.attributes["config"])["map_scale"] == pytest.approx(0.25)
+        assert reader.part_names
+
+
+def test_real_faces_stay_zero_where_they_were(maps, tmp_path):
+    source = maps("class_minmax", parts=True, real="zero")
+    out = tmp_path / "anew.h5"
+    renormalise_command(RenormaliseCommand(str(source), "image_minmax", str(out)))
+    with MapReader(out) as reader:
+        assert not reader.read((reader.labels == 0).nonzero()[0]).any()
+        fakes = reader.read((reader.labels == 1).nonzero()[0])
+        assert (fakes.max(axis=(1, 2)) == 255).all()
+
+
+def test_the_maximum_is_never_below_the_chosen_modality(maps):
+    chosen, largest = levels(maps("class_minmax")), levels(maps("class_minmax", kind=FocusMaximum))
+    assert (largest >= chosen).all()
+    assert (largest > chosen).any()
+
+
+def test_what_cannot_be_done_is_one_line(maps, tmp_path, capsys):
+    plain = str(maps("class_minmax"))
+    words = ["renormalise", plain, "--normalise", "global", "--out", str(tmp_path / "x.h5")]
+    assert focus(words) == 2
+    assert "focus generate --parts" in capsys.readouterr().err
+    kept = str(maps("class_minmax", parts=True))
+    assert focus(["renormalise", kept, "--normalise", "global", "--out", kept]) == 2
+    assert "is the file that is read" in capsys.readouterr().err
+    assert focus(["renormalise", kept, "--normalise", "best", "--out", "x.h5"]) == 2
+    assert "class_minmax, global, image_minmax" in capsys.readouterr().err
+
+
+def test_a_constant_may_be_given(maps, tmp_path):
+    source = maps("class_minmax", parts=True)
+    out = tmp_path / "anew.h5"
+    command = RenormaliseCommand(str(source), "global", str(out), map_scale=0.5)
+    renormalise_command(command)
+    half = levels(out)
+    renormalise_command(replace(command, map_scale=1.0, overwrite=True))
+    small = half < 255  # not clipped
+    assert np.abs(levels(out)[small] * 2 - half[small]).max() <= 1
