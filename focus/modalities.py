@@ -48,7 +48,7 @@ def srm(images: Tensor) -> Tensor:
     The kernels are the second-order 3 x 3, the 5 x 5 "KV" and the horizontal second-order one;
     residuals of the 0 to 255 scale, clamped to [-3, 3].
     """
-    kernels = _srm_kernels(images.device, images.dtype)
+    kernels = srm_kernels(images.device, images.dtype)
     summed = images.sum(dim=1, keepdim=True) * 255
     return F.conv2d(F.pad(summed, (2, 2, 2, 2), mode="replicate"), kernels).clamp(
         -SRM_CLAMP, SRM_CLAMP
@@ -75,8 +75,8 @@ def _dct_basis(device: torch.device, dtype: torch.dtype) -> Tensor:
 
 
 @cache
-def _srm_kernels(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return the three kernels, padded to 5 x 5: (3, 1, 5, 5)."""
+def srm_kernels(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return the three kernels of :func:`srm`, padded to 5 x 5: (3, 1, 5, 5)."""
     second = torch.tensor([[-1.0, 2, -1], [2, -4, 2], [-1, 2, -1]]) / 4
     upper = torch.tensor([[-1.0, 2, -2, 2, -1], [2, -6, 8, -6, 2]])
     kv = torch.cat([upper, torch.tensor([[-2.0, 8, -12, 8, -2]]), upper.flip(0)]) / 12

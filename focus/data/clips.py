@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import zlib
 from typing import NamedTuple
 
 import numpy as np
 
+from focus.data.images import split_path
 from focus.data.index import FaceIndex
 from focus.data.transforms import Geometry
 
@@ -25,25 +28,28 @@ class ClipPlan:
     """The frames of the clip around each face.
 
     A clip has consecutive faces of one video, label and method, by the numbers in their names; a
-    video with fewer faces than a clip has frames repeats them evenly.
+    video with fewer faces than a clip has frames repeats them evenly. Of several persons in a video
+    each has clips of its own, told apart by the index's columns ``source`` and ``track`` and the
+    number of the face in its path, as far as they are there.
 
     Args:
         index: the faces.
         frames: in a clip.
         stills: every face is a still: a clip is a slow random pan and zoom of a few per cent over
-            it. A stand-in for video, for material that has none: there is nothing temporal to
-            learn from it.
+            it, its own frame (:meth:`place_of`) the whole picture. A stand-in for video, for
+            material that has none: there is nothing temporal to learn from it.
     """
 
     def __init__(self, index: FaceIndex, frames: int, stills: bool = False) -> None:
-        self.frames, self.stills = frames, stills
-        self._groups: dict[tuple[str, int, str], list[int]] = {}
-        self._names: list[tuple[str, int, str]] = []
+        self.frames, self.stills, self._keys = frames, stills, index.keys
+        self._groups: dict[tuple[object, ...], list[int]] = {}
+        self._names: list[tuple[object, ...]] = []
         if stills:
             return
-        columns = (index.column("video"), index.labels.tolist(), index.column("method"))
-        for row, (video, label, method) in enumerate(zip(*columns, strict=True)):
-            name = (video or index.keys[row], label, method)
+        further = (index.column(name) for name in ("method", "source", "track"))
+        columns = (index.keys, index.column("video"), index.labels.tolist(), *further)
+        for row, (key, video, *rest) in enumerate(zip(*columns, strict=True)):
+            name = (video or key, split_path(key).face, *rest)
             self._names.append(name)
             self._groups.setdefault(name, []).append(row)
         for rows in self._groups.values():
@@ -55,7 +61,8 @@ class ClipPlan:
     def frames_of(self, row: int, geometry: Geometry, seed: tuple[int, int]) -> list[Frame]:
         """Return the frames of the clip around a row, all seen through ``geometry``."""
         if self.stills:
-            rng = np.random.default_rng((*seed, row, 1))
+            # By its name: the same face moves alike in whichever share of an index it stands.
+            rng = np.random.default_rng((*seed, zlib.crc32(os.fsencode(self._keys[row])), 1))
             return [Frame(row, _look(geometry, view)) for view in _pan(rng, self.frames)]
         rows = self._groups[self._names[row]]
         if len(rows) < self.frames:
@@ -70,17 +77,21 @@ class ClipPlan:
         """Return which frame of its clip a row is."""
         if self.stills:
             return self.frames // 2
-        frames = [frame.row for frame in self.frames_of(row, Geometry(), (0, 0))]
-        return frames.index(row) if row in frames else self.frames // 2
+        return [frame.row for frame in self.frames_of(row, Geometry(), (0, 0))].index(row)
 
 
 def _pan(rng: np.random.Generator, frames: int) -> list[tuple[float, float, float]]:
-    """Return (top, left, side) of the view in each frame: from one random view to another."""
+    """Return (top, left, side) of the view in each frame.
+
+    It goes from one random view to another, by way of the whole picture in the middle frame.
+    """
     sides = rng.uniform(SMALLEST_VIEW, 1, 2)
     corners = rng.uniform(0, 1, (2, 2)) * (1 - sides)[:, None]
-    ends = np.concatenate([corners, sides[:, None]], axis=1)  # (2, 3)
-    share = np.linspace(0, 1, frames)[:, None]
-    return [tuple(view) for view in ((1 - share) * ends[0] + share * ends[1]).tolist()]
+    first, last = np.concatenate([corners, sides[:, None]], axis=1)
+    path = np.stack([first, (0, 0, 1), last], axis=1)  # (3, 3)
+    times = np.arange(frames)
+    views = [np.interp(times, (0, frames // 2, frames), values) for values in path]
+    return list(zip(*(view.tolist() for view in views), strict=True))
 
 
 def _look(geometry: Geometry, view: tuple[float, float, float]) -> Geometry:
@@ -96,4 +107,5 @@ def _look(geometry: Geometry, view: tuple[float, float, float]) -> Geometry:
 
 def _natural(key: str) -> list[str | int]:
     """Return a sort key in which numbers count as numbers."""
-    return [int(part) if part.isdigit() else part for part in _NUMBERS.split(key)]
+    # Not isdigit, which takes superscripts, for numbers too.
+    return [int(part) if part.isdecimal() else part for part in _NUMBERS.split(key)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -11,11 +12,17 @@ import torch
 from torch.utils.data import Dataset
 
 from focus.data.clips import ClipPlan, Frame
-from focus.data.images import VIDEO_SUFFIXES, UnreadableError, read_face, read_mask
+from focus.data.images import (
+    VIDEO_SUFFIXES,
+    UnreadableError,
+    read_face,
+    read_mask,
+    split_path,
+)
 from focus.data.index import FaceIndex
 from focus.data.transforms import Augmentation, Geometry
 from focus.errors import InputError
-from focus.types import FAKE, REAL, Failure, Sample
+from focus.types import REAL, Failure, Sample
 
 Perturb = Callable[[np.ndarray, str], np.ndarray]
 
@@ -82,8 +89,9 @@ class FaceDataset(Dataset["Sample | Failure"]):
         frames: above 1 a sample is a clip of the row's video (:mod:`focus.data.clips`).
         stills: every face is a still picture, and a clip is made of it by small motion.
         companion: ``original`` or ``mask``, to be read and moved with the face; a real face's
-            original is itself, its mask empty.
-        perturb: what is done to the decoded picture (uint8 (H, W, 3), key) before all else.
+            original is itself, its mask empty. A face of unknown label needs one as a fake does.
+        perturb: what is done to the decoded picture (uint8 (H, W, 3), key) before all else, of a
+            face in a frame to the whole frame.
     """
 
     def __init__(
@@ -134,12 +142,9 @@ class FaceDataset(Dataset["Sample | Failure"]):
         """Read one face, with what goes with it."""
         key, label = self._paths[row], int(self.index.labels[row])
         # A crop looks at part of the picture, so the decoder must keep that part's pixels.
-        smallest = round(self.image_size / geometry.side) or None
-        if self.perturb is not None or self.companion:
-            smallest = None
-        image = read_face(self.index.root, key, self._box(row), smallest=smallest)
-        if self.perturb is not None:
-            image = self.perturb(image, key)
+        smallest = None if self.companion else round(self.image_size / geometry.side) or None
+        change = partial(self._perturb, key) if self.perturb is not None else None
+        image = read_face(self.index.root, key, self._box(row), smallest, change)
         size = self.image_size or min(image.shape[:2])
         companion = None
         if self._companions is not None:
@@ -148,15 +153,22 @@ class FaceDataset(Dataset["Sample | Failure"]):
         pixels = _to_tensor(geometry.apply(image, size))
         return Sample(row, pixels, label, self._read_map(key, label, geometry), key, companion)
 
+    def _perturb(self, key: str, image: np.ndarray) -> np.ndarray:
+        """Change a whole picture; the faces of one picture see the same change."""
+        assert self.perturb is not None
+        where = split_path(key)
+        return self.perturb(image, key if where.face is None else key.rpartition(".")[0])
+
     def _join(self, row: int, frames: list[Frame]) -> Sample:
         """Read the frames of a clip and stack them along time."""
-        read = [self._read_frame(frame) for frame in frames]
-        maps = [sample.map for sample in read if sample.map is not None]
+        unlike = {frame: self._read_frame(frame) for frame in dict.fromkeys(frames)}
+        read = [unlike[frame] for frame in frames]
         return read[0]._replace(
             row=row,
             key=self._paths[row],
             image=torch.stack([sample.image for sample in read], dim=1),
-            map=torch.stack(maps, dim=1) if len(maps) == len(read) else None,
+            map=_stack([sample.map for sample in read]),
+            companion=_stack([sample.companion for sample in read]),
         )
 
     def _read_frame(self, frame: Frame) -> Sample:
@@ -177,19 +189,18 @@ class FaceDataset(Dataset["Sample | Failure"]):
         """Return the original (H, W, 3) or the mask (H, W, 1) of a face, of the face's size."""
         assert self._companions is not None
         path = self._companions[row]
-        if label == FAKE and not path:
-            raise UnreadableError(f"the index's column {self.companion} is empty for this fake")
-        if self.companion == "mask":
-            if label != FAKE:
-                return np.zeros((*image.shape[:2], 1), dtype=np.uint8)
-            other = read_mask(self.index.root / path)[..., None].astype(np.uint8) * 255
-        elif label != FAKE:
-            return image
-        else:
-            try:
+        is_mask = self.companion == "mask"
+        if label == REAL:
+            return np.zeros((*image.shape[:2], 1), dtype=np.uint8) if is_mask else image
+        if not path:
+            raise UnreadableError(f"the index's column {self.companion} is empty for this face")
+        try:
+            if is_mask:
+                other = read_mask(self.index.root / path)[..., None].astype(np.uint8) * 255
+            else:
                 other = read_face(self.index.root, path, self._box(row))
-            except UnreadableError as error:
-                raise UnreadableError(f"original {path}: {error}") from None
+        except UnreadableError as error:
+            raise UnreadableError(f"{self.companion} {path}: {error}") from None
         if other.shape[:2] != image.shape[:2]:
             sizes = " x ".join(map(str, other.shape[:2])), " x ".join(map(str, image.shape[:2]))
             raise UnreadableError(
@@ -205,3 +216,9 @@ def _to_tensor(image: np.ndarray) -> torch.Tensor:
     """Return (H, W[, C]) as a tensor (C, H, W)."""
     planes = image if image.ndim == 3 else image[..., None]
     return torch.from_numpy(planes).permute(2, 0, 1)
+
+
+def _stack(planes: list[torch.Tensor | None]) -> torch.Tensor | None:
+    """Stack what the frames of a clip have along time: None if one of them has none."""
+    known = [plane for plane in planes if plane is not None]
+    return torch.stack(known, dim=1) if len(known) == len(planes) else None

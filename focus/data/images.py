@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,7 +74,13 @@ def split_path(path: str) -> FacePath:
     return FacePath(file, member, frame, face)
 
 
-def read_face(root: Path, path: str, box: str = "", smallest: int | None = None) -> np.ndarray:
+def read_face(
+    root: Path,
+    path: str,
+    box: str = "",
+    smallest: int | None = None,
+    change: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
     """Read the picture of an index row.
 
     Args:
@@ -82,6 +89,7 @@ def read_face(root: Path, path: str, box: str = "", smallest: int | None = None)
         box: "left top right bottom" in pixels of the upright picture, right and bottom excluded.
             It crops when ``path`` names a face (``clip.mp4#120.1``); outside the picture is black.
         smallest: as in ``read_image``; a crop is always cut from the full picture.
+        change: what is done to the whole picture, before it is cropped.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -91,9 +99,10 @@ def read_face(root: Path, path: str, box: str = "", smallest: int | None = None)
             missing or wrong box.
     """
     where = split_path(path)
-    if where.face is None:
-        return _to_bytes(_read_pixels(root, where, smallest))
-    return _crop(_to_bytes(_read_pixels(root, where)), box)
+    cropped = where.face is not None
+    whole = _read_pixels(root, where, None if cropped or change else smallest)
+    image = change(_to_bytes(whole)) if change else _to_bytes(whole)
+    return _crop(image, box) if cropped else image
 
 
 def read_image(path: Path, smallest: int | None = None) -> np.ndarray:

@@ -61,7 +61,7 @@ def renormalise_command(command: RenormaliseCommand) -> None:
     with MapReader(command.maps) as reader:
         if not reader.part_names:
             raise InputError(f"{command.maps}: keeps no parts; make it with focus generate --parts")
-        attributes = {name: reader.attributes[name] for name in PROVENANCE}
+        attributes: dict[str, Any] = {name: reader.attributes[name] for name in PROVENANCE}
         kind = find_generator(str(attributes["generator"]))
         settings = _settings(command, reader, kind)
         attributes |= {

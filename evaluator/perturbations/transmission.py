@@ -1,0 +1,94 @@
+"""What pictures go through on their way to a viewer: H.264, JPEG, and a smaller size."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+
+from focus.errors import InputError
+
+ENCODER = "libx264"
+_RATE = 25
+
+
+def compress(image: np.ndarray, crf: float, _: np.random.Generator) -> np.ndarray:
+    """VC of a single picture: :func:`compress_clip` of one frame.
+
+    One frame is coded without reference to others; a frame inside a clip loses more at equal crf.
+    """
+    return compress_clip(image[None], int(crf))[0]
+
+
+def compress_clip(frames: np.ndarray, crf: int) -> np.ndarray:
+    """Encode frames with x264 at a constant rate factor (its default preset), and decode them.
+
+    Args:
+        frames: uint8 (T, H, W, 3) RGB, T >= 1. An odd side is repeated once for 4:2:0 chroma, and
+            cut off again.
+        crf: 0 (lossless) to 51 (worst).
+
+    Returns:
+        uint8 (T, H, W, 3).
+
+    Raises:
+        InputError: PyAV, or x264 in it, is missing.
+    """
+    require_encoder()
+    import av
+
+    height, width = frames.shape[1:3]
+    even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    encoder: Any = av.CodecContext.create(ENCODER, "w")
+    encoder.height, encoder.width = even.shape[1:3]
+    encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, _RATE)
+    encoder.options = {"crf": str(crf)}
+    encoder.thread_count = 1  # loader processes are many already, and results stay the same
+    decoder: Any = av.CodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    packets = []
+    for place, pixels in enumerate(even):
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        frame.pts = place
+        packets += encoder.encode(frame)
+    packets += encoder.encode(None)
+    decoded = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
+    pictures = np.stack([frame.to_ndarray(format="rgb24") for frame in decoded])
+    return pictures[:, :height, :width]
+
+
+def require_encoder() -> None:
+    """Make sure that there is an H.264 encoder.
+
+    Raises:
+        InputError: there is none.
+    """
+    mend = "pip install 'focus-forgery[video]' brings one"
+    try:
+        import av
+
+        av.Codec(ENCODER, "w")
+    except ImportError:
+        raise InputError(f"compress needs an H.264 encoder, PyAV: {mend}") from None
+    except ValueError:
+        raise InputError(f"compress needs {ENCODER}, which this PyAV lacks: {mend}") from None
+
+
+def code_jpeg(image: np.ndarray, quality: float, _: np.random.Generator | None) -> np.ndarray:
+    """Encode as JPEG (libjpeg's quality, 4:2:0 chroma) and decode."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    coded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB))
+
+
+def resize_back(image: np.ndarray, factor: float, _: np.random.Generator) -> np.ndarray:
+    """Shrink to ``factor`` of either side by pixel area, and enlarge to the old size bicubically.
+
+    Unlike pixelation, the small picture is free of aliases.
+    """
+    height, width = image.shape[:2]
+    small = max(1, round(width * factor)), max(1, round(height * factor))
+    shrunk = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+    return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -1,0 +1,63 @@
+"""Which faces are judged: the split that is for it, or a small part that is fair to all methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from focus.data.index import FaceIndex
+from focus.data.inputs import Source
+from focus.errors import InputError
+from focus.types import FAKE, REAL
+
+
+def choose_faces(index: FaceIndex, source: Source, sample: int) -> tuple[FaceIndex, list[str]]:
+    """Return the labelled faces to judge, and what there is to say about the choice.
+
+    Where splits are named and none was asked for, split ``test`` is judged.
+
+    Raises:
+        InputError: there is no such face.
+    """
+    notes, splits = [], sorted(set(index.column("split")) - {""})
+    if len(splits) > 1 and not source.split:
+        if "test" not in splits:
+            raise InputError(f"--split is missing: {source.data} has {', '.join(splits)}, no test")
+        index = index.where(split="test")
+        notes.append("split test is judged")
+    known = np.isin(index.labels, (REAL, FAKE))
+    if not known.all():
+        notes.append(f"{(~known).sum():,} faces of unknown label are left out")
+        index = index.take(known)
+    if not len(index):
+        raise InputError(f"{source.data}: no face has a label, so there is nothing to judge")
+    return (index.take(spread(index, sample)) if sample else index), notes
+
+
+def spread(index: FaceIndex, count: int) -> np.ndarray:
+    """Return rows of at most ``count`` faces, as many real as fake, alike over the methods.
+
+    Within a method they are evenly spread over the index. A label or method that has too few is
+    taken whole, and the others of its label make up for it.
+    """
+    methods = np.array(index.column("method"), dtype=object)
+    labels = [np.flatnonzero(index.labels == label) for label in (REAL, FAKE)]
+    labels = [rows for rows in labels if len(rows)]
+    half = min(count // len(labels), *(len(rows) for rows in labels))
+    chosen = [
+        rows[np.linspace(0, len(rows) - 1, share).round().astype(int)]
+        for of_label in labels
+        for rows, share in _allot(
+            [of_label[methods[of_label] == name] for name in sorted(set(methods[of_label]))], half
+        )
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def _allot(groups: list[np.ndarray], count: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield groups with equal shares of ``count``, small groups whole."""
+    for place, rows in enumerate(sorted(groups, key=len)):
+        share = min(len(rows), count // (len(groups) - place))
+        count -= share
+        yield rows, share

@@ -1,0 +1,258 @@
+"""``evaluator robustness``: a map file per corruption and level, and what is left of each."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from evaluator.perturbations import KINDS, SEVEN, Perturbation
+from evaluator.perturbations.deeperforensics import FRAME_UNIT
+from evaluator.robustness.choosing import choose_faces
+from evaluator.robustness.curves import draw_curves
+from evaluator.robustness.judging import CLEAN, Condition, judge, parameter_of
+from evaluator.robustness.report import describe, format_tables, write_csv
+from focus.config import split_options
+from focus.data.images import UnreadableError, read_face
+from focus.data.index import FaceIndex
+from focus.data.inputs import Source, open_source, reopen
+from focus.errors import CheckFailedError, InputError
+from focus.files import replace_file
+from focus.generation import GenerationConfig, generate, load_generator
+from focus.generation.running import errors_file
+from focus.generators.contract import Generator
+from focus.mapstore import MapReader
+from focus.runtime import Runtime, note, seed_everything
+
+LEVELS = (1, 2, 3, 4, 5)
+FACES = "robustness-faces.csv"
+_LOOKED_AT = 16
+
+
+@dataclass(frozen=True)
+class RobustnessCommand:
+    """Corrupt the pictures, make scores and maps anew, and compare with the clean ones."""
+
+    out: str
+    """Folder of the map files and the report; the same command goes on where it was stopped."""
+    source: Source = field(default_factory=Source)
+    """The faces; those of the map file unless given."""
+    maps: str = ""
+    """Map file that says which generator and which faces; give --weights too."""
+    model: str = ""
+    """Generator or detector by name, as --method of focus generate."""
+    method: str = ""
+    """The same as --model."""
+    weights: str = ""
+    """Its run folder or weights file."""
+    options: tuple[str, ...] = ()
+    """NAME=VALUE settings of it."""
+    kinds: tuple[str, ...] = SEVEN
+    """Corruptions, among saturation, contrast, block (frames), block-crop (face crops), noise,
+    blur, pixel, compress, jpeg, resize and mix."""
+    levels: tuple[int, ...] = LEVELS
+    """Levels, 1 to 5; mix has level 1 alone."""
+    sample: int = 0
+    """Judge so many faces, as many real as fake, evenly spread; 0: all."""
+    draws: int = 1000
+    """Bootstrap draws behind the 95 % intervals; 0 for none."""
+    batch: int = 64
+    """Faces that the network sees at once."""
+    workers: int = -1
+    """Loader processes; -1: the cores less one, at most 8."""
+    stills: bool = False
+    """Every face is a still picture: a method that wants clips sees it in small motion."""
+    overwrite: bool = False
+    """Make map files anew that are there."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Flags that every command has; the seed is that of the corruptions and the draws."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("sample", self.sample), ("draws", self.draws)):
+            if value < 0:
+                raise InputError(f"--{name} {value}: must be 0 or more")
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown or not self.kinds:
+            said = " ".join(unknown) or "none given"
+            raise InputError(f"--kinds {said}: use {', '.join(KINDS)}")
+        if not self.levels or not set(self.levels) <= set(LEVELS):
+            raise InputError(f"--levels {' '.join(map(str, self.levels))}: use 1 to 5")
+        if self.maps and (self.model or self.method):
+            raise InputError("--maps says which generator it is: leave out --model and --method")
+        if self.model and self.method and self.model != self.method:
+            raise InputError("--model and --method mean the same: give one of them")
+
+    def conditions(self) -> list[Condition]:
+        """Return what is asked for, clean first, kinds and levels in the order of their table.
+
+        Raises:
+            InputError: levels that a kind does not have, or no video encoder for ``compress``.
+        """
+        found = [CLEAN]
+        for kind in (kind for kind in KINDS if kind in self.kinds):
+            levels = [level for level in KINDS[kind].levels if level in self.levels]
+            if not levels:
+                raise InputError(f"--levels: {kind} has level 1 alone")
+            found += [Condition(kind, Perturbation(kind, level).level) for level in levels]
+        return found
+
+
+def robustness_command(command: RobustnessCommand) -> None:
+    """Run ``evaluator robustness``.
+
+    Raises:
+        InputError: see :func:`open_model` and :func:`focus.generation.generate`; nothing to judge.
+        CheckFailedError: some pictures or masks could not be read; the rest was judged.
+    """
+    quiet, seed = command.runtime.quiet, command.runtime.seed
+    conditions = command.conditions()
+    seed_everything(seed)
+    name, generator, index, source = open_model(command)
+    index, notes = choose_faces(index, source, command.sample)
+    notes += _note_blocks(index, conditions)
+    for line in notes:
+        note(f"note: {line}", quiet)
+    out = Path(command.out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be made ({error.strerror})") from None
+    # Beside the maps, so that evaluator score and focus view find the very faces that are in them.
+    index.write(out / FACES)
+    faces = Source(str(out / FACES), str(index.root.resolve()))
+    if not make_maps(command, conditions, name, generator, index, faces):
+        return
+    with ExitStack() as stack:
+        readers = {
+            condition: stack.enter_context(MapReader(map_file(out, condition)))
+            for condition in conditions
+        }
+        kept = np.array([all(key in reader for reader in readers.values()) for key in index.keys])
+        judged = index.take(kept)
+        judgement = judge(judged, readers, command.draws, seed, quiet)
+        origin = {**readers[CLEAN].attributes, "data": source.data, "root": source.root}
+    result = describe(judgement, judged, origin, notes, command.draws, seed)
+    with replace_file(out / "robustness.json") as path:
+        text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+        path.write_text(f"{text}\n", encoding="utf-8")
+    with replace_file(out / "robustness.csv") as path:
+        write_csv(result, path)
+    with replace_file(out / "robustness.png") as path:
+        draw_curves(result, path)
+    print(format_tables(result))
+    _check_read(index, judged, out, judgement.failures)
+
+
+def open_model(command: RobustnessCommand) -> tuple[str, Generator, FaceIndex, Source]:
+    """Return name and generator, and the faces with where they come from.
+
+    Raises:
+        InputError: no generator or map file was named, weights that are missing or not those of
+            the map file, or faces that are not there.
+    """
+    quiet, options = command.runtime.quiet, split_options(command.options)
+    source = command.source
+    if not command.maps:
+        name = command.model or command.method
+        if not name:
+            raise InputError("say what is judged: --model NAME, or --maps FILE with --weights RUN")
+        index = open_source(source, quiet)
+        return name, load_generator(name, command.weights, options, quiet), index, source
+    with MapReader(command.maps) as reader:
+        made = {key: str(value) for key, value in reader.attributes.items()}
+    name, digest = made["generator"], made["weights_sha256"]
+    if digest and not command.weights:
+        raise InputError(
+            f"--weights is missing: {command.maps} was made by {name} of weights that it names by"
+            f" hash alone ({digest[:12]})"
+        )
+    index = reopen(made, source, command.maps)
+    if not source.data:
+        source = replace(source, data=made["data"], root=source.root or made["root"])
+    generator = load_generator(name, command.weights, options, quiet)
+    if generator.weights_sha256 != digest:
+        raise InputError(f"--weights {command.weights}: not the weights that made {command.maps}")
+    if generator.normalisation != made["normalisation"] and "normalise" not in options:
+        options["normalise"] = made["normalisation"]
+        generator = load_generator(name, command.weights, options, quiet)
+    return name, generator, index, source
+
+
+def make_maps(
+    command: RobustnessCommand,
+    conditions: list[Condition],
+    name: str,
+    generator: Generator,
+    index: FaceIndex,
+    source: Source,
+) -> bool:
+    """Make the map files that are missing; return whether this process goes on to judge them.
+
+    Raises:
+        InputError: see :func:`focus.generation.generate`.
+    """
+    runtime, config = (
+        command.runtime,
+        GenerationConfig(
+            batch=command.batch,
+            workers=command.workers,
+            real_maps="fake-class",
+            overwrite=command.overwrite,
+            stills=command.stills,
+        ),
+    )
+    report = None
+    for place, condition in enumerate(conditions, 1):
+        if condition != CLEAN:
+            strength = f" ({KINDS[condition.kind].meaning} {parameter_of(condition):g})"
+            perturb = Perturbation(*condition, seed=runtime.seed)
+        else:
+            strength, perturb = "", None
+        note(f"{place}/{len(conditions)} {condition}{strength}", runtime.quiet)
+        report = generate(
+            index,
+            generator,
+            map_file(Path(command.out), condition),
+            config,
+            runtime,
+            name=name,
+            source=source,
+            perturb=perturb,
+        )
+    return report is not None
+
+
+def map_file(out: Path, condition: Condition) -> Path:
+    """Return where the maps of a condition are."""
+    return out / f"{condition}.h5"
+
+
+def _note_blocks(index: FaceIndex, conditions: list[Condition]) -> list[str]:
+    """Say so where pictures are too small for the block rule of whole frames."""
+    if not any(condition.kind == "block" for condition in conditions):
+        return []
+    boxes, sides = index.column("box"), []
+    for row in np.linspace(0, len(index) - 1, min(len(index), _LOOKED_AT)).astype(int):
+        with suppress(UnreadableError):
+            sides.append(min(read_face(index.root, index.keys[row], boxes[row]).shape[:2]))
+    if not sides or max(sides) >= FRAME_UNIT:
+        return []
+    return [
+        f"block, which is made for frames, changes nothing on pictures below {FRAME_UNIT} px as"
+        " these are; --kinds with block-crop in its place does"
+    ]
+
+
+def _check_read(
+    index: FaceIndex, judged: FaceIndex, out: Path, failures: tuple[object, ...]
+) -> None:
+    faults = []
+    if gone := len(index) - len(judged):
+        faults.append(f"{gone} pictures could not be read ({errors_file(map_file(out, CLEAN))})")
+    if failures:
+        faults.append(f"{len(failures)} masks could not be read (listed in robustness.json)")
+    if faults:
+        raise CheckFailedError(f"{' and '.join(faults)}; the rest was judged")

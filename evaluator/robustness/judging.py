@@ -1,0 +1,247 @@
+"""From the map files of clean and corrupted pictures to numbers with intervals.
+
+All values of a metric are judged on the same draws of videos, so that the mean over levels, and
+over kinds, has an interval of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluator.measuring import masked_fakes, measure
+from evaluator.metrics.image import video_groups
+from evaluator.metrics.intervals import Estimate, Resampling, bootstrap, stated
+from evaluator.metrics.localization import HALF
+from evaluator.metrics.ranking import auc, divide
+from evaluator.perturbations import KINDS, SEVEN
+from focus.data.index import FaceIndex
+from focus.mapstore import MapReader
+from focus.types import FAKE, REAL, Failure
+
+DETECTION = ("frame_auc", "video_auc")
+AGREEMENT = ("map_iou", "map_overlap")
+TRUTH = ("pixel_auc", "pixel_auc_region")
+_BLOCK = 1024
+_REASONS = {
+    **dict.fromkeys(AGREEMENT, "no fake has a map above zero"),
+    **dict.fromkeys(TRUTH, "no fake has pixels in and out of its mask"),
+}
+
+Statistic = Callable[[np.ndarray], np.ndarray]  # weights (draws, videos) -> (draws,)
+
+
+class Condition(NamedTuple):
+    """How the pictures were when a map file was made; the default is clean."""
+
+    kind: str = "clean"
+    level: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.level}" if self.level else self.kind
+
+
+CLEAN = Condition()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is left of every metric, as estimates by metric name."""
+
+    at: Mapping[Condition, Mapping[str, Estimate]]
+    """Under each condition; clean first, and there without agreement of maps."""
+    means: Mapping[str, Mapping[str, Estimate]]
+    """Mean over the levels of each kind."""
+    average: Mapping[str, Estimate]
+    """Mean of the means of ``averaged``; empty if these are none."""
+    averaged: tuple[str, ...]
+    """The seven kinds of DeeperForensics, if all are there."""
+    failures: tuple[Failure, ...]
+    """Fakes whose mask could not be read; they do not enter pixel metrics."""
+
+
+def judge(
+    index: FaceIndex,
+    readers: Mapping[Condition, MapReader],
+    draws: int = 1000,
+    seed: int = 0,
+    quiet: bool = False,
+) -> Judgement:
+    """Judge map files of the same faces under different conditions.
+
+    ``frame_auc`` and ``video_auc`` are those of :mod:`evaluator.metrics.image`, ``pixel_auc`` and
+    ``pixel_auc_region`` those of :mod:`evaluator.metrics.localization` (fakes with a mask). The
+    agreement of a fake's map with its clean map is ``map_iou``, of the areas above 0.5, and
+    ``map_overlap``, sum of minima by sum of maxima; means over fakes, 0 / 0 does not enter.
+
+    Args:
+        index: faces of known label.
+        readers: map files with maps of all of these faces, :data:`CLEAN` among them.
+        draws: bootstrap draws over ``video``.
+        seed: seed of the draws.
+        quiet: no progress.
+    """
+    order = [CLEAN, *(condition for condition in readers if condition != CLEAN)]
+    clean, failures = readers[CLEAN], list[Failure]()
+    values = {}
+    for condition in order:
+        values[condition] = _agreement(index, readers[condition], clean)
+        values[condition] |= _truth(index, readers[condition], quiet, failures)
+    faces = _Faces(index, Resampling.over(index.column("video"), draws, seed))
+    at: dict[Condition, dict[str, Estimate]] = {condition: {} for condition in order}
+    kinds = list(dict.fromkeys(condition.kind for condition in order[1:]))
+    groups = [[c for c in order if c.kind == kind] for kind in kinds]
+    averaged = seven_of(kinds)
+    means: dict[str, dict[str, Estimate]] = {kind: {} for kind in kinds}
+    average: dict[str, Estimate] = {}
+    for metric in (*DETECTION, *values[CLEAN]):
+        judged = order[1:] if metric in AGREEMENT else order
+        parts = [
+            faces.detection(metric, _scores(index, readers[condition]))
+            if metric in DETECTION
+            else faces.mean(metric, values[condition][metric])
+            for condition in judged
+        ]
+        members = [[judged.index(condition) for condition in group] for group in groups]
+        found = _estimate(parts, members, [kinds.index(kind) for kind in averaged], faces.videos)
+        for condition, one in zip(judged, found, strict=False):
+            at[condition][metric] = one
+        for kind, one in zip(kinds, found[len(judged) :], strict=False):
+            means[kind][metric] = one
+        if averaged:
+            average[metric] = found[-1]
+    return Judgement(at, means, average, averaged, tuple(dict.fromkeys(failures)))
+
+
+def seven_of(kinds: Sequence[str]) -> tuple[str, ...]:
+    """Return the seven kinds that are averaged, ``block-crop`` for ``block`` if need be.
+
+    Empty if one of them is not among ``kinds``.
+    """
+    crop = "block" not in kinds
+    wanted = tuple("block-crop" if crop and kind == "block" else kind for kind in SEVEN)
+    return wanted if set(wanted) <= set(kinds) else ()
+
+
+class _Part(NamedTuple):
+    """A metric under one condition, as a function of how often each video was drawn."""
+
+    statistic: Statistic
+    n: int
+    reason: str  # why there is no value, should there be none
+    width: int = 0  # numbers held per draw
+
+
+class _Faces:
+    """The faces, and the videos that they are drawn by."""
+
+    def __init__(self, index: FaceIndex, videos: Resampling) -> None:
+        self.labels, self.videos = index.labels, videos
+        names = index.column("video"), self.labels, index.column("method")
+        self._groups = np.unique(video_groups(*names), return_index=True, return_inverse=True)
+
+    def detection(self, metric: str, scores: np.ndarray) -> _Part:
+        """AUC of scores (N,) of faces, or of their means over videos."""
+        labels, units = self.labels, self.videos.units
+        if metric == "video_auc":
+            _, first, inverse = self._groups
+            scores = np.bincount(inverse, weights=scores) / np.bincount(inverse)
+            labels, units = labels[first], units[first]
+        absent = [name for name, label in (("real", REAL), ("fake", FAKE)) if label not in labels]
+        reason = f"no {absent[0]} faces" if absent else ""
+        if np.isnan(scores).any():
+            return _Part(lambda weights: np.full(len(weights), np.nan), 0, "there are no scores")
+        order = np.argsort(scores, kind="stable")
+        starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+        fakes, drawn = (labels == FAKE)[order].astype(np.float64), units[order]
+
+        def statistic(weights: np.ndarray) -> np.ndarray:
+            faces = weights[:, drawn]
+            counts = [np.add.reduceat(faces * of, starts, axis=1) for of in (fakes, 1 - fakes)]
+            return auc(*counts)
+
+        return _Part(statistic, len(scores), reason, 8 * len(scores))
+
+    def mean(self, metric: str, values: np.ndarray) -> _Part:
+        """Mean of values (N,); NaN does not enter."""
+        enters = ~np.isnan(values)
+        sums, counts = (
+            np.bincount(self.videos.units, weights=of, minlength=self.videos.count)
+            for of in (np.where(enters, values, 0.0), enters)
+        )
+        return _Part(
+            lambda weights: divide(weights @ sums, weights @ counts),
+            int(enters.sum()),
+            _REASONS[metric],
+        )
+
+
+def _estimate(
+    parts: Sequence[_Part],
+    groups: Sequence[Sequence[int]],
+    averaged: Sequence[int],
+    videos: Resampling,
+) -> list[Estimate]:
+    """Estimate every part, the mean of each group of parts, and the mean of some of the groups."""
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        single = np.stack([part.statistic(weights) for part in parts], axis=1)
+        means = [single[:, group].mean(axis=1) for group in groups]
+        average = [np.mean([means[place] for place in averaged], axis=0)] if averaged else []
+        return np.concatenate([single, *(value[:, None] for value in (*means, *average))], axis=1)
+
+    width = max(part.width for part in parts)
+    found = bootstrap(statistic, videos.count, videos.draws, videos.seed, width)
+    members = [*([place] for place in range(len(parts))), *groups]
+    members += [[place for group in averaged for place in groups[group]]] if averaged else []
+    return [
+        stated(values, min(parts[place].n for place in group), parts[group[0]].reason)
+        for values, group in zip(zip(*found, strict=True), members, strict=True)
+    ]
+
+
+def _scores(index: FaceIndex, reader: MapReader) -> np.ndarray:
+    """Return P(fake) of every face, float64 (N,)."""
+    return reader.scores[[reader.row(key) for key in index.keys]].astype(np.float64)
+
+
+def _agreement(index: FaceIndex, reader: MapReader, clean: MapReader) -> dict[str, np.ndarray]:
+    """Compare maps with the clean ones: values (N,), NaN for real faces and empty maps."""
+    iou, overlap = np.full((2, len(index)), np.nan)
+    fakes = np.flatnonzero(index.labels == FAKE)
+    for start in range(0, len(fakes), _BLOCK):
+        rows = fakes[start : start + _BLOCK]
+        now, before = (
+            maps.read([maps.row(index.keys[row]) for row in rows]) for maps in (reader, clean)
+        )
+        iou[rows] = _ratio((now >= HALF) & (before >= HALF), (now >= HALF) | (before >= HALF))
+        overlap[rows] = _ratio(np.minimum(now, before), np.maximum(now, before))
+    return {"map_iou": iou, "map_overlap": overlap}
+
+
+def _ratio(common: np.ndarray, joint: np.ndarray) -> np.ndarray:
+    return divide(*(part.sum(axis=(1, 2), dtype=np.float64) for part in (common, joint)))
+
+
+def _truth(
+    index: FaceIndex, reader: MapReader, quiet: bool, failures: list[Failure]
+) -> dict[str, np.ndarray]:
+    """Compare maps with truth masks: values (N,), NaN where there is none; nothing without any."""
+    rows = masked_fakes(index, np.arange(len(index)))
+    if not len(rows):
+        return {}
+    measured = measure(index, rows, reader, quiet=quiet)
+    failures += measured.failures
+    pixel, region = np.full((2, len(index)), np.nan)
+    pixel[measured.rows] = auc(measured.maps.inside, measured.maps.outside)
+    region[measured.rows] = measured.maps.region_auc
+    found = {"pixel_auc": pixel}
+    return {**found, "pixel_auc_region": region} if "region" in index.columns else found
+
+
+def parameter_of(condition: Condition) -> float:
+    """Return the strength of a corruption."""
+    return KINDS[condition.kind].parameters[condition.level - 1]

@@ -1,0 +1,154 @@
+"""The numbers of a judgement as JSON values, as CSV, and as tables for a terminal."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluator.metrics.intervals import Estimate
+from evaluator.perturbations import KINDS
+from evaluator.robustness.judging import CLEAN, Judgement, parameter_of
+from focus.data.index import FaceIndex
+from focus.types import FAKE, REAL
+
+MEANINGS = {
+    "frame_auc": "AUC of the scores of faces",
+    "video_auc": "AUC of the mean scores of videos",
+    "map_iou": "overlap of the areas above 0.5 with those of the clean map: IoU, mean over fakes",
+    "map_overlap": "sum of minima by sum of maxima with the clean map, mean over fakes",
+    "pixel_auc": "AUC of the map against the mask, mean over fakes",
+    "pixel_auc_region": "the same inside the region",
+}
+_ORIGIN = ("generator", "weights_sha256", "normalisation", "data", "root")
+_NAME, _CELL = 12, 8
+
+
+def describe(
+    judgement: Judgement,
+    index: FaceIndex,
+    origin: Mapping[str, Any],
+    notes: Sequence[str],
+    draws: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return all of a judgement as JSON values.
+
+    ``kinds`` holds the levels of each kind and their mean; ``average`` the mean over the seven
+    kinds of DeeperForensics, or None where one of them was left out. ``origin`` is of the clean
+    map file: generator, weights_sha256, normalisation, data, root.
+    """
+    kinds = {
+        kind: {
+            "parameter": KINDS[kind].meaning,
+            "levels": [
+                {
+                    "level": condition.level,
+                    "value": parameter_of(condition),
+                    "metrics": _to_json(judgement.at[condition]),
+                }
+                for condition in judgement.at
+                if condition.kind == kind
+            ],
+            "mean": _to_json(means),
+        }
+        for kind, means in judgement.means.items()
+    }
+    average = {"kinds": list(judgement.averaged), "metrics": _to_json(judgement.average)}
+    counts = {"real": int((index.labels == REAL).sum()), "fake": int((index.labels == FAKE).sum())}
+    return {
+        "maps": {name: origin[name] for name in _ORIGIN},
+        "splits": sorted(set(index.column("split")) - {""}),
+        "faces": {"total": len(index), **counts},
+        "clean": _to_json(judgement.at[CLEAN]),
+        "kinds": kinds,
+        "average": average if judgement.averaged else None,
+        "intervals": {"level": 0.95, "over": "video", "draws": draws, "seed": seed},
+        "unreadable": [{"key": face.key, "reason": face.reason} for face in judgement.failures],
+        "notes": list(notes),
+    }
+
+
+def write_csv(result: Mapping[str, Any], path: Path) -> None:
+    """Write a row per value: kind, level (or ``mean``), parameter, metric, value, low, high, n."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("kind", "level", "parameter", "metric", "value", "low", "high", "n"))
+        for kind, level, parameter, metrics in _rows(result):
+            for metric, found in metrics.items():
+                values = [found[part] for part in ("value", "low", "high", "n")]
+                writer.writerow((kind, level, parameter, metric, *values))
+
+
+def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
+    yield str(CLEAN), "0", "", result["clean"]
+    for kind, found in result["kinds"].items():
+        for level in found["levels"]:
+            yield kind, str(level["level"]), f"{level['value']:g}", level["metrics"]
+        yield kind, "mean", "", found["mean"]
+    if result["average"]:
+        yield "average", "mean", "", result["average"]["metrics"]
+
+
+def format_tables(result: Mapping[str, Any]) -> str:
+    """Return a table per metric that has values: a row per kind, a column per level."""
+    faces, maps = result["faces"], result["maps"]
+    split = f", split {' '.join(result['splits'])}" if result["splits"] else ""
+    head = (
+        f"{maps['generator']} on {maps['data']}{split}: {faces['total']:,} faces"
+        f" ({faces['real']:,} real, {faces['fake']:,} fake)"
+    )
+    lines = [head]
+    for metric in known_metrics(result):
+        lines += ["", *_table(result, metric)]
+    averaged = result["average"]
+    lines += [
+        "",
+        f"average: over {', '.join(averaged['kinds'])}; clean is left out."
+        if averaged
+        else "No average: it is over the seven kinds of DeeperForensics, and not all are here.",
+    ]
+    return "\n".join(lines)
+
+
+def known_metrics(result: Mapping[str, Any]) -> list[str]:
+    """Return the metrics that have a value in the mean of any kind."""
+    means = [found["mean"] for found in result["kinds"].values()]
+    return [
+        name
+        for name in MEANINGS
+        if any(mean.get(name, {}).get("value") is not None for mean in means)
+    ]
+
+
+def _table(result: Mapping[str, Any], metric: str) -> Iterator[str]:
+    levels = sorted({x["level"] for found in result["kinds"].values() for x in found["levels"]})
+    yield f"{metric}: {MEANINGS[metric]}"
+    names = "".join(f"{level:>{_CELL}}" for level in levels)
+    yield f"{'level':{_NAME}}{names}{'mean':>{_CELL + 2}}   95 % interval"
+    if metric in result["clean"]:
+        blank = " " * _CELL * len(levels)
+        yield f"{'clean':{_NAME}}{blank}{_cell(result['clean'][metric], True)}"
+    for kind, found in result["kinds"].items():
+        there = {level["level"]: level["metrics"][metric] for level in found["levels"]}
+        cells = "".join(_cell(there.get(level)) for level in levels)
+        yield f"{kind:{_NAME}}{cells}{_cell(found['mean'][metric], True)}"
+    if result["average"]:
+        blank = " " * _CELL * len(levels)
+        yield f"{'average':{_NAME}}{blank}{_cell(result['average']['metrics'][metric], True)}"
+
+
+def _cell(found: Mapping[str, Any] | None, whole: bool = False) -> str:
+    """Return a value as text, and with its interval if that is asked for."""
+    width = _CELL + 2 * whole
+    if found is None or found["value"] is None:
+        return f"{'-':>{width}}"
+    text = f"{found['value']:{width}.4f}"
+    if not whole or found["low"] is None:
+        return text
+    return f"{text}   {found['low']:.4f} to {found['high']:.4f}"
+
+
+def _to_json(metrics: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:
+    return {name: metrics[name].to_json() for name in MEANINGS if name in metrics}
