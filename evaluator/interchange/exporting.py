@@ -1,0 +1,281 @@
+"""``evaluator export``: a map file in the form that another tool reads."""
+
+from __future__ import annotations
+
+import csv
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+
+from evaluator.interchange.names import flat_names, kept_paths
+from evaluator.interchange.rle import encode_rle
+from evaluator.metrics.localization import LEVELS, resize_levels
+from focus.data.images import read_face
+from focus.data.index import FaceIndex
+from focus.data.inputs import Source, reopen
+from focus.errors import CheckFailedError, InputError, UnreadableError
+from focus.mapstore import MapReader
+from focus.runtime import Runtime, note, track
+from focus.types import Failure
+
+Format = Literal["imdl", "wsol", "coco", "png"]
+PREDICTIONS, PROBABILITIES = "pred", "pred_label_combined.json"
+SCORES, NAMES, RESULTS = "scores.csv", "names.csv", "results.json"
+CATEGORY = 1
+LISTED = 10
+_FLAT = "--format imdl has flat names"
+
+
+@dataclass(frozen=True)
+class ExportCommand:
+    """Write the maps of a file in the form of another tool."""
+
+    maps: str
+    """Map file."""
+    out: str
+    """Folder to make."""
+    format: Format = "png"
+    """imdl, wsol (NPY) or coco (RLE) at the size of the pictures; png: the maps as stored."""
+    threshold: float = 0.5
+    """Pixels above this value are in the mask (coco alone)."""
+    data: str = ""
+    """Corpus name, index file or folder of the faces; the map file's own unless given."""
+    root: str = ""
+    """Folder of a named corpus (else $FOCUS_DATA/NAME), or where an index's paths start."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Quietness."""
+
+    def __post_init__(self) -> None:
+        if self.format not in get_args(Format):
+            raise InputError(f"--format {self.format}: use {', '.join(get_args(Format))}")
+        if not 0 <= self.threshold < 1:
+            raise InputError(f"--threshold {self.threshold}: must be at least 0, below 1")
+
+
+def export_command(command: ExportCommand) -> None:
+    """Run ``evaluator export`` and print what was written.
+
+    Raises:
+        InputError: see :func:`export_maps`.
+        CheckFailedError: pictures whose size had to be known could not be read; the other maps
+            were written.
+    """
+    with MapReader(command.maps) as reader:
+        index = None
+        if command.format != "png":  # alone needs no picture's size
+            source = Source(command.data, command.root)
+            index = reopen(reader.attributes, source, command.maps, all_splits=True)
+        failures = export_maps(
+            reader,
+            command.out,
+            command.format,
+            index,
+            threshold=command.threshold,
+            quiet=command.runtime.quiet,
+        )
+        count = len(reader) - len(failures)
+    marked = f", masks above {command.threshold:g}" if command.format == "coco" else ""
+    print(f"{command.out}: {count} maps ({command.format}{marked})")
+    if failures:
+        for failure in failures[:LISTED]:
+            note(f"  {failure.key}: {failure.reason}", command.runtime.quiet)
+        raise CheckFailedError(
+            f"{len(failures)} pictures could not be read, so their size is not known and their "
+            f"maps were not written, such as {failures[0].key}: {failures[0].reason}"
+        )
+
+
+def export_maps(
+    reader: MapReader,
+    out: Path | str,
+    form: Format = "png",
+    index: FaceIndex | None = None,
+    *,
+    threshold: float = 0.5,
+    quiet: bool = False,
+) -> list[Failure]:
+    """Write every map of a file below a folder.
+
+    - ``imdl``: ``pred/NAME.png``, uint8 (H, W) of the picture's size, and the probabilities as
+      ``pred_label_combined.json``. A name is the file's own where no other face has it, else it
+      carries digits of the key; ``names.csv`` says which face is which.
+    - ``wsol``: ``KEY.npy``, float32 (H, W) in [0, 1] of the picture's size.
+    - ``coco``: ``results.json``, a list of ``image_id`` (the key), ``category_id`` 1,
+      ``segmentation`` (RLE of the pixels above ``threshold``), ``threshold``, and ``score`` where
+      the face has one.
+    - ``png``: ``KEY.png``, uint8 (h, w), the levels of the file: nothing is lost.
+
+    Scores stand in ``scores.csv`` beside ``wsol`` and ``png``. Maps are resized bilinearly.
+
+    Args:
+        reader: the map file.
+        out: the folder; it must be new or empty.
+        form: one of the above.
+        index: the faces, for the size of their pictures; ``png`` needs none.
+        threshold: in [0, 1), of ``coco``.
+        quiet: no progress.
+
+    Returns:
+        The faces whose pictures could not be read; they have no map in ``out``.
+
+    Raises:
+        InputError: a folder with something in it, faces that the index does not have, or a key that
+            leads out of the folder.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out {out}: holds something already; give a new folder")
+    writer = _WRITERS[form](reader, out, threshold)
+    sizes = None if form == "png" else PictureSizes(index, reader)
+    failures = []
+    for row, key in enumerate(track(reader.keys, len(reader), "exporting", "maps", quiet)):
+        size = reader.shape if sizes is None else sizes.find(key)
+        if isinstance(size, str):
+            failures.append(Failure(row, key, size))
+        else:
+            writer.write(key, size)
+    writer.finish({failure.key for failure in failures})
+    return failures
+
+
+class PictureSizes:
+    """Height and width of the pictures of faces, by key."""
+
+    def __init__(self, index: FaceIndex | None, reader: MapReader) -> None:
+        if index is None:
+            raise InputError(f"{reader.path}: the pictures' sizes are needed; give their index")
+        self._index, self._boxes = index, index.column("box")
+        self._rows = {key: row for row, key in enumerate(index.keys)}
+        strange = [key for key in reader.keys if key not in self._rows]
+        if strange:
+            raise InputError(
+                f"{reader.path}: {len(strange)} of its {len(reader)} faces are not in the index of "
+                f"{index.root} (is --data their corpus?): {', '.join(strange[:LISTED])}"
+            )
+
+    def find(self, key: str) -> tuple[int, int] | str:
+        """Return height and width of the picture, the right way up, or why it cannot be read."""
+        try:
+            picture = read_face(self._index.root, key, self._boxes[self._rows[key]])
+        except UnreadableError as error:
+            return str(error)
+        return picture.shape[0], picture.shape[1]
+
+
+class _Writer(ABC):
+    """Writes one map after the other, and what belongs to all of them at the end."""
+
+    def __init__(self, reader: MapReader, out: Path, threshold: float) -> None:
+        self.reader, self.out, self.threshold = reader, out, threshold
+        self.names = self.name(reader.keys)
+        out.mkdir(parents=True, exist_ok=True)
+
+    def name(self, keys: list[str]) -> dict[str, str]:
+        return kept_paths(keys, _FLAT)
+
+    @abstractmethod
+    def write(self, key: str, size: tuple[int, int]) -> None: ...
+
+    def finish(self, left_out: set[str]) -> None:
+        rows = ((key, repr(score)) for key, score in self.scores(left_out))
+        _write_csv(self.out / SCORES, ("key", "score"), rows)
+
+    def scores(self, left_out: set[str]) -> Iterator[tuple[str, float]]:
+        """Yield key and score of the faces that were written and have one."""
+        for key, score in zip(self.reader.keys, self.reader.scores.tolist(), strict=True):
+            if key not in left_out and not np.isnan(score):
+                yield key, score
+
+    def levels(self, key: str, size: tuple[int, int]) -> np.ndarray:
+        return resize_levels(self.reader.levels(key), size)
+
+    def place(self, name: str) -> Path:
+        """Return the path of a file below the folder, whose own folder is there."""
+        path = self.out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+class _Png(_Writer):
+    def write(self, key: str, size: tuple[int, int]) -> None:
+        _write_png(self.place(f"{self.names[key]}.png"), self.levels(key, size))
+
+
+class _Wsol(_Writer):
+    def write(self, key: str, size: tuple[int, int]) -> None:
+        values = self.reader[key]
+        if values.shape != size:
+            values = cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR)
+        np.save(self.place(f"{self.names[key]}.npy"), np.clip(values, 0, 1), allow_pickle=False)
+
+
+class _Imdl(_Writer):
+    def name(self, keys: list[str]) -> dict[str, str]:
+        return flat_names(keys)
+
+    def write(self, key: str, size: tuple[int, int]) -> None:
+        name = f"{PREDICTIONS}/{self.names[key]}.png"
+        _write_png(self.place(name), self.levels(key, size))
+
+    def finish(self, left_out: set[str]) -> None:
+        probabilities = {self.names[key]: score for key, score in self.scores(left_out)}
+        _write_json(self.out / PROBABILITIES, probabilities)
+        rows = ((name, key) for key, name in self.names.items() if key not in left_out)
+        _write_csv(self.out / NAMES, ("name", "key"), rows)
+
+
+class _Coco(_Writer):
+    def __init__(self, reader: MapReader, out: Path, threshold: float) -> None:
+        super().__init__(reader, out, threshold)
+        self.results: list[dict[str, Any]] = []
+
+    def name(self, keys: list[str]) -> dict[str, str]:
+        return {}
+
+    def write(self, key: str, size: tuple[int, int]) -> None:
+        mask = self.levels(key, size) > self.threshold * (LEVELS - 1)
+        result = {
+            "image_id": key,
+            "category_id": CATEGORY,
+            "segmentation": {"size": list(size), "counts": encode_rle(mask)},
+            "threshold": self.threshold,
+        }
+        self.results.append(result)
+
+    def finish(self, left_out: set[str]) -> None:
+        known = dict(self.scores(left_out))
+        for result in self.results:
+            if result["image_id"] in known:
+                result["score"] = known[result["image_id"]]
+        _write_json(self.out / RESULTS, self.results)
+
+
+_WRITERS: Mapping[Format, Callable[[MapReader, Path, float], _Writer]] = {
+    "imdl": _Imdl,
+    "wsol": _Wsol,
+    "coco": _Coco,
+    "png": _Png,
+}
+
+
+def _write_png(path: Path, levels: np.ndarray) -> None:
+    # Not imwrite, which says nothing of why it could not write.
+    path.write_bytes(cv2.imencode(".png", levels)[1].tobytes())
+
+
+def _write_json(path: Path, values: Any) -> None:
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows: Iterator[tuple[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(header)
+        table.writerows(rows)

@@ -1,0 +1,288 @@
+"""``evaluator import``: what an outside system predicted, as a map file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from evaluator.interchange.exporting import NAMES, PREDICTIONS, PROBABILITIES, SCORES
+from evaluator.interchange.matching import KeyTable
+from evaluator.interchange.names import strip_suffix
+from evaluator.interchange.reading import (
+    list_predictions,
+    read_names,
+    read_prediction,
+    read_scores,
+)
+from focus.config import to_json
+from focus.data.index import FaceIndex
+from focus.data.inputs import Source, open_source
+from focus.errors import CheckFailedError, InputError, UnreadableError
+from focus.mapstore import MapWriter
+from focus.mapstore.hdf5 import LIMIT_SIDE
+from focus.mapstore.writer import PART_ROWS
+from focus.runtime import Progress, Runtime, note
+
+LISTED = 10
+_PART_BYTES = 2**26
+
+
+@dataclass(frozen=True)
+class ImportCommand:
+    """Make a map file of maps and scores that an outside system wrote."""
+
+    predictions: str = ""
+    """Folder of maps (PNG or NPY), named by the paths of the faces; empty: scores alone."""
+    source: Source = field(default_factory=Source)
+    """The faces."""
+    out: str = "imported.h5"
+    """The map file."""
+    scores: str = ""
+    """CSV of key,score, or JSON of {name: probability}; the folder's own unless given."""
+    name: str = "import"
+    """What the map file calls the system."""
+    size: int = 0
+    """Resize every map to so many pixels a side; 0: keep them, which must be of one size."""
+    overwrite: bool = False
+    """Replace --out."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Quietness."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.size <= LIMIT_SIDE:
+            raise InputError(f"--size {self.size}: must be at least 0, at most {LIMIT_SIDE}")
+        if not (self.predictions or self.scores):
+            raise InputError("nothing to import: give a folder of maps, --scores, or both")
+
+
+class Imported(NamedTuple):
+    """What an import came to."""
+
+    faces: int
+    """Faces in the map file."""
+    scored: int
+    """Of these, how many have a score."""
+    size: tuple[int, int]
+    """Height and width of the maps; 1 x 1 where there are scores alone."""
+    strangers: list[str]
+    """Predictions of no face of the index; they were passed over."""
+    missing: list[tuple[str, str]]
+    """Key and reason of faces that are not in the map file."""
+
+
+def import_command(command: ImportCommand) -> None:
+    """Run ``evaluator import`` and say what was and was not found.
+
+    Raises:
+        InputError: see :func:`import_maps`; ``--out`` exists.
+        CheckFailedError: faces without a prediction that can be read; the file is complete without
+            them.
+    """
+    quiet = command.runtime.quiet
+    index = open_source(command.source, quiet)
+    found = import_maps(
+        index,
+        command.out,
+        command.predictions,
+        command.scores,
+        name=command.name,
+        size=command.size,
+        source=command.source,
+        overwrite=command.overwrite,
+        quiet=quiet,
+    )
+    height, width = found.size
+    print(f"{command.out}: {found.faces} faces, maps of {height} x {width}, {found.scored} scores")
+    if not command.predictions:
+        note("note: no maps were given: they are zero, and only scores can be judged", quiet)
+    if found.strangers:
+        listed = ", ".join(found.strangers[:LISTED])
+        note(f"note: {len(found.strangers)} predictions are of no face: {listed}", quiet)
+    if found.missing:
+        listed = "; ".join(f"{key} ({reason})" for key, reason in found.missing[:LISTED])
+        raise CheckFailedError(
+            f"{len(found.missing)} of {len(index)} faces have no prediction and are not in "
+            f"{command.out}: {listed}"
+        )
+
+
+def import_maps(
+    index: FaceIndex,
+    out: Path | str,
+    predictions: Path | str = "",
+    scores: Path | str = "",
+    *,
+    name: str = "import",
+    size: int = 0,
+    source: Source = Source(),
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> Imported:
+    """Write a map file, in the order of the index, of the predictions that belong to its faces.
+
+    Args:
+        index: the faces; labels are taken from here.
+        out: the map file.
+        predictions: folder of PNG or NPY files (its ``pred/``, if it has one); empty: none.
+        scores: CSV or JSON; empty: ``scores.csv`` or ``pred_label_combined.json`` in the folder.
+        name: of the system, recorded as ``generator``.
+        size: side of all maps, resized bilinearly (by area on the way down); 0: as they are.
+        source: where the faces come from, recorded so that they are found again.
+        overwrite: replace ``out``.
+        quiet: no progress.
+
+    Raises:
+        InputError: nothing of the folder or the scores belongs to a face, a prediction may be of
+            several, none can be read, maps of two sizes, or a table of another form.
+    """
+    if Path(out).exists() and not overwrite:
+        raise InputError(f"{out} exists; --overwrite replaces it")
+    folder = Path(predictions) if predictions else None
+    found = _find(index, folder, Path(scores) if scores else None)
+    wanted = found.scores if folder is None else found.files
+    rows = [row for row, key in enumerate(index.keys) if key in wanted]
+    missing = [(key, "none found") for key in index.keys if key not in wanted]
+    shape = (1, 1) if folder is None else _first_shape(index, rows, found.files, size)
+    attributes = {
+        "generator": name,
+        "config": {"predictions": str(predictions), "scores": str(scores), "size": size},
+        "data": source.data,
+        "root": source.root,
+        "source": to_json(replace(source, data="", root="")),
+        "index_fingerprint": index.fingerprint(),
+    }
+    count = scored = 0
+    step = max(1, min(PART_ROWS, _PART_BYTES // (shape[0] * shape[1])))
+    with (
+        MapWriter(out, attributes, overwrite=True, part_rows=step) as writer,
+        Progress(len(rows), "importing", "maps", quiet) as progress,
+    ):
+        for start in range(0, len(rows), step):
+            block = rows[start : start + step]
+            levels, failures = _read_block(index, block, found.files, shape, size)
+            missing += failures.items()
+            keys = [index.keys[row] for row in block]
+            read = [place for place, key in enumerate(keys) if key not in failures]
+            keys = [keys[place] for place in read]
+            known = [found.scores.get(key, np.nan) for key in keys]
+            if keys:
+                labels = index.labels[np.array(block)[read]]
+                writer.append(keys, levels[read], labels, known)
+            count, scored = count + len(keys), scored + int(np.isfinite(known).sum())
+            progress.advance(len(block))
+    return Imported(count, scored, shape, found.strangers, missing)
+
+
+class _Found(NamedTuple):
+    """What belongs to which face."""
+
+    files: dict[str, Path]
+    scores: dict[str, float]
+    strangers: list[str]
+
+
+def _find(index: FaceIndex, folder: Path | None, given: Path | None) -> _Found:
+    """Match files and scores with faces; refuse when nothing belongs to any."""
+    table = KeyTable(index.keys, read_names(folder / NAMES) if folder else {})
+    files, strangers = _match_files(folder, table) if folder else ({}, [])
+    own = (folder / SCORES, folder / PROBABILITIES) if folder else ()
+    path = given or next((file for file in own if file.is_file()), None)
+    scores, unknown = _match_scores(path, table) if path else ({}, [])
+    strangers += unknown
+    if not (files if folder else scores):
+        first = f", such as {strangers[0]}," if strangers else ""
+        raise InputError(
+            f"{folder or given}: none of its predictions{first} is of a face of the index, whose "
+            f"first is {index.keys[0]}"
+        )
+    return _Found(files, scores, strangers)
+
+
+def _match_files(folder: Path, table: KeyTable) -> tuple[dict[str, Path], list[str]]:
+    """Return key -> file, and the files of no face."""
+    is_imdl = any((folder / name).is_file() for name in (NAMES, PROBABILITIES))
+    place = folder / PREDICTIONS if is_imdl and (folder / PREDICTIONS).is_dir() else folder
+    files: dict[str, str] = {}
+    for path in list_predictions(place):
+        twin = files.setdefault(path[: -len(".png")], path)
+        if twin != path:
+            raise InputError(f"{place}: {twin} and {path} are predictions of one face; keep one")
+    found, strangers = table.match(files, str(place))
+    matched = {key: place / files[name] for key, name in found.items()}
+    return matched, [files[name] for name in strangers]
+
+
+def _match_scores(path: Path, table: KeyTable) -> tuple[dict[str, float], list[str]]:
+    """Return key -> score, and the names of no face."""
+    scores = read_scores(path)
+    # IMDL-BenCo's names may carry the suffix of the picture, an export's names never do.
+    short: dict[str, str] = {}
+    for name in scores:
+        twin = short.setdefault(name if table.find(name) else strip_suffix(name), name)
+        if twin != name:
+            raise InputError(f"{path}: {twin} and {name} are scores of one face; keep one")
+    found, strangers = table.match(short, str(path))
+    return {key: scores[short[name]] for key, name in found.items()}, strangers
+
+
+def _first_shape(
+    index: FaceIndex, rows: Sequence[int], files: Mapping[str, Path], size: int
+) -> tuple[int, int]:
+    """Return height and width of all maps: those asked for, or of the first that can be read."""
+    if size:
+        return size, size
+    shape = next(_shapes(index, rows, files), None)
+    first = files[index.keys[rows[0]]]
+    if shape is None:
+        raise InputError(f"{first}: cannot be read, nor can any other prediction")
+    if max(shape) > LIMIT_SIDE:
+        what = f"a map of {shape[0]} x {shape[1]}, larger than a map file takes ({LIMIT_SIDE})"
+        raise InputError(f"{first}: {what}; give --size")
+    return shape
+
+
+def _shapes(
+    index: FaceIndex, rows: Sequence[int], files: Mapping[str, Path]
+) -> Iterator[tuple[int, int]]:
+    for row in rows:
+        try:
+            height, width = read_prediction(files[index.keys[row]]).shape
+        except UnreadableError:
+            continue
+        yield height, width
+
+
+def _read_block(
+    index: FaceIndex,
+    rows: Sequence[int],
+    files: Mapping[str, Path],
+    shape: tuple[int, int],
+    size: int,
+) -> tuple[np.ndarray, dict[str, str]]:
+    """Return uint8 (n, h, w), zero where there is no file, and key -> why it cannot be read."""
+    levels = np.zeros((len(rows), *shape), np.uint8)
+    failures = {}
+    for place, row in enumerate(rows if files else ()):
+        key = index.keys[row]
+        try:
+            levels[place] = _fit(read_prediction(files[key]), shape, size, files[key])
+        except UnreadableError as error:
+            failures[key] = str(error)
+    return levels, failures
+
+
+def _fit(levels: np.ndarray, shape: tuple[int, int], size: int, path: Path) -> np.ndarray:
+    """Return a prediction, uint8 (h, w), in the shape that all have in the file."""
+    if levels.shape == shape:
+        return levels
+    if not size:
+        sizes = " and ".join(f"{height} x {width}" for height, width in (shape, levels.shape))
+        raise InputError(f"{path}: maps of {sizes} cannot stand in one file; give --size")
+    shrinks = levels.shape[0] > size or levels.shape[1] > size
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(levels, shape[::-1], interpolation=how)

@@ -1,0 +1,28 @@
+"""The papers' tables as records that can be run: what is trained on what, judged how, and printed.
+
+``records`` says what a table is, ``*_tables`` hold them, one file a paper. ``places`` finds the
+corpora, ``building`` and ``planning`` turn a table into commands of ours, ``effort`` estimates what
+they cost, ``running`` runs them, and ``comparing`` sets the result beside the printed numbers.
+"""
+
+from evaluator.protocols.comparing import Comparison, compare, format_comparison
+from evaluator.protocols.planning import plan
+from evaluator.protocols.plans import Plan, Step
+from evaluator.protocols.printing import format_plan
+from evaluator.protocols.records import Protocol
+from evaluator.protocols.running import run_protocol
+from evaluator.protocols.tables import PROTOCOLS, get_protocol
+
+__all__ = [
+    "PROTOCOLS",
+    "Comparison",
+    "Plan",
+    "Protocol",
+    "Step",
+    "compare",
+    "format_comparison",
+    "format_plan",
+    "get_protocol",
+    "plan",
+    "run_protocol",
+]
