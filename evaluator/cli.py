@@ -7,11 +7,44 @@ import sys
 from focus.commands import Command, run
 
 COMMANDS = {
+    "run": Command(
+        "evaluator.running:RunCommand",
+        "evaluator.running:run_command",
+        "train a detector under a kind of map and judge it on other faces",
+        "evaluator run --maps focus.h5 --model probe --test cdf=faces/cdf --out results/focus",
+    ),
     "score": Command(
         "evaluator.scoring:ScoreCommand",
         "evaluator.scoring:score_command",
         "judge maps against truth masks, without training",
         "evaluator score --maps focus.h5 --data index.csv --split test",
+    ),
+    "robustness": Command(
+        "evaluator.robustness:RobustnessCommand",
+        "evaluator.robustness:robustness_command",
+        "corrupt the pictures and see what scores and maps withstand",
+        "evaluator robustness --model focus --weights runs/first --data ffpp --out robustness",
+    ),
+    "check": Command(
+        "evaluator.checking:CheckCommand",
+        "evaluator.checking:check_command",
+        "hold a detector to the contract",
+        "evaluator check pcl --options image_size=128",
+        words="name",
+    ),
+    "export": Command(
+        "evaluator.interchange:ExportCommand",
+        "evaluator.interchange:export_command",
+        "write maps in the form of another tool",
+        "evaluator export focus.h5 --format imdl --out theirs",
+        words="maps",
+    ),
+    "import": Command(
+        "evaluator.interchange:ImportCommand",
+        "evaluator.interchange:import_command",
+        "make a map file of what an outside system predicted",
+        "evaluator import theirs --data faces/index.csv --out theirs.h5",
+        words="predictions",
     ),
     "table": Command(
         "evaluator.tables:TableCommand",

@@ -121,6 +121,7 @@ class Trainable(nn.Module, ABC):
         steps: how many optimiser steps the paper takes.
         batch: faces per optimiser step in the paper.
         companion: ``original`` if ``batch.companions`` shall hold the aligned originals.
+        draws_untaught: whether it draws maps that mean something after training on labels alone.
     """
 
     input_spec: InputSpec = InputSpec()
@@ -128,6 +129,7 @@ class Trainable(nn.Module, ABC):
     steps: ClassVar[int] = 30_000
     batch: ClassVar[int] = 128
     companion: str = ""
+    draws_untaught: bool = False
 
     @abstractmethod
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:

@@ -82,10 +82,7 @@ def check_detector(
     Raises:
         InputError: it has no configuration, or cannot be built with these settings.
     """
-    config = config_type(detector)(**(options or {}))
-    if hasattr(config, "encoder_weights") and "encoder_weights" not in (options or {}):
-        config = replace(config, encoder_weights="none")
-    subject = Subject(detector, config, seed)
+    subject = Subject(detector, plain_config(detector, options or {}), seed)
     for name, check in CHECKS.items():
         start = time.monotonic()
         try:
@@ -98,6 +95,14 @@ def check_detector(
             reason = (str(error) or "no message").splitlines()[0][:200]
             detail, passed = f"{type(error).__name__}: {reason}", False
         yield Finding(name, passed, detail, time.monotonic() - start)
+
+
+def plain_config(detector: type[Trainable], options: Mapping[str, Any]) -> Any:
+    """Return a detector's configuration, its weights at random unless an option says otherwise."""
+    config = config_type(detector)(**options)
+    if hasattr(config, "encoder_weights") and "encoder_weights" not in options:
+        config = replace(config, encoder_weights="none")
+    return config
 
 
 def drawn_faces(network: Trainable, labels: list[int], maps: bool = True, seed: int = 0) -> Batch:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import pickle
 import tempfile
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import torch
@@ -37,8 +37,8 @@ def train_in_two_processes(network: Trainable, batch: Batch) -> str:
         RuntimeError: a process failed, or their parameters differ afterwards.
     """
     try:
-        pickle.dumps(network)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        ForkingPickler.dumps(network)
+    except Exception as error:  # a stranger's class may refuse in any way
         return f"not tried: it cannot be sent to another process ({error})"
     # PyTorch warns of a flag that most detectors, but not all of them, do without.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

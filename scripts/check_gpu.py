@@ -15,8 +15,10 @@ import torch
 
 from focus.data.demo import DemoConfig, write_demo_corpus
 from focus.data.faces import FaceDataset
+from focus.data.index import FaceIndex
 from focus.data.inputs import Source
 from focus.data.loading import build_loader
+from focus.generators.comparison import dissimilarity, dissimilarity_torch
 from focus.network.model import FoCus, FoCusConfig
 from focus.runtime import Runtime
 from focus.training.command import RECIPES, TrainCommand, train_command
@@ -56,6 +58,15 @@ def main() -> int:
         rows.append(
             ("maps in bf16 against fp32, mean difference", f"{drift:.5f}", "0.02", drift <= 0.02)
         )
+        apart = compare_ssim(faces.index, device)
+        rows.append(
+            (
+                "SSIM maps against the CPU's, largest difference",
+                f"{apart:.5f}",
+                "1/255",
+                apart < 1 / 255,
+            )
+        )
         precisions = ["fp32", "bf16"] + (["fp16"] if device.startswith("cuda") else [])
         for precision in precisions:
             done = train(corpus, Path(folder) / precision, device, precision)
@@ -81,6 +92,18 @@ def predict(network: FoCus, images: torch.Tensor, device: str, dtype: torch.dtyp
     with torch.autocast(device.split(":")[0], dtype=dtype, enabled=dtype != torch.float32):
         maps = network.predict(images.to(device)).maps
     return maps.float().cpu()
+
+
+def compare_ssim(index: FaceIndex, device: str) -> float:
+    """Return the largest difference between SSIM maps of fakes and their neighbours in the index.
+
+    The neighbour stands in for the original: any two pictures will do for the arithmetic.
+    """
+    faces = FaceDataset(index, 112)
+    images = next(iter(build_loader(faces, [list(range(32))], 0))).images
+    floats, others = images.float(), images.roll(1, 0)
+    on_device = dissimilarity_torch(floats.to(device), others.to(device)).cpu()
+    return (on_device - dissimilarity(floats, others)).abs().max().item()
 
 
 def train(corpus: Path, out: Path, device: str, precision: str) -> str:

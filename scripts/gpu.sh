@@ -15,6 +15,18 @@ generate) # end to end against the bare forward pass and bare decoding: about fo
     faces="${FACES:-16384}"
     "$python" scripts/measure_overhead.py --device "$device" --precision bf16 --batch 256 --faces "$faces"
     ;;
+detectors) # every detector at its paper's input size, a few bf16 steps: about two minutes
+    "$python" scripts/check_detectors.py --device "$device" ${NAMES:+--names $NAMES} ${SMALL:+--small $SMALL}
+    ;;
+cam) # class activation maps against pytorch-grad-cam on the same ViT-S: two minutes
+    "$python" scripts/measure_cam.py --device "$device"
+    ;;
+learn) # MODEL under MAPS on INDEX at its paper's input size (all three to be set): eight minutes
+    "$python" -m evaluator run --model "$MODEL" --maps "$MAPS" --data "$INDEX" --hold-out 0.1 \
+        --test "lfw=$INDEX:val" --steps "${STEPS:-2000}" --batch "${BATCH:-32}" --precision bf16 \
+        --validate-every 500 --device "$device" --out "${OUT:-results}/$MODEL-$(basename "$MAPS" .h5)" \
+        ${FLAGS:-}
+    ;;
 *)
     echo "parts:" && grep -E '^[a-z]+\) #' "$0" | sed 's/) # /: /; s/^/  /'
     exit 2

@@ -9,10 +9,12 @@ from typing import Any
 from torch import Tensor
 from typing_extensions import Self
 
+from focus.config import parse_options, to_json
 from focus.errors import InputError
 from focus.generators.contract import Generator
 from focus.network.maps import finish
 from focus.network.model import FoCus, fuse_parts
+from focus.network.registry import DETECTORS, config_type
 from focus.network.runs import Run, load_network, read_run, sha256
 from focus.types import Prediction, Trainable
 
@@ -48,11 +50,15 @@ class TrainedGenerator(Generator):
 
     @classmethod
     def changes(cls, options: Mapping[str, str]) -> dict[str, Any]:
-        """Return what the options change in the network's configuration."""
-        if options:
-            names = ", ".join(f"--{n}" if n == "normalise" else n for n in options)
-            raise InputError(f"{names}: a trained {cls.kind or 'detector'} has no such option")
-        return {}
+        """Return what the options change in the network's configuration.
+
+        Raises:
+            InputError: a name that the configuration does not have, or a wrong value.
+        """
+        if not options:
+            return {}
+        config = parse_options(config_type(DETECTORS.get(cls.kind)), options)
+        return {name: to_json(config)[name] for name in options}
 
     def predict(self, images: Tensor) -> Prediction:
         """Return scores (B,), maps (B, 1, h, w) and parts of standardised images."""
@@ -77,12 +83,6 @@ class FocusGenerator(TrainedGenerator):
             "map_scale": float(self.network.map_scale),
             "fusion": self.swap or self.network.config.swap,
         }
-
-    @classmethod
-    def changes(cls, options: Mapping[str, str]) -> dict[str, Any]:
-        """Return the normalisation, if one was asked for."""
-        rest = {name: value for name, value in options.items() if name != "normalise"}
-        return {**super().changes(rest), **{k: v for k, v in options.items() if k == "normalise"}}
 
     @classmethod
     def renormalise(

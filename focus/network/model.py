@@ -76,6 +76,7 @@ class FoCus(Trainable):
             ``proposal="attention"``.
     """
 
+    draws_untaught = True
     first_mean: Tensor
     first_std: Tensor
     second_mean: Tensor

@@ -97,6 +97,7 @@ class Caddm(Detector[CaddmConfig]):
         self.config = config
         self.input_spec = InputSpec(image_size=config.image_size, std=(1 / 255,) * 3)
         self.companion = "original" if config.mode == "mfs" else ""
+        self.draws_untaught = config.mode == "mfs"  # the swap says where it was
         self.backbone = create_backbone(config.backbone, config.encoder_weights, num_classes=0)
         channels = self.backbone.num_features
         self.detection = ArtifactDetection(channels, config.adm_width)

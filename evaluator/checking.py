@@ -1,0 +1,44 @@
+"""``evaluator check NAME``: does a detector keep the contract?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from focus.config import parse_options, split_options, to_json
+from focus.errors import CheckFailedError
+from focus.network.registry import DETECTORS, config_type
+from focus.runtime import Runtime
+from plugins.conformance import CHECKS, check_detector
+
+
+@dataclass(frozen=True)
+class CheckCommand:
+    """Hold a detector to the contract: shapes, gradients, one-class batches, two processes."""
+
+    name: str
+    """The detector."""
+    options: tuple[str, ...] = ()
+    """NAME=VALUE settings, such as a smaller image_size; its weights start at random."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Seed of weights and drawn faces."""
+
+
+def check_command(command: CheckCommand) -> None:
+    """Run ``evaluator check`` and print a line per check.
+
+    Raises:
+        InputError: no such detector, or settings that it does not have.
+        CheckFailedError: a check failed.
+    """
+    detector = DETECTORS.get(command.name)
+    given = split_options(command.options)
+    config = to_json(parse_options(config_type(detector), given))
+    chosen = {name: config[name] for name in given}
+    failed = 0
+    for finding in check_detector(detector, chosen, command.runtime.seed):
+        failed += not finding.passed
+        mark = "ok    " if finding.passed else "FAILED"
+        print(f"{mark}  {finding.check:20}  {finding.seconds:6.1f} s  {finding.detail}", flush=True)
+    if failed:
+        raise CheckFailedError(f"{command.name}: {failed} of {len(CHECKS)} checks failed")
+    print(f"{command.name} keeps the contract")

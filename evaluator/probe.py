@@ -1,0 +1,186 @@
+"""The probe: what a detector gains from a kind of map, measured with the plainest one that can.
+
+A classifier with a feature pyramid that draws the map beside the label (FoCus, Fig. 4). It is an
+ordinary detector, registered as ``probe``.
+
+Deviations: the paper gives neither the size of the predicted map nor the optimiser. The map is
+read at a quarter of the input (56 x 56 of 224), each level of the pyramid is smoothed where it is
+joined, so that all of its layers learn, and the optimiser is Adam 1e-4 with a cosine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from efficientnet_pytorch import EfficientNet
+from efficientnet_pytorch.utils import url_map
+from torch import Tensor, nn
+from torch.hub import load_state_dict_from_url
+
+from focus.errors import InputError
+from focus.network.encoder import create_backbone, read_tensors
+from focus.optim import OptimizerConfig
+from focus.types import Batch, InputSpec, Prediction, resize_maps
+from plugins import Detector
+
+EFFICIENTNET = "efficientnet-b4"
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+LEVELS = (2, 3, 4, 5)  # strides 4, 8, 16 and 32
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """Which encoder, and how much the map counts."""
+
+    encoder: str = EFFICIENTNET
+    """efficientnet-b4 (of the efficientnet-pytorch package), or any convolutional timm model."""
+    encoder_weights: str = "timm"
+    """A file (safetensors or a tensors-only .pth), 'timm' to download, or 'none'."""
+    image_size: int = 224
+    """Side of the square input in pixels, a multiple of 32."""
+    channels: int = 256
+    """Width of the pyramid."""
+    map_weight: float = 0.1
+    """Weight of the map's cross-entropy beside the label's."""
+
+    def __post_init__(self) -> None:
+        if self.image_size < 32 or self.image_size % 32:
+            raise InputError(f"--options image_size={self.image_size}: a multiple of 32 is needed")
+        if self.map_weight < 0:
+            raise InputError(f"--options map_weight={self.map_weight}: must not be negative")
+
+
+class Pyramid(nn.Module):
+    """Feature pyramid (Lin et al., CVPR 2017): levels of four strides to the finest one."""
+
+    def __init__(self, widths: tuple[int, ...], channels: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in widths)
+        self.smooth = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in widths)
+
+    def forward(self, levels: list[Tensor]) -> Tensor:
+        """Return (B, channels, H / 4, W / 4) of features ordered from fine to coarse."""
+        joined: Tensor | None = None
+        steps = zip(levels, self.lateral, self.smooth, strict=True)
+        for level, lateral, smooth in reversed(list(steps)):
+            here = lateral(level)
+            if joined is not None:
+                here = here + F.interpolate(joined, here.shape[-2:], mode="nearest")
+            joined = smooth(here)
+        assert joined is not None
+        return joined
+
+
+class EfficientNetLevels(nn.Module):
+    """EfficientNet-B4 of the efficientnet-pytorch package as feature levels.
+
+    Raises:
+        InputError: weights that cannot be had or do not fit.
+    """
+
+    widths = (32, 56, 160, 448)
+    final_width = 1792
+
+    def __init__(self, weights: str) -> None:
+        super().__init__()
+        self.body: Any = EfficientNet.from_name(EFFICIENTNET, include_top=False)
+        if weights == "none":
+            return
+        tensors = _download() if weights == "timm" else read_tensors(weights)
+        tensors = {k: v for k, v in tensors.items() if not k.startswith("_fc.")}
+        missing = self.body.load_state_dict(tensors, strict=False).missing_keys
+        if missing:
+            raise InputError(f"{weights}: lacks {missing[0]} and {len(missing) - 1} others")
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return features of strides 4 to 32, and what the classifier sees."""
+        ends = self.body.extract_endpoints(images)
+        return [ends[f"reduction_{level}"] for level in LEVELS], ends["reduction_6"]
+
+
+def _download() -> Mapping[str, Tensor]:
+    """Return the package's ImageNet weights, from its own release or the cache of torch.hub."""
+    place = url_map[EFFICIENTNET]
+    try:
+        return load_state_dict_from_url(place, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{EFFICIENTNET}: cannot download its weights ({str(error).splitlines()[0]}); offline, "
+            "give --options encoder_weights=FILE, or none for random ones"
+        ) from None
+
+
+class TimmLevels(nn.Module):
+    """A convolutional timm model as feature levels; the classifier sees the deepest one.
+
+    Raises:
+        InputError: an unknown model, one without four such levels, or weights that do not fit.
+    """
+
+    def __init__(self, encoder: str, weights: str) -> None:
+        super().__init__()
+        self.body = create_backbone(encoder, weights, features_only=True)
+        strides = self.body.feature_info.reduction()
+        if strides[-4:] != [4, 8, 16, 32]:
+            raise InputError(
+                f"--options encoder={encoder}: has features of strides {strides}; the pyramid "
+                "needs 4, 8, 16 and 32"
+            )
+        self.widths = tuple(self.body.feature_info.channels()[-4:])
+        self.final_width = self.widths[-1]
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return features of strides 4 to 32, and what the classifier sees."""
+        levels = self.body(images)[-4:]
+        return levels, levels[-1]
+
+
+class Probe(Detector[ProbeConfig]):
+    """Label and map from one encoder: cross-entropy + 0.1 x the map's binary cross-entropy."""
+
+    optimizer = OptimizerConfig("adam", lr=1e-4)
+    steps = 30_000
+    batch = 32
+
+    def __init__(self, config: ProbeConfig = ProbeConfig()) -> None:
+        super().__init__()
+        self.config = config
+        self.input_spec = InputSpec(config.image_size, 1, *IMAGENET)
+        plain = config.encoder == EFFICIENTNET
+        self.encoder: EfficientNetLevels | TimmLevels = (
+            EfficientNetLevels(config.encoder_weights)
+            if plain
+            else TimmLevels(config.encoder, config.encoder_weights)
+        )
+        self.pyramid = Pyramid(tuple(self.encoder.widths), config.channels)
+        self.map_head = nn.Sequential(
+            nn.Conv2d(config.channels, config.channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(config.channels, 1, 1),
+        )
+        self.label_head = nn.Sequential(nn.Dropout(0.4), nn.Linear(self.encoder.final_width, 2))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (B, 2) of real and fake, and map logits (B, 1, H / 4, W / 4)."""
+        levels, final = self.encoder(images)
+        logits = self.label_head(final.mean(dim=(2, 3)))
+        return logits.float(), self.map_head(self.pyramid(levels)).float()
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the label's cross-entropy and, if there are maps, theirs (Fig. 4)."""
+        logits, drawn = self(batch.images)
+        terms = {"classification": F.cross_entropy(logits, batch.labels)}
+        if batch.maps is not None:
+            target = resize_maps(batch.maps, drawn.shape[-2:])
+            terms["map"] = self.config.map_weight * F.binary_cross_entropy_with_logits(
+                drawn, target
+            )
+        return terms
+
+    def predict(self, images: Tensor) -> Prediction:
+        """Return P(fake) (B,) and maps (B, 1, H / 4, W / 4)."""
+        logits, drawn = self(images)
+        return Prediction(logits.softmax(dim=1)[:, 1], drawn.sigmoid())

@@ -1,0 +1,122 @@
+"""What a trial came to: the seeds of a test set as one, and the files that hold it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluator.metrics import METRICS
+from evaluator.trials import HeldOut
+from focus.files import replace_file
+from focus.mapstore import MapReader
+
+RESULT, PREDICTIONS = "result.json", "predictions.csv"
+FORMAT = {"format": "evaluator-result", "format_version": 1}
+NORMAL = 1.96
+
+Metrics = Mapping[str, Mapping[str, Any]]
+
+
+def join_seeds(found: Sequence[Metrics]) -> dict[str, dict[str, Any]]:
+    """Return each metric over seeds: mean, interval, and the spread of the seeds.
+
+    ``low`` and ``high`` join two doubts in quadrature: about the test faces (the mean of the seeds'
+    bootstrap bounds) and about the training (1.96 standard errors of the mean over seeds).
+    ``spread`` is the standard deviation over seeds, None of a single one; ``seeds`` has each value.
+    """
+    names = [name for name in METRICS if any(name in metrics for metrics in found)]
+    return {name: _join([metrics[name] for metrics in found if name in metrics]) for name in names}
+
+
+def _join(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    known = [value for value in values if value["value"] is not None]
+    if len(known) < len(values) or not known:
+        return {**values[0], "value": None, "low": None, "high": None, "spread": None, "seeds": []}
+    numbers = np.array([value["value"] for value in known])
+    mean = float(numbers.mean())
+    spread = float(numbers.std(ddof=1)) if len(numbers) > 1 else None
+    doubt = NORMAL * (spread or 0.0) / math.sqrt(len(numbers))
+    ends: list[float | None] = []
+    for end, sign in (("low", -1), ("high", 1)):
+        bounds = [value[end] for value in known if value[end] is not None]
+        reach = abs(float(np.mean(bounds)) - mean) if bounds else None
+        # Every metric lies in [0, 1], and so does what is known of it.
+        end_value = mean + sign * math.hypot(reach or 0, doubt)
+        ends.append(None if reach is None else min(max(end_value, 0.0), 1.0))
+    return {
+        "value": mean,
+        "low": ends[0],
+        "high": ends[1],
+        "n": known[0]["n"],
+        "spread": spread,
+        "seeds": numbers.tolist(),
+    }
+
+
+def join_groups(found: Sequence[Mapping[str, Mapping[str, Metrics]]]) -> dict[str, Any]:
+    """Return column -> value -> metrics over seeds."""
+    return {
+        column: {
+            value: join_seeds([seed[column][value] for seed in found if value in seed[column]])
+            for value in groups
+        }
+        for column, groups in found[0].items()
+    }
+
+
+def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
+    """Write ``result.json``; it holds nothing that differs between two equal runs.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    path = folder / RESULT
+    text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+    with replace_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def write_predictions(
+    folder: Path, tests: Sequence[HeldOut], maps: Mapping[str, list[Path]]
+) -> None:
+    """Write ``predictions.csv``: a row per test face, its score under every seed.
+
+    Args:
+        folder: of the trial.
+        tests: the test sets.
+        maps: test set -> the map file of every seed; a face that could not be read has no score.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    seeds = len(next(iter(maps.values())))
+    names = ("test", "key", "label", "video", "method", *(f"score_{n}" for n in range(seeds)))
+    with (
+        replace_file(folder / PREDICTIONS) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        for test in tests:
+            writer.writerows(_predictions(test, maps[test.name]))
+
+
+def _predictions(test: HeldOut, files: Sequence[Path]) -> Iterator[list[Any]]:
+    """Yield the rows of a test set."""
+    index = test.faces
+    scores = []
+    for path in files:
+        with MapReader(path) as reader:
+            known = dict(zip(reader.keys, reader.scores.tolist(), strict=True))
+        scores.append([known.get(key, math.nan) for key in index.keys])
+    columns = (index.keys, index.labels.tolist(), index.column("video"), index.column("method"))
+    for row, facts in enumerate(zip(*columns, strict=True)):
+        found = [seed[row] for seed in scores]
+        yield [test.name, *facts, *("" if math.isnan(s) else f"{s:.6f}" for s in found)]

@@ -1,0 +1,378 @@
+"""``evaluator run``: a detector under a kind of map, selected on val, judged on any test sets."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluator.metrics import DETECTION
+from evaluator.results import (
+    FORMAT,
+    join_groups,
+    join_seeds,
+    write_predictions,
+    write_result,
+)
+from evaluator.scoring import score_maps
+from evaluator.tables import Row, to_markdown
+from evaluator.trials import HeldOut, Lessons, check_apart, open_lessons, open_tests
+from focus.config import fingerprint, parse_options, split_options, to_json
+from focus.data.faces import FaceDataset
+from focus.data.index import FaceIndex
+from focus.data.inputs import Source, open_source, reopen
+from focus.errors import CheckFailedError, InputError
+from focus.generation import GenerationConfig, generate
+from focus.generators.focus import TrainedGenerator
+from focus.mapstore import MapReader, MapWriter
+from focus.mapstore.rows import Rows
+from focus.network.registry import DETECTORS, config_type
+from focus.network.runs import build_detector, describe_run, sha256
+from focus.runtime import Runtime, note, seed_everything
+from focus.training.checkpoint import RESUME
+from focus.training.command import claim_folder, package_versions
+from focus.training.loop import Fit, FitConfig
+
+SHOWN = ("frame_auc", "frame_acc", "video_auc", "pixel_auc", "pixel_auc_region", "iou_fake")
+KEPT = ("split", "faces", "coverage", "threshold", "prior", "intervals", "notes")
+
+
+@dataclass(frozen=True)
+class RunCommand:
+    """Train a detector under a kind of map and judge it on test sets it has never seen."""
+
+    maps: str = "none"
+    """What it learns from beside labels: a map file, none, zeros, or truth (the index's masks)."""
+    model: str = "probe"
+    """A detector; evaluator models lists them."""
+    source: Source = field(default_factory=Source)
+    """Faces with splits train and val; the map file's own unless given."""
+    test: tuple[str, ...] = ()
+    """Test sets, each NAME=SOURCE or NAME=SOURCE:SPLIT; the data's own test split unless given."""
+    out: str = "results/run"
+    """Folder of the trial; the same command goes on where it was stopped."""
+    seeds: int = 1
+    """How often to train, with seeds from --seed on."""
+    hold_out: float = 0.0
+    """Select on this share of the training videos instead of on the split val."""
+    options: tuple[str, ...] = ()
+    """NAME=VALUE settings of the detector."""
+    stills: bool = False
+    """Every face is a still picture: a clip is small motion over it."""
+    predictions: str = ""
+    """Judge an outside system: a map file, or a CSV with columns key and score. No training."""
+    draws: int = 1000
+    """Bootstrap draws behind the 95 % intervals; 0 for none."""
+    protocol: str = ""
+    """Do all of a paper's table instead, such as focus-table-2; --root holds the corpora."""
+    dry_run: bool = False
+    """Of a protocol: print the plan, what it costs and what is missing."""
+    fit: FitConfig = field(default_factory=FitConfig)
+    """The training; what is left at FoCus's default becomes the detector's own."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Device, precision, first seed."""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise InputError(f"--seeds {self.seeds}: must be at least 1")
+        if not 0 <= self.hold_out < 1:
+            raise InputError(f"--hold-out {self.hold_out}: a share of at least 0, below 1")
+
+
+def run_command(command: RunCommand) -> None:
+    """Run ``evaluator run``.
+
+    Raises:
+        InputError: faces, maps or settings that do not fit; a test set that shares faces with what
+            is learnt from; an --out that holds another trial.
+        CheckFailedError: some faces could not be read; everything else was judged and written.
+    """
+    if command.protocol:
+        from evaluator.protocols import run_protocol
+
+        places = (command.source.root, command.out)
+        runtime = command.runtime
+        run_protocol(command.protocol, *places, command.dry_run, runtime.quiet, runtime)
+        return
+    index = _open_faces(command)
+    tests = open_tests(command.test, index)
+    trial = _judge_outside(command, tests) if command.predictions else _train(command, index, tests)
+    if trial is None:
+        return
+    folder, files, facts, failed = trial
+    result = _judge(command, tests, files, facts)
+    write_result(folder, result)
+    write_predictions(folder, tests, files)
+    from evaluator.report import write_report  # imports matplotlib
+
+    page = write_report(folder, result, tests, files)
+    print(_summary(result))
+    note(f"{folder}: result.json, predictions.csv; {page} shows it", command.runtime.quiet)
+    if failed:
+        raise CheckFailedError(
+            f"{len(failed)} faces could not be read and were left out, such as {failed[0]}"
+        )
+
+
+Trial = tuple[Path, dict[str, list[Path]], dict[str, Any], list[str]]
+
+
+def _open_faces(command: RunCommand) -> FaceIndex:
+    """Return the faces that were given, or those of the map file."""
+    if command.source.data or not Path(command.maps).is_file():
+        return open_source(command.source, command.runtime.quiet)
+    with MapReader(command.maps) as reader:
+        return reopen(reader.attributes, command.source, command.maps, all_splits=True)
+
+
+def _train(command: RunCommand, index: FaceIndex, tests: Sequence[HeldOut]) -> Trial | None:
+    """Train every seed and let it predict; None in a process that is not the main one."""
+    detector = DETECTORS.get(command.model)
+    config = parse_options(config_type(detector), split_options(command.options))
+    lessons = open_lessons(index, command.maps, command.hold_out, command.runtime.seed)
+    check_apart(lessons, tests)
+    for line in lessons.notes:
+        note(f"note: {line}", command.runtime.quiet)
+    fit = command.fit.adopt(detector)
+    facts = _facts(command, lessons, tests, config, fit)
+    folder = Path(command.out)
+    files: dict[str, list[Path]] = {test.name: [] for test in tests}
+    failed: list[str] = []
+    main = True
+    for seed in range(command.runtime.seed, command.runtime.seed + command.seeds):
+        runtime = dataclasses.replace(command.runtime, seed=seed)
+        here = folder / f"seed-{seed}"
+        main, broken, taught = _fit_seed(command, lessons, config, fit, runtime, here, facts)
+        facts["judged_maps"] = taught
+        failed += broken
+        for test in tests:
+            files[test.name].append(_predict(command, fit, test, here, runtime))
+    return (folder, files, facts, failed) if main else None
+
+
+def _facts(
+    command: RunCommand,
+    lessons: Lessons,
+    tests: Sequence[HeldOut],
+    config: Any,
+    fit: FitConfig,
+) -> dict[str, Any]:
+    """Return what the result depends on, apart from the seed."""
+    plain = to_json(fit)
+    for name in ("stop_after", "workers", "on_error"):
+        plain.pop(name)
+    own = Path(command.maps)
+    return {
+        "model": command.model,
+        "settings": to_json(config),
+        "fit": plain,
+        "precision": command.runtime.precision,
+        "maps": {"source": command.maps, "sha256": sha256(own) if own.is_file() else ""},
+        "train": {"faces": len(lessons.train), "fingerprint": lessons.train.fingerprint()},
+        "val": {"faces": len(lessons.val), "fingerprint": lessons.val.fingerprint()},
+        "tests": {t.name: {"faces": len(t.faces), "print": t.faces.fingerprint()} for t in tests},
+        "stills": command.stills,
+        "notes": lessons.notes,
+    }
+
+
+def _fit_seed(
+    command: RunCommand,
+    lessons: Lessons,
+    config: Any,
+    fit: FitConfig,
+    runtime: Runtime,
+    folder: Path,
+    facts: dict[str, Any],
+) -> tuple[bool, list[str], bool]:
+    """Train one seed, or go on with it.
+
+    Returns:
+        Whether this is the main process; the faces that could not be read; whether the maps that
+        the detector draws mean something.
+    """
+    apart = ("tests", "notes", "judged_maps")
+    learnt = {name: value for name, value in facts.items() if name not in apart}
+    learnt = {**learnt, "seed": runtime.seed}
+    content = describe_run(
+        command.model,
+        config,
+        train=to_json(fit),
+        runtime=to_json(runtime),
+        source=to_json(command.source),
+        maps=command.maps,
+        fingerprint=fingerprint(learnt),
+        versions=package_versions(),
+    )
+    done = (folder / "finished").exists()
+    claim_folder(folder, content, resume=(folder / "config.json").exists(), finished=done)
+    seed_everything(runtime.seed)
+    network = build_detector(command.model, config)
+    spec = network.input_spec
+    clip = {"frames": spec.frames, "stills": command.stills}
+    train = FaceDataset(
+        lessons.train,
+        spec.image_size,
+        lessons.maps,
+        fit.augmentation,
+        runtime.seed,
+        companion=network.companion,
+        **clip,  # type: ignore[arg-type]
+    )
+    val = FaceDataset(lessons.val, spec.image_size, **clip)  # type: ignore[arg-type]
+    run = Fit(network, train, val, fit, runtime, folder)
+    taught = network.draws_untaught or lessons.maps is not None
+    if done:
+        return run.accelerator.is_main_process, [], taught
+    note(f"training {command.model}, seed {runtime.seed}, into {folder}", runtime.quiet)
+    report = run.run(resume=True)
+    if report.step < fit.steps:
+        raise InputError(f"{folder}: stopped after step {report.step}; the same command goes on")
+    main = run.accelerator.is_main_process
+    if main:
+        (folder / RESUME).unlink(missing_ok=True)
+        (folder / "finished").touch()
+        note(f"best val AUC {report.best_auc:.4f} at step {report.best_step}", runtime.quiet)
+    run.accelerator.wait_for_everyone()
+    return main, [f"{failure.key}: {failure.reason}" for failure in report.failures], taught
+
+
+def _predict(
+    command: RunCommand, fit: FitConfig, test: HeldOut, folder: Path, runtime: Runtime
+) -> Path:
+    """Write scores and maps of a test set into the seed's folder; what is there is kept."""
+    generator = TrainedGenerator.load(folder, {})
+    batch = max(fit.batch // fit.accumulation, 1)
+    config = GenerationConfig(
+        batch=batch,
+        workers=fit.workers,
+        real_maps="fake-class",
+        on_error=fit.on_error,
+        stills=command.stills,
+    )
+    out = folder / f"{test.name}.h5"
+    generate(test.faces, generator, out, config, runtime, name=command.model)
+    return out
+
+
+def _judge(
+    command: RunCommand,
+    tests: Sequence[HeldOut],
+    files: dict[str, list[Path]],
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    """Return the result of all test sets, seeds joined."""
+    judged = {}
+    for test in tests:
+        found = [_score(command, test.faces, path) for path in files[test.name]]
+        if not facts.get("judged_maps", True):
+            for seed in found:
+                _drop_maps(seed)
+        judged[test.name] = {
+            "metrics": join_seeds([seed["metrics"] for seed in found]),
+            "by": join_groups([seed["by"] for seed in found]),
+            "seeds": [seed["metrics"] for seed in found],
+            **{name: found[0][name] for name in KEPT},
+        }
+    first = judged[tests[0].name]["metrics"]
+    seeds = list(range(command.runtime.seed, command.runtime.seed + len(files[tests[0].name])))
+    return {**FORMAT, **facts, "seeds": seeds, "metrics": first, "tests": judged}
+
+
+def _drop_maps(found: dict[str, Any]) -> None:
+    """Leave out what judges maps of layers that were never taught any."""
+    found["notes"].append("trained without maps: those that it draws mean nothing, and no metric")
+    groups = [groups for column in found["by"].values() for groups in column.values()]
+    for metrics in (found["metrics"], *groups):
+        for name in set(metrics) - set(DETECTION):
+            del metrics[name]
+
+
+def _score(command: RunCommand, index: FaceIndex, path: Path) -> dict[str, Any]:
+    with MapReader(path) as reader:
+        extra = ["compression"] if "compression" in index.columns else []
+        return score_maps(
+            index, reader, split="", by=extra, draws=command.draws, quiet=command.runtime.quiet
+        )
+
+
+def _judge_outside(command: RunCommand, tests: Sequence[HeldOut]) -> Trial:
+    """Take an outside system's predictions in place of training."""
+    given = Path(command.predictions)
+    if len(tests) != 1:
+        raise InputError("--predictions: is of one test set; give one --test")
+    if not given.is_file():
+        raise InputError(f"--predictions {given}: no such file")
+    folder = Path(command.out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot write there ({error.strerror})") from None
+    facts = {
+        "model": given.name,
+        "maps": {"source": "", "sha256": ""},
+        "predictions": sha256(given),
+    }
+    path = given
+    if given.suffix.lower() == ".csv":
+        path = folder / f"{tests[0].name}.h5"
+        _write_scores(given, tests[0].faces, path)
+    return folder, {tests[0].name: [path]}, facts, []
+
+
+def _write_scores(csv_file: Path, index: FaceIndex, out: Path) -> None:
+    """Make a map file of scores alone: every pixel of a face has its score.
+
+    Raises:
+        InputError: not a CSV of key and score, a score that is no probability, or a key twice.
+    """
+    try:
+        with csv_file.open(newline="", encoding="utf-8") as file:
+            rows = [(row["key"], float(row["score"])) for row in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{csv_file}: needs columns key and score ({error})") from None
+    scores = dict(rows)
+    wrong = next((key for key, score in rows if not 0 <= score <= 1), None)
+    if wrong is not None:
+        raise InputError(f"{csv_file}: the score of {wrong} is not between 0 and 1")
+    if len(scores) != len(rows):
+        raise InputError(f"{csv_file}: names {len(rows) - len(scores)} keys twice")
+    found = [row for row, key in enumerate(index.keys) if key in scores]
+    keys = tuple(index.keys[row] for row in found)
+    values = np.array([scores[key] for key in keys], dtype=np.float32)
+    levels = np.round(values * 255).astype(np.uint8)[:, None, None]
+    labels = index.labels[found].astype(np.int8)
+    attributes = {
+        "generator": csv_file.name,
+        "config": {},
+        "weights_sha256": "",
+        "index_fingerprint": index.fingerprint(),
+        "real_maps": "fake-class",
+        "normalisation": "none: the score everywhere",
+    }
+    with MapWriter(out, attributes, len(keys), part_rows=max(len(keys), 1), overwrite=True) as file:
+        if len(keys):
+            file.write_part(0, Rows(keys, levels, labels, values, {}), ())
+        file.finish()
+
+
+def _summary(result: dict[str, Any]) -> str:
+    """Return the table of the trial: a row per test set."""
+    rows = [Row(name, test["metrics"]) for name, test in result["tests"].items()]
+    shown = [
+        name
+        for name in SHOWN
+        if any(not math.isnan(_value(row.metrics.get(name, {}))) for row in rows)
+    ]
+    return to_markdown(rows, shown)
+
+
+def _value(metric: Any) -> float:
+    value = metric.get("value")
+    return math.nan if value is None else float(value)

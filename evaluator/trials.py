@@ -1,0 +1,200 @@
+"""What a trial learns from and what it is judged by, kept apart by construction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from focus.data.faces import Maps, TruthMaps
+from focus.data.index import SPLITS, FaceIndex
+from focus.data.inputs import Source, open_source
+from focus.errors import InputError
+from focus.mapstore import MapReader
+from focus.training.command import hold_out_videos, split_index
+from focus.types import FAKE, REAL
+
+LISTED = 10
+OWN_TEST = "test"
+
+
+class HeldOut(NamedTuple):
+    """Labelled faces that a trial is judged by, under the name that results call them."""
+
+    name: str
+    faces: FaceIndex
+
+
+class Lessons(NamedTuple):
+    """What a trial learns from and selects on, and the maps that go with it."""
+
+    train: FaceIndex
+    val: FaceIndex
+    maps: Maps | None
+    notes: list[str]
+
+
+class ZeroMaps:
+    """A zero map for every face: what a detector learns of maps that say nothing."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Return zeros, float32 (1, 1)."""
+        return np.zeros((1, 1), dtype=np.float32)
+
+
+def open_tests(words: Sequence[str], own: FaceIndex) -> list[HeldOut]:
+    """Return the test sets: NAME=SOURCE or NAME=SOURCE:SPLIT each, else the data's own test split.
+
+    A source with splits gives its ``test`` rows unless another split is named; one without gives
+    all. Faces of unknown label do not enter.
+
+    Raises:
+        InputError: a word that is not of this form, a name used twice, or no labelled face.
+    """
+    if not words:
+        return [HeldOut(OWN_TEST, _labelled(_take_split(own, "test", "the data"), "the data"))]
+    tests: list[HeldOut] = []
+    for word in words:
+        name, sign, given = word.partition("=")
+        if not (sign and name and given) or "/" in name:
+            raise InputError(f"--test {word}: write NAME=SOURCE or NAME=SOURCE:SPLIT")
+        if name in (test.name for test in tests):
+            raise InputError(f"--test {name}: the name is used twice")
+        place, _, split = given.rpartition(":")
+        if split not in (*SPLITS, "all") or not place:
+            place, split = given, ""
+        index = open_source(Source(place))
+        if split == "all" or (not split and not any(index.column("split"))):
+            chosen = index
+        else:
+            chosen = _take_split(index, split or "test", f"--test {word}")
+        tests.append(HeldOut(name, _labelled(chosen, f"--test {word}")))
+    return tests
+
+
+def open_lessons(index: FaceIndex, maps: str, hold_out: float, seed: int) -> Lessons:
+    """Return training and validation faces, and their maps.
+
+    Args:
+        index: the faces; rows of split ``test`` are not looked at.
+        maps: ``none``, ``zeros``, ``truth`` (the masks of the index), or a map file.
+        hold_out: above 0, val is this share of the videos of train, and the index's own val is
+            left alone (so that it can be a test set).
+        seed: of the choice.
+
+    Raises:
+        InputError: no faces of both classes, or maps that are not of these faces.
+    """
+    if hold_out and any(index.column("split")):
+        train = index.where("train")
+        train, val = hold_out_videos(train.take(train.labels >= 0), hold_out, seed)
+        for part, what in ((train, "train"), (val, "held out")):
+            if set(part.labels.tolist()) != {REAL, FAKE}:
+                raise InputError(f"--hold-out {hold_out}: the {what} faces lack a class")
+    else:
+        train, val = split_index(index, hold_out, seed)
+    notes: list[str] = []
+    source = _open_maps(maps, train)
+    if source is not None:
+        train = _covered(train, source, maps, notes)
+        _count_empty(train, source, maps, notes)
+    return Lessons(train, val, source, notes)
+
+
+def check_apart(lessons: Lessons, tests: Sequence[HeldOut]) -> None:
+    """Refuse a test set that shares a face, or a video of one corpus, with what is learnt from.
+
+    Raises:
+        InputError: naming the set, how much it shares, and an example.
+    """
+    for part, what in ((lessons.train, "trained"), (lessons.val, "selected")):
+        files = set(_places(part))
+        videos = set(part.column("video")) - {""}
+        for test in tests:
+            places = zip(test.faces.keys, _places(test.faces), strict=True)
+            shared = [key for key, place in places if place in files]
+            unit = "faces"
+            if not shared and test.faces.root.resolve() == part.root.resolve():
+                shared, unit = sorted(videos & set(test.faces.column("video"))), "videos"
+            if shared:
+                raise InputError(
+                    f"--test {test.name}: {len(shared)} of its {unit} are {what} on, such as "
+                    f"{shared[0]}; nothing is ever {what} on a test set. Name another split, or "
+                    "set val aside from train by --hold-out 0.1"
+                )
+
+
+def _open_maps(maps: str, train: FaceIndex) -> Maps | None:
+    if maps == "none":
+        return None
+    if maps == "zeros":
+        return ZeroMaps()
+    if maps == "truth":
+        return TruthMaps(train)
+    if not Path(maps).is_file():
+        raise InputError(f"--maps {maps}: no such file; give a map file, none, zeros or truth")
+    return MapReader(maps)
+
+
+def _covered(train: FaceIndex, maps: Maps, name: str, notes: list[str]) -> FaceIndex:
+    """Return the training faces that have a map; refuse when fewer than half of the fakes do."""
+    fakes = train.labels == FAKE
+    without = np.array([key not in maps for key in train.keys]) & fakes
+    if not without.any():
+        return train
+    share = 1 - without.sum() / fakes.sum()
+    if share < 0.5:
+        missing = [train.keys[row] for row in np.flatnonzero(without)[:LISTED]]
+        raise InputError(
+            f"--maps {name}: has maps of {fakes.sum() - without.sum()} of {fakes.sum()} fakes to "
+            f"train on; is it of other faces? Missing, among others: {', '.join(missing)}"
+        )
+    notes.append(
+        f"{without.sum():,} of {fakes.sum():,} fakes have no map in {name} ({share:.1%} covered): "
+        "they are left out of the training"
+    )
+    return train.take(~without)
+
+
+def _count_empty(train: FaceIndex, maps: Maps, name: str, notes: list[str]) -> None:
+    """Say how many fakes have a map without a single marked level; truth is read later."""
+    if not isinstance(maps, MapReader):
+        return
+    fakes = [key for key, label in zip(train.keys, train.labels, strict=True) if label == FAKE]
+    rows = np.sort([maps.row(key) for key in fakes])
+    blocks = (rows[start : start + 4096] for start in range(0, len(rows), 4096))
+    empty = sum(int((maps.read(block).max(axis=(1, 2)) == 0).sum()) for block in blocks)
+    if empty:
+        notes.append(
+            f"{empty:,} of {len(fakes):,} fakes have an empty map in {name}: kept as it is"
+        )
+
+
+def _take_split(index: FaceIndex, split: str, what: str) -> FaceIndex:
+    found = index.where(split)
+    if not len(found):
+        there = ", ".join(sorted(set(index.column("split")) - {""})) or "none"
+        raise InputError(
+            f"{what}: has no {split} split (its splits: {there}); name the test faces by "
+            "--test NAME=SOURCE:SPLIT"
+        )
+    return found
+
+
+def _labelled(index: FaceIndex, what: str) -> FaceIndex:
+    known = index.take(index.labels >= 0)
+    if not len(known):
+        raise InputError(f"{what}: no face has a label")
+    return known
+
+
+def _places(index: FaceIndex) -> Iterator[str]:
+    """Yield each face's place on disk, the same from whichever index it is named."""
+    root = str(index.root.resolve())
+    return (os.path.normpath(os.path.join(root, key)) for key in index.keys)

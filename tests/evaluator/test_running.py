@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from evaluator.results import join_seeds
+from evaluator.running import RunCommand, run_command
+from evaluator.trials import check_apart, open_lessons, open_tests
+from focus.data.faces import TruthMaps
+from focus.data.images import read_mask
+from focus.data.index import FaceIndex
+from focus.data.inputs import Source
+from focus.errors import InputError
+from focus.mapstore import MapReader, MapWriter
+from focus.runtime import Runtime
+from focus.training.loop import FitConfig
+
+SMALL = ("encoder=resnet10t", "encoder_weights=none", "image_size=64", "channels=8")
+FIT = FitConfig(steps=3, batch=8, validate_every=2, workers=0)
+
+
+@pytest.fixture
+def command(demo_corpus, tmp_path):
+    return RunCommand(
+        maps="truth",
+        source=Source(str(demo_corpus)),
+        out=str(tmp_path / "trial"),
+        options=SMALL,
+        fit=FIT,
+        draws=20,
+        runtime=Runtime(device="cpu", quiet=True),
+    )
+
+
+def write_maps(path, keys, labels, value=1.0):
+    maps = np.full((len(keys), 4, 4), value, dtype=np.float32)
+    with MapWriter(path, generator="mine") as writer:
+        writer.append(keys, maps, labels)
+    return path
+
+
+def result_of(command):
+    run_command(command)
+    return json.loads(Path(command.out, "result.json").read_text())
+
+
+def test_a_trial_from_faces_to_result(command, demo_corpus, capsys):
+    result = result_of(replace(command, seeds=2))
+    test = FaceIndex.read(demo_corpus).where("test")
+    metrics = result["tests"]["test"]["metrics"]
+    assert metrics["frame_auc"]["n"] == len(test)
+    assert len(metrics["frame_auc"]["seeds"]) == 2
+    assert metrics["frame_auc"]["spread"] is not None
+    assert metrics["pixel_auc"]["value"] is not None
+    assert result["seeds"] == [0, 1]
+    assert "frame_auc" in capsys.readouterr().out
+    with open(f"{command.out}/predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    # Every face once, also those of the last, shorter batch, with its own label.
+    assert [row["key"] for row in rows] == list(test.keys)
+    assert [int(row["label"]) for row in rows] == test.labels.tolist()
+    with MapReader(f"{command.out}/seed-1/test.h5") as reader:
+        assert [float(row["score_1"]) for row in rows] == pytest.approx(reader.scores, abs=1e-6)
+
+
+def test_two_trials_of_one_seed_are_equal(command, tmp_path):
+    first = result_of(command)
+    second = result_of(replace(command, out=str(tmp_path / "again")))
+    assert first == second
+
+
+def test_a_trial_that_was_stopped_goes_on(command, tmp_path):
+    whole = result_of(command)
+    halted = replace(command, out=str(tmp_path / "halted"))
+    with pytest.raises(InputError, match="stopped after step 2"):
+        run_command(replace(halted, fit=replace(FIT, stop_after=2)))
+    assert result_of(halted) == whole
+
+
+def test_another_trial_is_not_mixed_in(command):
+    run_command(command)
+    with pytest.raises(InputError, match="begun with other settings"):
+        run_command(replace(command, maps="zeros"))
+
+
+def test_nothing_is_learnt_from_test_faces(command, demo_corpus, tmp_path):
+    with pytest.raises(InputError, match="of its faces are trained on"):
+        run_command(replace(command, test=(f"mine={demo_corpus}:train",)))
+    with pytest.raises(InputError, match="of its faces are selected on"):
+        run_command(replace(command, test=(f"mine={demo_corpus}:val",)))
+    # A copy of the index elsewhere, with other splits, names the same files.
+    index = FaceIndex.read(demo_corpus)
+    copy = index.relocated(tmp_path)
+    copy.columns["split"] = ["test"] * len(index)
+    copy.write(tmp_path / "all.csv")
+    with pytest.raises(InputError, match="trained on, such as"):
+        run_command(replace(command, test=(f"mine={tmp_path / 'all.csv'}",)))
+
+
+def test_val_may_be_tested_on_when_selection_is_held_out_of_train(demo_corpus):
+    index = FaceIndex.read(demo_corpus)
+    lessons = open_lessons(index, "none", 0.3, 0)
+    tests = open_tests((f"mine={demo_corpus}:val",), index)
+    check_apart(lessons, tests)
+    assert not set(lessons.val.column("video")) & set(lessons.train.column("video"))
+    assert set(lessons.val.keys) < set(index.where("train").keys)
+
+
+def test_videos_of_one_corpus_are_kept_apart(demo_corpus, tmp_path):
+    index = FaceIndex.read(demo_corpus)
+    lessons = open_lessons(index, "none", 0, 0)
+    shared = index.take(np.arange(4))
+    shared.columns["path"] = [f"other/{key}" for key in shared.keys]
+    with pytest.raises(InputError, match="videos are trained on"):
+        check_apart(lessons, [open_tests((), index)[0]._replace(faces=shared)])
+
+
+def test_maps_of_other_faces_are_refused_with_ten_names(command, demo_corpus, tmp_path):
+    path = write_maps(tmp_path / "other.h5", [f"other/{n}.png" for n in range(5)], [1] * 5)
+    with pytest.raises(InputError, match="has maps of 0 of") as error:
+        run_command(replace(command, maps=str(path)))
+    missing = str(error.value).split("among others: ")[1].split(", ")
+    train = FaceIndex.read(demo_corpus).where("train", label=1)
+    assert missing == list(train.keys[:10])
+
+
+def test_partial_coverage_and_empty_maps_are_said(demo_corpus, tmp_path):
+    index = FaceIndex.read(demo_corpus)
+    fakes = list(index.where("train", label=1).keys)
+    path = write_maps(tmp_path / "most.h5", fakes[1:], [1] * (len(fakes) - 1), value=0.0)
+    lessons = open_lessons(index, str(path), 0, 0)
+    assert fakes[0] not in lessons.train.keys
+    assert any("1 of" in note and "left out" in note for note in lessons.notes)
+    assert any("empty map" in note for note in lessons.notes)
+
+
+def test_truth_as_maps(demo_corpus):
+    index = FaceIndex.read(demo_corpus)
+    maps = TruthMaps(index, side=64)
+    fake = int(np.flatnonzero(index.labels == 1)[0])
+    mask = read_mask(index.root / index.column("mask")[fake])
+    assert np.array_equal(maps[index.keys[fake]] > 0.5, mask)
+    real = int(np.flatnonzero(index.labels == 0)[0])
+    assert not maps[index.keys[real]].any()
+
+
+@pytest.mark.parametrize("maps", ["none", "zeros"])
+def test_kinds_of_supervision(command, maps):
+    result = result_of(replace(command, maps=maps))
+    assert result["maps"]["source"] == maps
+
+
+def test_data_come_from_the_map_file(command, demo_corpus, tmp_path):
+    index = FaceIndex.read(demo_corpus)
+    path = tmp_path / "maps.h5"
+    with MapWriter(path, generator="mine", data=str(demo_corpus)) as writer:
+        writer.append(index.keys, np.ones((len(index), 2, 2)), index.labels)
+    result = result_of(replace(command, maps=str(path), source=Source()))
+    assert result["train"]["faces"] == len(index.where("train"))
+
+
+def test_a_real_face_has_a_zero_map_whatever_the_file_says(demo_corpus, tmp_path):
+    from focus.data.faces import FaceDataset
+
+    index = FaceIndex.read(demo_corpus)
+    path = write_maps(tmp_path / "ones.h5", list(index.keys), index.labels)
+    data = FaceDataset(index, 64, MapReader(path))
+    for row in range(len(index)):
+        sample = data[row]
+        assert float(sample.map.max()) == float(index.labels[row] == 1)
+
+
+def test_an_outside_systems_scores(command, demo_corpus, tmp_path, capsys):
+    test = FaceIndex.read(demo_corpus).where("test")
+    path = tmp_path / "theirs.csv"
+    pairs = zip(test.keys, test.labels, strict=True)
+    lines = [f"{key},{0.9 if label else 0.1}" for key, label in pairs]
+    path.write_text("\n".join(["key,score", *reversed(lines)]))
+    result = result_of(replace(command, predictions=str(path)))
+    assert result["metrics"]["frame_auc"]["value"] == 1.0
+    assert result["model"] == "theirs.csv"
+
+
+def test_a_hostile_map_file_stops_the_trial_with_one_line(command, tmp_path):
+    path = tmp_path / "bad.h5"
+    with h5py.File(path, "w") as file:
+        file["maps"] = h5py.ExternalLink("/etc/passwd", "x")
+    with pytest.raises(InputError, match=r"bad\.h5"):
+        run_command(replace(command, maps=str(path)))
+
+
+def test_unreadable_faces_are_named_and_the_rest_is_judged(command, demo_corpus, tmp_path):
+    from focus.errors import CheckFailedError
+
+    shutil.copytree(demo_corpus.parent, tmp_path / "copy")
+    index = FaceIndex.read(tmp_path / "copy" / "index.csv")
+    victim = index.where("train").keys[0]
+    (tmp_path / "copy" / victim).write_bytes(b"\xff\xd8\xff")
+    broken = replace(command, source=Source(str(tmp_path / "copy" / "index.csv")), maps="none")
+    with pytest.raises(CheckFailedError, match="could not be read"):
+        run_command(replace(broken, fit=replace(FIT, steps=8)))
+    assert json.loads(Path(command.out, "result.json").read_text())["metrics"]
+
+
+def test_seeds_are_joined_in_quadrature():
+    seeds = [
+        {"frame_auc": {"value": 0.5, "low": 0.4, "high": 0.6, "n": 5}},
+        {"frame_auc": {"value": 0.7, "low": 0.6, "high": 0.8, "n": 5}},
+    ]
+    found = join_seeds(seeds)["frame_auc"]
+    assert found["value"] == pytest.approx(0.6)
+    assert found["spread"] == pytest.approx(0.1414, abs=1e-4)
+    # 1.96 * 0.1414 / sqrt(2) = 0.196; with the bounds' 0.1: 0.22.
+    assert found["low"] == pytest.approx(0.6 - 0.22, abs=1e-3)
+    assert found["high"] == pytest.approx(0.6 + 0.22, abs=1e-3)
+    alone = join_seeds(seeds[:1])["frame_auc"]
+    assert (alone["low"], alone["high"], alone["spread"]) == pytest.approx((0.4, 0.6, None))
+
+
+def test_untaught_maps_are_not_judged(command):
+    found = result_of(replace(command, maps="none"))["tests"]["test"]
+    assert found["metrics"]["frame_auc"]["value"] is not None
+    assert "pixel_auc" not in found["metrics"]
+    assert any("trained without maps" in note for note in found["notes"])
