@@ -55,7 +55,7 @@ def table_command(command: TableCommand) -> None:
     Raises:
         InputError: a result that cannot be read, or none that has a metric asked for.
     """
-    rows = with_prior([read_result(text) for text in command.results])
+    rows = with_prior([row for text in command.results for row in read_result(text)])
     shown = command.metrics or tuple(
         name for name in METRICS if name not in PRIOR and any(_known(row, name) for row in rows)
     )
@@ -64,8 +64,8 @@ def table_command(command: TableCommand) -> None:
     print(FORMATS[command.format](rows, shown), end="")
 
 
-def read_result(text: str) -> Row:
-    """Read a result: FILE, NAME=FILE or a folder.
+def read_result(text: str) -> list[Row]:
+    """Read a result: FILE, NAME=FILE or a folder; a row per test set where it has several.
 
     Raises:
         InputError: it cannot be read, or holds no metrics.
@@ -75,13 +75,20 @@ def read_result(text: str) -> Row:
     path = path / RESULT if path.is_dir() else path
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-        metrics = {key: dict(value) for key, value in result["metrics"].items()}
+        tests = result.get("tests") or {"": result}
+        found = {
+            test: {key: dict(value) for key, value in judged["metrics"].items()}
+            for test, judged in tests.items()
+        }
     except OSError as error:
         raise InputError(f"{path}: cannot read the result ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         hint = "evaluator score --json FILE makes one"
         raise InputError(f"{path}: holds no metrics; {hint}") from None
-    return Row(name or (path.parent.name if path.name == RESULT else path.stem), metrics)
+    name = name or (path.parent.name if path.name == RESULT else path.stem)
+    if len(found) == 1:
+        return [Row(name, metrics) for metrics in found.values()]
+    return [Row(f"{name}: {test}", metrics) for test, metrics in found.items()]
 
 
 def with_prior(rows: Sequence[Row]) -> list[Row]:

@@ -12,7 +12,7 @@ from typing_extensions import Self
 from focus.config import parse_options, to_json
 from focus.errors import InputError
 from focus.generators.contract import Generator
-from focus.network.maps import finish
+from focus.network.maps import finish, weigh_evidence
 from focus.network.model import FoCus, fuse_parts
 from focus.network.registry import DETECTORS, config_type
 from focus.network.runs import Run, load_network, read_run, sha256
@@ -67,6 +67,38 @@ class TrainedGenerator(Generator):
     def describe(self) -> Mapping[str, Any]:
         """Return the network's configuration."""
         return self._description
+
+    @classmethod
+    def renormalise(
+        cls,
+        parts: Mapping[str, Tensor],
+        scores: Tensor,
+        settings: Mapping[str, Any],
+        normalisation: str,
+    ) -> Tensor:
+        """Weigh the raw evidence anew, if the detector keeps it as the part ``raw``."""
+        if "raw" not in parts:
+            return super().renormalise(parts, scores, settings, normalisation)
+        scale = settings.get("map_scale", 1.0)
+        return weigh_evidence(parts["raw"][:, 0], scores, normalisation, scale)  # type: ignore[arg-type]
+
+
+class MultiAttentionMaps(TrainedGenerator):
+    """The attention maps of multi-attention (madd), summed."""
+
+    kind = "madd"
+
+
+class GffdMaps(TrainedGenerator):
+    """The residual-guided spatial attention of GFFD."""
+
+    kind = "gffd"
+
+
+class UiaVitMaps(TrainedGenerator):
+    """The attention, or the pseudo localisation, of UIA-ViT."""
+
+    kind = "uiavit"
 
 
 class FocusGenerator(TrainedGenerator):

@@ -75,3 +75,12 @@ def test_command_reads_files_folders_and_names(tmp_path, capsys):
         TableCommand(("x",), ("auc",))
     with pytest.raises(InputError, match="no result has a value of pxap"):
         table_command(TableCommand((str(tmp_path / "x.json"),), ("pxap",)))
+
+
+def test_a_run_of_several_test_sets_has_a_row_each(tmp_path):
+    tests = {name: {"metrics": {"frame_auc": value(0.8)}} for name in ("cdf", "wdf")}
+    (tmp_path / "result.json").write_text(json.dumps({"metrics": {}, "tests": tests}))
+    assert [row.name for row in read_result(f"mine={tmp_path}")] == ["mine: cdf", "mine: wdf"]
+    del tests["wdf"]
+    (tmp_path / "result.json").write_text(json.dumps({"metrics": {}, "tests": tests}))
+    assert [row.name for row in read_result(f"mine={tmp_path}")] == ["mine"]
