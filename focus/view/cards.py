@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,8 @@ class Card:
     """Truth, bool (H, W); None when there is none or it could not be read."""
     maps: tuple[FaceMap | None, ...]
     """float32 (h, w), one per map file; None where a file has no map of this face."""
+    modalities: tuple[Picture | None, ...] = ()
+    """uint8 RGB, as ``picture``, one per modality asked for; None when it could not be read."""
     fault: str = ""
     """Why a file of this row could not be read."""
 
@@ -62,6 +64,8 @@ class Collection:
     """Each with ``name``, ``value`` and ``note``."""
     frames: Path | None = None
     """Folder of the pictures that the faces were cut from, to show maps on those instead."""
+    modalities: Mapping[str, str] = field(default_factory=dict)
+    """Names of the modalities that are shown of each face, and what their colours mean."""
     basis: str = ""
     """What the metrics were measured on, and at which threshold."""
 
@@ -71,12 +75,19 @@ class Collection:
     def cards(self, quiet: bool = False) -> Iterator[Card]:
         """Read the faces one by one, in the order of the index."""
         readers = list(self.readers.values())
-        cards = (read_card(self.index, row, readers, self.frames) for row in range(len(self)))
+        cards = (
+            read_card(self.index, row, readers, self.frames, list(self.modalities))
+            for row in range(len(self))
+        )
         return track(cards, len(self), "view", "faces", quiet)
 
 
 def read_card(
-    index: FaceIndex, row: int, readers: Sequence[MapReader], frames: Path | None = None
+    index: FaceIndex,
+    row: int,
+    readers: Sequence[MapReader],
+    frames: Path | None = None,
+    modalities: Sequence[str] = (),
 ) -> Card:
     """Read what is shown of one row; an unreadable file becomes the card's ``fault``.
 
@@ -86,18 +97,21 @@ def read_card(
         readers: map files; the first gives the score.
         frames: folder of the pictures that faces were cut from: maps and masks are pasted back
             onto those; a row that does not say where it was cut from is shown as it is.
+        modalities: names; computed of the picture that is shown, before it is shrunk.
     """
     face = index[row]
     picture, mask, faults = None, None, []
+    views: list[Picture | None] = [None] * len(modalities)
     source = find_frame(index.root, face, frames) if frames is not None else None
     try:
         if source is not None:
             whole = read_face(source.root, source.path)
         else:
             # A JPEG decodes several times faster at part of its size.
-            box = face.extra.get("box", "")
-            whole = read_face(index.root, face.path, box, smallest=PICTURE_SIDE)
+            smallest = None if modalities else PICTURE_SIDE
+            whole = read_face(index.root, face.path, face.extra.get("box", ""), smallest)
         picture = shrink(whole, PICTURE_SIDE)
+        views = [shrink(view, PICTURE_SIDE) for view in _show_modalities(whole, modalities)]
     except UnreadableError as error:
         faults.append(str(error))
     if face.mask:
@@ -112,7 +126,15 @@ def read_card(
         size = (whole.shape[0], whole.shape[1])
         maps = tuple(None if values is None else paste(values, source.box, size) for values in maps)
         mask = None if mask is None else paste(mask, source.box, size) > 0.5
-    return Card(row, face, score, picture, mask, maps, "; ".join(faults))
+    return Card(row, face, score, picture, mask, maps, tuple(views), "; ".join(faults))
+
+
+def _show_modalities(picture: Picture, names: Sequence[str]) -> list[Picture]:
+    if not names:  # kornia takes long to import
+        return []
+    from focus.view.modality import show_modality
+
+    return [show_modality(picture, name) for name in names]
 
 
 class FrameSource(NamedTuple):

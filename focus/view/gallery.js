@@ -5,7 +5,9 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const table = data.table;
 const colours = bytesOf(data.colours);
 const PAGE = 60;
+const WIDEST = 7; // columns of the large view, before it takes more lines
 const LABELS = { 1: "Fake", 0: "Real", "-1": "Unknown" };
+const several = data.names.length + data.modalities.length > 1;
 const severalSplits = new Set(table.split).size > 1;
 const state = { order: [], page: 0, turn: 0, shown: 0, open: -1, floor: 0, painted: 0 };
 const at = (id) => document.getElementById(id);
@@ -106,8 +108,8 @@ function contour(card, filled) {
   return svg;
 }
 
-function photo(card) {
-  return make("img", { src: card.picture, alt: `Face ${table.key[card.row]}`, loading: "lazy", decoding: "async" });
+function photo(card, source = card.picture, name = "Face") {
+  return make("img", { src: source, alt: `${name} ${table.key[card.row]}`, loading: "lazy", decoding: "async" });
 }
 
 // A panel is layers over each other in the face's own shape, inside a square.
@@ -126,6 +128,15 @@ function framed(caption, content) {
   const figure = make("figure", { class: "panel" }, make("div", { class: "stage" }, content));
   if (caption) figure.append(make("figcaption", { title: caption }, caption));
   return figure;
+}
+
+// What a second branch sees of the face; the caption's tooltip says what its colours mean.
+function viewPanels(card) {
+  return data.modalities.map(([name, meaning], which) => {
+    const view = panel(card, name, photo(card, card.modalities[which], name));
+    view.querySelector("figcaption").title = `${name}: ${meaning}`;
+    return view;
+  });
 }
 
 function overlayPanel(card, which, side, caption) {
@@ -158,10 +169,9 @@ function figureOf(name, number) {
 
 function buildCard(card, position) {
   const { row } = card;
-  const several = data.names.length > 1;
   const open = make("button", { type: "button", class: "open", "aria-label": `Enlarge ${table.key[row]}` });
   if (card.picture) {
-    open.append(...data.names.map((_, which) => overlayPanel(card, which, 208, several ? captionOf(card, which) : "")));
+    open.append(...data.names.map((_, which) => overlayPanel(card, which, 208, several ? captionOf(card, which) : "")), ...viewPanels(card));
   } else open.append(message("", "This face cannot be read", card.fault));
   open.addEventListener("click", () => enlarge(position));
 
@@ -228,16 +238,24 @@ async function enlarge(position) {
   if (!at("large").open) at("large").showModal();
 }
 
-// One map file: face, map, overlay, truth. Several: face over truth, then each overlay over its map.
+// One map file: face, map, overlay, truth. More to see: face over truth, each overlay over its map,
+// then modalities by twos.
 function largePanels(card) {
   const face = card.picture ? panel(card, "Face", photo(card)) : message("Face", "This face cannot be read", card.fault);
   const truth = card.truth ? panel(card, "Truth", contour(card, true)) : null;
   const maps = data.names.map((name, which) => card.maps[which]
     ? panel(card, `Map: ${name}`, heat(card, which, 448, true)) : message(`Map: ${name}`, "No map", ""));
-  if (!card.picture) return [face, ...maps, truth].filter(Boolean);
+  if (!card.picture) return columnsOf([face, ...maps, truth].filter(Boolean).map((alone) => [alone]));
   const overlays = data.names.map((_, which) => overlayPanel(card, which, 448, captionOf(card, which)));
-  if (data.names.length === 1) return [face, maps[0], overlays[0], truth].filter(Boolean);
-  return [face, truth || message("Truth", "No truth mask", ""), ...overlays.flatMap((overlay, which) => [overlay, maps[which]])];
+  if (!several) return [face, maps[0], overlays[0], truth].filter(Boolean);
+  const columns = [[face, truth || message("Truth", "No truth mask", "")], ...overlays.map((overlay, which) => [overlay, maps[which]])];
+  const views = viewPanels(card);
+  while (views.length) columns.push(views.splice(0, 2));
+  return columnsOf(columns);
+}
+
+function columnsOf(columns) {
+  return columns.map((panels) => make("div", { class: several ? "pair" : "" }, ...panels));
 }
 
 function factsOf(card) {
@@ -344,8 +362,10 @@ function fillHead() {
   const ramp = context.createImageData(256, 1);
   for (let value = 0; value < 256; value++) ramp.data.set([...colours.slice(3 * value, 3 * value + 3), 255], 4 * value);
   context.putImageData(ramp, 0, 0);
-  document.documentElement.style.setProperty("--panels", data.names.length);
-  at("large-panels").classList.toggle("pairs", data.names.length > 1);
+  document.documentElement.style.setProperty("--panels", data.names.length + data.modalities.length);
+  at("large-panels").classList.toggle("pairs", several);
+  const columns = 1 + data.names.length + Math.ceil(data.modalities.length / 2);
+  at("large-panels").style.setProperty("--columns", Math.ceil(columns / Math.ceil(columns / WIDEST)));
   for (const check of document.querySelectorAll("[data-truth]")) check.hidden = !data.masked;
 }
 

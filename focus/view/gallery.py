@@ -36,13 +36,15 @@ class ViewCommand:
     """Map file to look at."""
     source: Source = field(default_factory=Source)
     out: str = "report.html"
-    """Page to write; above 400 faces a folder of pictures stands beside it."""
+    """Page to write; above 400 pictures a folder of them stands beside it."""
     png: str = ""
     """Write this picture instead of a page: a contact sheet, or the one face of --key."""
     key: str = ""
     """Show this face alone."""
     compare: tuple[str, ...] = ()
     """Further maps of the same faces to show beside, each as NAME=MAPS.h5."""
+    modalities: tuple[str, ...] = ()
+    """What a second branch sees of each face, to show beside: rgb, sobel, dct, srm."""
     frames: str = ""
     """Show maps on the whole pictures that the faces were cut from, which lie in this folder."""
     summary: str = ""
@@ -81,6 +83,7 @@ def view_command(command: ViewCommand) -> None:
 
 def open_collection(command: ViewCommand) -> Collection:
     """Open the map files and the data of a command, and choose the faces."""
+    modalities = _describe_modalities(command.modalities)
     reader = MapReader(Path(command.maps))
     index = reopen(reader.attributes, command.source, command.maps)
     mapped = np.array([key in reader for key in index.keys], dtype=bool)
@@ -111,19 +114,21 @@ def open_collection(command: ViewCommand) -> Collection:
         notices=notices,
         metrics=metrics,
         frames=Path(command.frames) if command.frames else None,
+        modalities=modalities,
         basis=basis,
     )
 
 
 def write_picture(collection: Collection, out: Path, quiet: bool = False) -> None:
-    """Write a contact sheet: a row per face with the face, its truth if known, and each map.
+    """Write a contact sheet: a row per face with the face, truth if known, maps and modalities.
 
     Raises:
         OSError: the file cannot be written.
     """
     cards = list(collection.cards(quiet))
     masked = any(card.mask is not None for card in cards)
-    headings = ["Face", *(["Truth"] if masked else []), *collection.readers]
+    truth = ["Truth"] if masked else []
+    headings = ["Face", *truth, *collection.readers, *collection.modalities]
     rows = [_sheet_row(card, masked) for card in cards]
     sheet = contact_sheet(rows, headings, collection.title, SHEET_CELL)
     out.write_bytes(cv2.imencode(out.suffix, sheet[..., ::-1])[1].tobytes())
@@ -169,6 +174,14 @@ def _describe_metric(name: str, metric: Mapping[str, Any]) -> dict[str, str]:
     if metric.get("n") is not None:
         notes.append(f"n {metric['n']:,}")
     return {"name": name, "value": f"{metric['value']:.3f}", "note": ", ".join(notes)}
+
+
+def _describe_modalities(names: tuple[str, ...]) -> dict[str, str]:
+    if not names:  # kornia takes long to import
+        return {}
+    from focus.view.modality import describe
+
+    return describe(names)
 
 
 def _open_compared(command: ViewCommand, name: str) -> dict[str, MapReader]:
@@ -244,7 +257,8 @@ def _sheet_row(card: Card, masked: bool) -> SheetRow:
         lines.append("cannot be read")
     before: list[Picture | None] = [face, truth] if masked else [face]
     caption = "\n".join(line for line in lines if line)
-    return SheetRow(caption, [*before, *maps], [*[""] * len(before), *notes])
+    views = [None if view is None else _enlarge(view) for view in card.modalities]
+    return SheetRow(caption, [*before, *maps, *views], [*[""] * len(before), *notes])
 
 
 def _enlarge(picture: Picture) -> Picture:

@@ -7,6 +7,7 @@ never stretched to their own minimum and maximum: a calm face has to look calm.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ OPACITY = 0.65
 TRUTH_COLOUR = (0, 229, 255)  # cyan: the one hue that neither skin nor the colour scale has
 _CASING = (16, 24, 32)
 _QUIET = {"color": "#5b6470", "weight": "normal"}
+_WIDE = 8  # columns from which on the text grows: such a sheet is seen at part of its size
+_LARGEST = 1.75
+_TITLE = 1.3  # size of the title over that of the rest
 _FAMILIES = ("Inter", "Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans")
 
 
@@ -139,9 +143,11 @@ def contact_sheet(
 ) -> Picture:
     """Set pictures in a captioned grid on white, for a README or a paper.
 
+    Text grows with the cells, and above 8 columns with their number, up to 1.75 times.
+
     Args:
         rows: each with as many pictures as there are headings.
-        headings: one above each column.
+        headings: one above each column, in as many lines as it needs.
         title: above all, if any.
         cell: side of a picture in pixels; pictures keep their aspect inside it.
         colour_bar: draw what the colours mean below the grid.
@@ -171,18 +177,23 @@ class _Sheet:
         cell: int,
         colour_bar: bool,
     ) -> None:
-        self.rows, self.headings, self.title, self.colour_bar = rows, headings, title, colour_bar
-        self.cell, self.margin, self.gap = cell, round(cell * 0.11), round(cell * 0.05)
-        self.size = cell / 16  # of the text, in pixels: it grows with the pictures
+        self.rows, self.colour_bar = rows, colour_bar
+        self.cell, self.margin = cell, round(cell * 0.11)
+        # Of the text, in pixels.
+        self.size = cell / 16 * min(max(1, len(headings) / _WIDE), _LARGEST)
+        self.gap = round(0.8 * self.size)
         self.line = round(self.size * 1.45)
+        self.headings = [self._wrap(heading, cell) for heading in headings]
         captions = [line for row in rows for line in row.caption.split("\n")]
         widest = max(self._measure(caption) for caption in captions)
         self.left = self.margin + (round(widest) + 2 * self.gap if widest else 0)
-        self.top = self.margin + round(self.line * (3.3 if title else 1.3))
         self.pitch = cell + self.gap + (self.line if any(any(row.notes) for row in rows) else 0)
-        bottom = self.top + len(rows) * self.pitch - self.gap
         grid = self.left + len(headings) * (cell + self.gap) - self.gap + self.margin
         self.width = max(grid, self._bar_words() + cell // 2 + 2 * self.margin if colour_bar else 0)
+        self.title = self._wrap(title, (self.width - 2 * self.margin) / _TITLE) if title else []
+        above = _TITLE * len(self.title) + 0.7 * bool(title)
+        self.top = self.margin + round(self.line * (above + max(map(len, self.headings)) + 0.3))
+        bottom = self.top + len(rows) * self.pitch - self.gap
         self.height = bottom + (2 * self.line if colour_bar else 0) + self.margin
 
     def draw(self) -> Picture:
@@ -221,6 +232,21 @@ class _Sheet:
         top, left = top + (cell - height) // 2, left + (cell - width) // 2
         canvas[top : top + height, left : left + width] = resize_picture(picture, (height, width))
 
+    def _wrap(self, text: str, width: float) -> list[str]:
+        """Break a line where it gets wider than this: behind a space or a sign, else anywhere."""
+        lines = [""]
+        for piece in re.split(r"(?<=[\s_@/:,;+-])", text):
+            if lines[-1] and self._measure((lines[-1] + piece).rstrip()) > width:
+                lines.append("")
+            if self._measure(piece.rstrip()) <= width:
+                lines[-1] += piece
+                continue
+            for letter in piece:
+                if lines[-1] and self._measure(lines[-1] + letter) > width:
+                    lines.append("")
+                lines[-1] += letter
+        return [line.rstrip() for line in lines]
+
     def _measure(self, text: str) -> float:
         """Width of a bold line of text in pixels."""
         from matplotlib.backends.backend_agg import RendererAgg
@@ -245,17 +271,19 @@ class _Sheet:
         return np.ascontiguousarray(np.asarray(agg.buffer_rgba())[..., :3])
 
     def _write_headings(self, figure: Figure) -> None:
-        if self.title:
-            size = self.size * 1.3
-            self._write(figure, self.margin, self.margin, self.title, va="top", fontsize=size)
-        for column, heading in enumerate(self.headings):
+        style: dict[str, Any] = {"va": "top", "fontsize": _TITLE * self.size}
+        for place, text in enumerate(self.title):
+            top = self.margin + place * _TITLE * self.line
+            self._write(figure, self.margin, top, text, **style)
+        for column, lines in enumerate(self.headings):
             top, left = self._corner(0, column)
-            middle = left + self.cell / 2
-            self._write(figure, middle, top - 0.45 * self.line, heading, ha="center")
+            for place, text in enumerate(reversed(lines)):
+                height = top - (0.45 + place) * self.line
+                self._write(figure, left + self.cell / 2, height, text, ha="center")
         if self.colour_bar:
             top, left, height, _ = self._bar()
             middle, space = top + height / 2, self.size / 2
-            style: dict[str, Any] = {"va": "center_baseline", "ha": "right", **_QUIET}
+            style = {"va": "center_baseline", "ha": "right", **_QUIET}
             self._write(figure, left - space, middle, "untouched", **style)
             self._write(figure, self.width - self.margin, middle, "manipulated", **style)
 

@@ -1,8 +1,9 @@
 """The HTML gallery: one page that needs no network, or a page with a folder of pictures.
 
 Maps travel as numbers on their own grid and are coloured in the browser, so that its sliders act
-at once. Above ``SINGLE_FILE_FACES`` faces, pictures and maps lie in a folder beside the page, which
-loads what it shows; a script tag may do so from a disk, where fetching is forbidden.
+at once. Above ``SINGLE_FILE_PICTURES`` pictures (of faces and their modalities), pictures and maps
+lie in a folder beside the page, which loads what it shows; a script tag may do so from a disk,
+where fetching is forbidden.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 from focus.view.cards import Card, Collection, shrink
 from focus.view.overlay import OPACITY, Mask, Picture, colour_table, find_contours, quantise
 
-SINGLE_FILE_FACES = 400
+SINGLE_FILE_PICTURES = 400
 CHUNK = 24  # cards a script of the folder holds: a sorted page may need sixty scripts
 GRID_SIDE = 112
 TRUTH_SIDE = 256
@@ -31,7 +32,7 @@ JPEG_QUALITY = 88
 
 
 def write_page(collection: Collection, out: Path, quiet: bool = False) -> None:
-    """Write the page ``out``, and above 400 faces the folder ``<stem>_files`` beside it.
+    """Write the page ``out``, and above 400 pictures the folder ``<stem>_files`` beside it.
 
     Faces stream through: what stays in memory is a line of text per face and the cards of one
     chunk (of all, in a single file). The page appears last, in one rename.
@@ -41,7 +42,7 @@ def write_page(collection: Collection, out: Path, quiet: bool = False) -> None:
     """
     folder = out.with_name(f"{out.stem}_files")
     _clear(folder)
-    single = len(collection) <= SINGLE_FILE_FACES
+    single = len(collection) * (1 + len(collection.modalities)) <= SINGLE_FILE_PICTURES
     writer = _CardWriter(None if single else folder)
     for card in collection.cards(quiet):
         writer.add(card)
@@ -56,6 +57,7 @@ def write_page(collection: Collection, out: Path, quiet: bool = False) -> None:
         "metrics": collection.metrics,
         "basis": collection.basis,
         "names": list(collection.readers),
+        "modalities": list(collection.modalities.items()),
         "colours": _encode(colour_table()),
         "table": writer.table,
         "masked": writer.masked,
@@ -121,8 +123,14 @@ class _CardWriter:
 
     def _describe(self, card: Card, aucs: list[float | None]) -> dict[str, Any]:
         known = [plane for plane in (card.picture, card.mask, *card.maps) if plane is not None]
+        name = f"face-{card.row}"
+        views = [
+            "" if view is None else self._store(view, f"{name}-{place}")
+            for place, view in enumerate(card.modalities)
+        ]
         return {
-            "picture": "" if card.picture is None else self._store(card.picture, card.row),
+            "picture": "" if card.picture is None else self._store(card.picture, name),
+            "modalities": views,
             "size": known[0].shape[:2] if known else (1, 1),
             "maps": [None if values is None else _describe_map(values) for values in card.maps],
             "aucs": aucs,
@@ -130,13 +138,13 @@ class _CardWriter:
             "fault": card.fault,
         }
 
-    def _store(self, picture: Picture, row: int) -> str:
+    def _store(self, picture: Picture, name: str) -> str:
         """Return the address of a picture: a file of the folder, or the picture itself."""
         flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
         content = cv2.imencode(".jpg", picture[..., ::-1], flags)[1]
         if self._folder is None:
             return f"data:image/jpeg;base64,{_encode(content)}"
-        path = self._folder / f"face-{row}.jpg"
+        path = self._folder / f"{name}.jpg"
         path.write_bytes(content.tobytes())
         return f"{quote(self._folder.name)}/{path.name}"
 
@@ -192,7 +200,7 @@ def _clear(folder: Path) -> None:
     if not folder.is_dir():
         return
     for path in folder.iterdir():
-        if re.fullmatch(r"face-\d+\.jpg|cards-\d+\.js", path.name):
+        if re.fullmatch(r"face-[\d-]+\.jpg|cards-\d+\.js", path.name):
             path.unlink()
     if not any(folder.iterdir()):
         folder.rmdir()

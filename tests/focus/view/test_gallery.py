@@ -282,6 +282,23 @@ def test_the_large_view_and_its_keys(page):
     page.wait("!document.getElementById('large').open")
 
 
+def test_modalities_stand_beside_the_maps(browser, tmp_path):
+    maps = make_faces(tmp_path, 2)
+    out = str(tmp_path / "views.html")
+    views = ("sobel", "dct", "srm", "dct")
+    view_command(ViewCommand(str(maps), out=out, modalities=views, runtime=QUIET))
+    page = Page(browser, Path(out))
+    captions = "return [...document.querySelectorAll(arguments[0])].map(c => c.textContent)"
+    card = '[data-key="face-001.png"]'
+    assert page.run(captions, f"{card} figcaption")[1:] == ["sobel", "dct", "srm"]
+    page.wait(f"[...document.querySelectorAll('{card} img')].every(i => i.naturalWidth === {SIDE})")
+    assert "mid-grey" in page.run(f"return document.querySelectorAll('{card} figcaption')[3].title")
+    page.run(f"document.querySelector('{card} .open').click()")
+    page.wait("document.querySelector('#large[open]')")
+    first = ["Face", "Truth", "test, pixel AUC 0.00", "Map: test"]
+    assert page.run(captions, "#large figcaption") == [*first, "sobel", "dct", "srm"]
+
+
 def test_nothing_is_fetched_from_a_network(page):
     resources = page.run("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert [name for name in resources if not name.startswith(("data:", "file:"))] == []
@@ -320,14 +337,15 @@ def test_a_page_without_its_folder_says_so(browser, large, tmp_path):
     browser.get_log("browser")
 
 
-def test_a_smaller_page_takes_the_old_folder_away(tmp_path):
-    maps = make_faces(tmp_path, 401)
-    command = ViewCommand(str(maps), out=str(tmp_path / "report.html"), runtime=QUIET)
-    view_command(command)
-    folder = tmp_path / "report_files"
-    assert len(list(folder.iterdir())) == 401 + 17
+def test_a_smaller_page_takes_the_old_folder_away(tmp_path, monkeypatch):
+    monkeypatch.setattr("focus.view.page.SINGLE_FILE_PICTURES", 7)
+    maps, out = make_faces(tmp_path, 4), str(tmp_path / "r.html")
+    view_command(ViewCommand(str(maps), out=out, modalities=("rgb",), runtime=QUIET))
+    folder = tmp_path / "r_files"
+    names = {f"face-{row}{view}.jpg" for row in range(4) for view in ("", "-0")}
+    assert {path.name for path in folder.iterdir()} == {*names, "cards-0.js"}
     (folder / "mine.txt").touch()
-    view_command(ViewCommand(str(maps), out=command.out, limit=5, runtime=QUIET))
+    view_command(ViewCommand(str(maps), out=out, runtime=QUIET))
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
 
 
@@ -351,11 +369,12 @@ def test_a_picture_of_one_face_and_its_comparison(tmp_path):
         key="face-001.png",
         png=str(tmp_path / "new" / "one.png"),
         compare=(f"CAM={other}",),
+        modalities=("srm",),
         runtime=QUIET,
     )
     view_command(command)
     sheet = cv2.imread(command.png)
-    assert sheet.shape[1] > 4 * 224  # face, truth, two maps
+    assert 6 * 224 > sheet.shape[1] > 5 * 224  # face, truth, two maps, a modality
     assert sheet.shape[0] < 2 * 224
 
 
@@ -366,6 +385,7 @@ def test_a_picture_of_one_face_and_its_comparison(tmp_path):
         ({"key": "stranger.png"}, "--key stranger.png: the data has no such face"),
         ({"compare": ("other.h5",)}, "--compare other.h5: write it as NAME=MAPS.h5"),
         ({"compare": ("test=maps.h5",)}, "the name 'test' stands twice"),
+        ({"modalities": ("sobbel",)}, "--modalities sobbel: no such modality; perhaps sobel?"),
         ({"summary": "none.json"}, "--summary none.json: cannot read it"),
         ({"out": "reports"}, "--out reports: must end in .html"),
         ({"png": "x.none"}, "--png x.none: unknown picture format"),

@@ -117,6 +117,29 @@ def test_contact_sheet_grows_with_rows_captions_and_title():
     assert contact_sheet([row], ["Face"], "Title", cell=64).shape[0] > height
 
 
+def test_headings_and_titles_stay_within_their_width():
+    row = SheetRow("", [picture(1)] * 3)
+    names = ["integrated-gradients of layer4", "M" * 40, "transformer_attribution"]
+    sheet = contact_sheet([row], names, "A title of many words " * 4, cell=160, colour_bar=False)
+    gap, margin = 8, 18
+    head = sheet[: np.flatnonzero((sheet == 1).all(axis=-1).any(axis=1))[0]]
+    below_title = head[-48:]  # up to three lines of headings
+    for column in range(3):
+        right = margin + (column + 1) * 160 + column * gap
+        assert (below_title[:, right : right + gap] == 255).all()
+        assert (below_title[:, right - 160 : right] < 128).any()
+    assert (head[:, -margin:] == 255).all()
+
+
+def test_text_grows_in_a_wide_sheet():
+    heights = []
+    for columns in (2, 8, 14, 30):
+        row = SheetRow("", [picture(1)] * columns)
+        sheet = contact_sheet([row], ["x"] * columns, cell=64, colour_bar=False)
+        heights.append(sheet.shape[0])
+    assert heights[0] == heights[1] < heights[2] == heights[3]
+
+
 def test_contact_sheet_refuses_rows_that_do_not_fit():
     with pytest.raises(ValueError, match="2 pictures under 1 headings"):
         contact_sheet([SheetRow("", [picture(1), picture(2)])], ["Face"])

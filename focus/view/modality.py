@@ -1,0 +1,98 @@
+"""A face's modalities as people look at them: on fixed scales, so that faces can be compared.
+
+Importing this imports torch and kornia: only for those who ask for modalities.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from focus.errors import InputError
+from focus.modalities import DCT_BLOCK, MODALITIES, SRM_CLAMP, dct, sobel, srm
+from focus.view.overlay import Picture
+
+
+def show_modality(picture: Picture, name: str) -> Picture:
+    """Compute a modality of a picture at the picture's own size, and show it.
+
+    ``rgb`` is the picture itself. ``sobel``: the square root of twice the gradient magnitude, so
+    that weak edges show too. ``dct``: log(1 + |c|) of every coefficient in the place it has in its
+    block, over log(1 + 8 * 255), its value in a white block; a rest at the right and at the bottom
+    that fills no block stays black. ``srm``: the three residuals, 0 as mid-grey, black and white
+    where they are clamped.
+
+    Args:
+        picture: uint8 RGB (H, W, 3).
+        name: one of ``focus.modalities.MODALITIES``.
+
+    Returns:
+        uint8 RGB (H, W, 3).
+    """
+    image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+    # Not inference mode: the kernels that are cached here may be trained through later.
+    with torch.no_grad():
+        shown = _VIEWS[name].show(image).clamp(0, 1)[0].permute(1, 2, 0)
+        return np.asarray((shown * 255).round().byte().numpy())
+
+
+def describe(names: Sequence[str]) -> dict[str, str]:
+    """Return what the pictures of :func:`show_modality` mean, a line per name.
+
+    Raises:
+        InputError: a name that is none of ``focus.modalities.MODALITIES``.
+    """
+    for name in names:
+        if name not in MODALITIES:
+            near = difflib.get_close_matches(name.lower(), MODALITIES, n=1)
+            hint = f"perhaps {near[0]}? " if near else ""
+            known = ", ".join(MODALITIES)
+            raise InputError(f"--modalities {name}: no such modality; {hint}known: {known}")
+    return {name: _VIEWS[name].meaning for name in names}
+
+
+def _show_sobel(image: Tensor) -> Tensor:
+    return (2 * sobel(image)).sqrt()
+
+
+def _show_dct(image: Tensor) -> Tensor:
+    height, width = (side - side % DCT_BLOCK for side in image.shape[-2:])
+    if not height or not width:
+        return torch.zeros_like(image)
+    spectrum = dct(image[..., :height, :width]) / math.log1p(255 * DCT_BLOCK)
+    return F.pad(spectrum, (0, image.shape[-1] - width, 0, image.shape[-2] - height))
+
+
+def _show_srm(image: Tensor) -> Tensor:
+    return srm(image) / (2 * SRM_CLAMP) + 0.5
+
+
+class _View(NamedTuple):
+    show: Callable[[Tensor], Tensor]  # (1, 3, H, W) to the same shape; [0, 1] is what is seen
+    meaning: str
+
+
+_VIEWS = {
+    "rgb": _View(MODALITIES["rgb"], "the colours themselves"),
+    "sobel": _View(
+        _show_sobel,
+        "gradient magnitude of each colour, by its square root; white: a step from 0 to 255",
+    ),
+    "dct": _View(
+        _show_dct,
+        "log cosine spectrum of each 8 x 8 block, the mean in its top left corner; the same scale "
+        "for all faces",
+    ),
+    "srm": _View(
+        _show_srm,
+        "noise residuals of three filters as red, green and blue; mid-grey: none, black and "
+        "white: 3 grey values or more",
+    ),
+}
