@@ -25,6 +25,25 @@ COMMANDS = {
         "corrupt the pictures and see what scores and maps withstand",
         "evaluator robustness --model focus --weights runs/first --data ffpp --out robustness",
     ),
+    "embed": Command(
+        "evaluator.embedding:EmbedCommand",
+        "evaluator.embedding:embed_command",
+        "lay out in the plane what a trained network makes of faces",
+        "evaluator embed --weights runs/first --data index.csv --split test --out embedding",
+    ),
+    "cost": Command(
+        "evaluator.cost:CostCommand",
+        "evaluator.cost:cost_command",
+        "measure parameters, arithmetic, throughput and memory of a detector or generator",
+        "evaluator cost probe --device cuda --precision bf16",
+        words="name",
+    ),
+    "models": Command(
+        "evaluator.models:ModelsCommand",
+        "evaluator.models:models_command",
+        "list every detector and generator that is installed",
+        "evaluator models --json -",
+    ),
     "check": Command(
         "evaluator.checking:CheckCommand",
         "evaluator.checking:check_command",

@@ -176,7 +176,7 @@ def _facts(
         "maps": {"source": command.maps, "sha256": sha256(own) if own.is_file() else ""},
         "train": {"faces": len(lessons.train), "fingerprint": lessons.train.fingerprint()},
         "val": {"faces": len(lessons.val), "fingerprint": lessons.val.fingerprint()},
-        "tests": {t.name: {"faces": len(t.faces), "print": t.faces.fingerprint()} for t in tests},
+        "tests": {test.name: {"fingerprint": test.faces.fingerprint()} for test in tests},
         "stills": command.stills,
         "notes": lessons.notes,
     }
@@ -210,8 +210,11 @@ def _fit_seed(
         fingerprint=fingerprint(learnt),
         versions=package_versions(),
     )
+    accelerator = runtime.accelerator()
     done = (folder / "finished").exists()
-    claim_folder(folder, content, resume=(folder / "config.json").exists(), finished=done)
+    if accelerator.is_main_process:  # or another process finds what this one has just written
+        claim_folder(folder, content, resume=(folder / "config.json").exists(), finished=done)
+    accelerator.wait_for_everyone()
     seed_everything(runtime.seed)
     network = build_detector(command.model, config)
     spec = network.input_spec
@@ -279,6 +282,7 @@ def _judge(
             "by": join_groups([seed["by"] for seed in found]),
             "seeds": [seed["metrics"] for seed in found],
             **{name: found[0][name] for name in KEPT},
+            **facts.get("tests", {}).get(test.name, {}),
         }
     first = judged[tests[0].name]["metrics"]
     seeds = list(range(command.runtime.seed, command.runtime.seed + len(files[tests[0].name])))

@@ -91,6 +91,7 @@ def _parse(program: str, command: Command, arguments: list[str]) -> Any:
         arguments = arguments[len(words[:1]) :]
     elif command.words and words:
         arguments = [f"--{command.words}", *arguments]
+    arguments = _complete_json(arguments)
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -106,6 +107,16 @@ def _parse(program: str, command: Command, arguments: list[str]) -> Any:
         if leaving.code in (0, None):
             raise
         raise InputError(f"{_one_line(complaint.getvalue())} (see {program} --help)") from None
+
+
+def _complete_json(arguments: list[str]) -> list[str]:
+    """Let ``--json`` without a file mean standard output, as ``--json -`` does."""
+    completed = []
+    for word, following in itertools.zip_longest(arguments, arguments[1:], fillvalue="--"):
+        completed.append(word)
+        if word == "--json" and following.startswith("--"):
+            completed.append("-")
+    return completed
 
 
 def _with_recipe(config: Any, parts: tuple[Any, ...]) -> Any:

@@ -131,6 +131,9 @@ class Trainable(nn.Module, ABC):
     companion: str = ""
     draws_untaught: bool = False
 
+    def begin(self, steps: int) -> None:
+        """Hear, before a run, how often ``loss`` will be called in it; nothing to do for most."""
+
     @abstractmethod
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return weighted scalar terms; the loop sums and logs them.

@@ -148,8 +148,18 @@ def test_newest_finished_run_is_taken_and_named(demo_corpus, run, tmp_path, monk
         (["generate", "--data", "{corpus}", "--weights", "nowhere"], "no such run folder"),
         (["generate", "--data", "{corpus}", "--method", "gradcm"], "perhaps gradcam?"),
         (
-            ["generate", "--data", "{corpus}", "--method", "gradcam", "--weights", "{run}"],
-            "holds a focus run",
+            [
+                "generate",
+                "--data",
+                "{corpus}",
+                "--method",
+                "gradcam",
+                "--weights",
+                "{run}",
+                "--options",
+                "layer=nowhere",
+            ],
+            "the network has no nowhere",
         ),
         (["generate", "--data", "{corpus}", "--batch", "many"], "--batch"),
         (

@@ -162,7 +162,7 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
     if weights == "timm":
         source = {"pretrained": True}
     elif weights != "none":
-        tensors = read_tensors(weights)
+        tensors = {key: _as_convolution(key, value) for key, value in read_tensors(weights).items()}
         source = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": tensors}}
     if not timm.is_model(name):
         near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
@@ -190,6 +190,11 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
     return body
 
 
+def _as_convolution(key: str, value: Tensor) -> Tensor:
+    """Give the pointwise kernels of old Xception files, stored as matrices, their two axes."""
+    return value[..., None, None] if value.ndim == 2 and "pointwise" in key else value
+
+
 def _build_body(config: EncoderConfig) -> tuple[Any, bool]:
     """Return the timm model, and whether it is convolutional."""
     plain = create_backbone(config.encoder, "none", num_classes=0)
@@ -212,4 +217,6 @@ def _explain(name: str, weights: str, error: Exception) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    """Return the first line that says something; torch begins such errors with a heading."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])[:200]

@@ -127,7 +127,10 @@ def train_command(command: TrainCommand) -> None:
         ),
         versions=package_versions(),
     )
-    claim_folder(folder, config, command.resume)
+    accelerator = command.runtime.accelerator()
+    if accelerator.is_main_process:  # or another process finds what this one has just written
+        claim_folder(folder, config, command.resume)
+    accelerator.wait_for_everyone()
     seed_everything(command.runtime.seed)
     network = build_detector(command.kind, network_config)
     spec, kept = network.input_spec, network.companion

@@ -128,10 +128,14 @@ class Fit:
             folder,
         )
         self.accelerator: Accelerator = runtime.accelerator(config.accumulation)
+        network.begin(config.steps * config.accumulation)
         if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
             # Statistics over the global batch, as one process has them; there is none for CPUs.
             nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        network.to(self.accelerator.device).to(memory_format=torch.channels_last)
+        network.to(self.accelerator.device)
+        for weights in network.parameters():
+            if weights.ndim == 4:  # a whole module with 3-D convolutions refuses this layout
+                weights.data = weights.data.contiguous(memory_format=torch.channels_last)
         self.network = network
         self.average: Any = None
         if config.ema:

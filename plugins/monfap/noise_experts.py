@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from focus.modalities import srm_kernels
+
 SrmLayout = Literal["intended", "code"]
 
 SRM_CLAMP = 3.0
@@ -52,7 +54,7 @@ class SteganalysisExpert(nn.Module):
         self.residuals = nn.Conv2d(width, 3 * width, 5, padding=2, groups=width, bias=False)
         self.mix = nn.Conv2d(3 * width, width, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
-        kernels = srm_kernels()
+        kernels = srm_kernels(self.residuals.weight.device, self.residuals.weight.dtype)
         repeated = (
             kernels.repeat(width, 1, 1, 1)
             if layout == "intended"
@@ -116,12 +118,3 @@ class CentralDifferenceExpert(nn.Module):
         weight = self.convolution.weight
         centre = F.pad(weight.sum(dim=(2, 3), keepdim=True), (1, 1, 1, 1))
         return F.conv2d(features, weight - self.theta * centre, padding=1)
-
-
-def srm_kernels() -> Tensor:
-    """Return the KB / 4, KV / 12 and horizontal second-order / 2 kernels (3, 1, 5, 5)."""
-    kb = torch.tensor([[-1.0, 2, -1], [2, -4, 2], [-1, 2, -1]]) / 4
-    upper = torch.tensor([[-1.0, 2, -2, 2, -1], [2, -6, 8, -6, 2]])
-    kv = torch.cat([upper, torch.tensor([[-2.0, 8, -12, 8, -2]]), upper.flip(0)]) / 12
-    line = torch.tensor([[1.0, -2, 1]]) / 2
-    return torch.stack([F.pad(kb, (1, 1, 1, 1)), kv, F.pad(line, (1, 1, 2, 2))])[:, None]

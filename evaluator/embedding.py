@@ -1,0 +1,343 @@
+"""``evaluator embed``: what a trained network makes of faces, laid out in the plane by t-SNE."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from focus.data.faces import FaceDataset
+from focus.data.index import FaceIndex
+from focus.data.inputs import Source, open_source
+from focus.data.loading import build_loader
+from focus.errors import CheckFailedError, InputError
+from focus.files import replace_file, unwritable
+from focus.generation.command import RUNS
+from focus.generation.running import QUIET
+from focus.network.runs import load_network, newest_run, read_run
+from focus.runtime import Progress, Runtime, note
+from focus.types import FAKE, REAL, Failure, Trainable
+
+COMPONENTS = 50
+FEWEST = 5
+CLASSES = 2  # what a layer that tells fakes from real faces has at most
+LABELS = {REAL: "real", FAKE: "fake"}
+# Of Okabe and Ito, who chose them to stay apart under every colour blindness; real faces are grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+REAL_COLOUR = "#8a8f96"
+MOST_GROUPS = 24
+
+
+@dataclass(frozen=True)
+class EmbedCommand:
+    """Lay the features of faces out in the plane: a CSV and a picture."""
+
+    method: str = ""
+    """A detector, whose newest finished run under runs/ is taken."""
+    weights: str = ""
+    """A run folder or weights file instead."""
+    source: Source = field(default_factory=Source)
+    """The faces."""
+    out: str = "embedding"
+    """Folder to write embedding.csv and embedding.png to."""
+    layer: str = ""
+    """Path of the module whose output is taken; empty: what the last linear layer is given."""
+    sample: int = 2000
+    """Take so many faces, spread evenly over the index; 0 for all."""
+    colour: Literal["method", "label"] = "method"
+    """What the colours of the picture tell apart."""
+    perplexity: float = 30.0
+    """Of t-SNE: how many neighbours count."""
+    batch: int = 32
+    """Faces that the network sees at once."""
+    workers: int = -1
+    """Loader processes; -1: the cores less one, at most 8."""
+    stills: bool = False
+    """Every face is a still picture: a detector of clips sees it in small motion."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Device, precision, seed of the layout."""
+
+    def __post_init__(self) -> None:
+        if not (self.method or self.weights):
+            raise InputError("--weights is missing: give a run folder, or --method NAME")
+        if self.sample < 0 or 0 < self.sample < FEWEST:
+            raise InputError(f"--sample {self.sample}: must be at least {FEWEST}, or 0 for all")
+        if self.perplexity <= 0:
+            raise InputError(f"--perplexity {self.perplexity}: must be above 0")
+        if self.batch < 1:
+            raise InputError(f"--batch {self.batch}: must be at least 1")
+
+
+def embed_command(command: EmbedCommand) -> None:
+    """Write ``embedding.csv`` (key, label, method, split, x, y) and ``embedding.png``.
+
+    Raises:
+        InputError: no run or no faces, a layer that there is not, or a folder that cannot be
+            written.
+        CheckFailedError: some faces could not be read; the others were laid out and written.
+    """
+    quiet = command.runtime.quiet
+    path = Path(command.weights) if command.weights else newest_run(RUNS, command.method)
+    run = read_run(path)
+    if command.method not in ("", run.kind):
+        raise InputError(f"--weights {path}: holds a {run.kind} run, not a {command.method} one")
+    if not command.weights:
+        note(f"weights: {path}, the newest finished run", quiet)
+    index = spread_evenly(open_source(command.source, quiet), command.sample)
+    found, failures = extract_features(
+        load_network(run),
+        index,
+        command.layer,
+        command.runtime,
+        batch=command.batch,
+        workers=command.workers,
+        stills=command.stills,
+    )
+    failed = {failure.row for failure in failures}
+    index = index.take(np.array([row not in failed for row in range(len(index))], dtype=bool))
+    if len(index) < FEWEST:
+        raise InputError(f"{len(index)} faces could be read; at least {FEWEST} are needed")
+    note(f"t-SNE of {len(index):,} faces, {found.shape[1]} features each", quiet)
+    places = lay_out(found, command.perplexity, command.runtime.seed)
+    folder = Path(command.out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    write_places(folder / "embedding.csv", index, places)
+    title = f"{run.kind}: {len(index):,} faces"
+    draw_places(folder / "embedding.png", places, name_groups(index, command.colour), title)
+    print(f"{folder}: embedding.csv, embedding.png of {len(index):,} faces")
+    if failures:
+        first = failures[0]
+        raise CheckFailedError(
+            f"{len(failures)} faces could not be read and were left out, such as {first.key}: "
+            f"{first.reason}"
+        )
+
+
+def spread_evenly(index: FaceIndex, count: int) -> FaceIndex:
+    """Return ``count`` faces spread evenly over an index; all of a smaller one, or with 0."""
+    if not count or len(index) <= count:
+        return index
+    return index.take(np.linspace(0, len(index) - 1, count).round().astype(int))
+
+
+def extract_features(
+    network: Trainable,
+    index: FaceIndex,
+    layer: str = "",
+    runtime: Runtime = QUIET,
+    *,
+    batch: int = 32,
+    workers: int = 0,
+    stills: bool = False,
+) -> tuple[np.ndarray, list[Failure]]:
+    """Return what a network makes of faces, float32 (N, D), and the faces that cannot be read.
+
+    Without ``layer`` it is what the last linear layer is given: of those that have at most two
+    outputs, if there are such, else of all. Else it is the output of that module. Tokens, places
+    and frames are averaged.
+
+    Raises:
+        InputError: no such module, one that does not run or gives no row per face, or a network
+            without a linear layer.
+    """
+    accelerator = runtime.accelerator()
+    network = network.to(accelerator.device).eval()
+    spec = network.input_spec
+    faces = FaceDataset(index, spec.image_size, frames=spec.frames, stills=stills)
+    rows = [list(range(k, min(k + batch, len(index)))) for k in range(0, len(index), batch)]
+    found: list[np.ndarray] = []
+    failures: list[Failure] = []
+    with Progress(len(index), "features", quiet=runtime.quiet) as progress, torch.no_grad():
+        for some in build_loader(faces, rows, workers, pin=accelerator.device.type == "cuda"):
+            failures += some.failures
+            if some.keys:
+                images = spec.standardise(some.images.to(accelerator.device))
+                with accelerator.autocast():
+                    found.append(_features(network, images, layer).float().cpu().numpy())
+            progress.advance(len(some.keys) + len(some.failures))
+    return (np.concatenate(found) if found else np.zeros((0, 0), dtype=np.float32)), failures
+
+
+def lay_out(features: np.ndarray, perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
+    """Return places (N, 2) of features (N, D): PCA to 50 components at most, then t-SNE.
+
+    ``perplexity`` is lowered to a third of the faces where there are too few.
+    """
+    components = min(COMPONENTS, *features.shape)
+    with np.errstate(invalid="ignore"):  # of features that do not vary, whose shares PCA works out
+        reduced = PCA(components, random_state=seed).fit_transform(features)
+    neighbours = min(perplexity, (len(features) - 1) / 3)
+    init = "pca" if components > 1 else "random"
+    return TSNE(2, perplexity=neighbours, init=init, random_state=seed).fit_transform(reduced)
+
+
+def write_places(path: Path, index: FaceIndex, places: np.ndarray) -> None:
+    """Write the CSV: key, label, method, split, x, y."""
+    columns = (index.keys, index.labels.tolist(), index.column("method"), index.column("split"))
+    with (
+        replace_file(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("key", "label", "method", "split", "x", "y"))
+        for *facts, (x, y) in zip(*columns, places.tolist(), strict=True):
+            writer.writerow([*facts, f"{x:.4f}", f"{y:.4f}"])
+
+
+def name_groups(index: FaceIndex, colour: str) -> list[str]:
+    """Return the group of every face: its method or its label; real faces are one."""
+    named = [LABELS.get(label, "unknown") for label in index.labels.tolist()]
+    if colour == "label":
+        return named
+    methods = index.column("method")
+    return [
+        kind if kind == LABELS[REAL] else method or kind
+        for kind, method in zip(named, methods, strict=True)
+    ]
+
+
+def draw_places(path: Path, places: np.ndarray, groups: Sequence[str], title: str) -> None:
+    """Draw the picture: groups differ by colour and by mark, the largest lie below."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    counts = Counter(groups)
+    shown = [name for name, _ in counts.most_common(MOST_GROUPS)]
+    rest = len(counts) - len(shown)
+    figure = Figure(figsize=(8, 6), dpi=200, layout="constrained")
+    FigureCanvasAgg(figure)
+    panel = figure.subplots()
+    names = np.array(groups, dtype=object)
+    for name, style in _styles(shown).items():
+        here = places[names == name]
+        panel.scatter(
+            here[:, 0], here[:, 1], s=16, linewidths=0.3, edgecolors="white", label=name, **style
+        )
+    if rest:
+        here = places[~np.isin(groups, shown)]
+        panel.scatter(
+            here[:, 0], here[:, 1], s=8, color="#c8ccd2", label=f"{rest} others", zorder=0
+        )
+    panel.set_xticks([])
+    panel.set_yticks([])
+    panel.spines[:].set_color("#c8ccd2")
+    panel.set_aspect("equal", adjustable="datalim")
+    panel.set_title(title, loc="left", fontsize=12, fontweight="bold", parse_math=False)
+    legend = figure.legend(loc="outside right upper", frameon=False, fontsize=10, markerscale=1.6)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a method may hold dollar signs
+        count = counts.get(text.get_text(), 0)
+        if count:
+            text.set_text(f"{text.get_text()} ({count:,})")
+    with replace_file(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def _styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return colour and mark of every group; colours come again with another mark."""
+    fakes = sorted(name for name in names if name != LABELS[REAL])
+    styles: dict[str, dict[str, Any]] = {
+        name: {
+            "color": COLOURS[place % len(COLOURS)],
+            "marker": MARKERS[(place + place // len(COLOURS)) % len(MARKERS)],
+        }
+        for place, name in enumerate(fakes)
+    }
+    if LABELS[REAL] in names:
+        styles[LABELS[REAL]] = {"color": REAL_COLOUR, "marker": "o"}
+    return {name: styles[name] for name in names}
+
+
+class _LastLinear(TorchFunctionMode):
+    """Keeps what the last linear layer was given that has a row per face.
+
+    Sees calls as well as modules, so that a layer whose weights a network applies itself counts.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+        self.heads: Tensor | None = None  # of those that have two outputs at most
+        self.any: Tensor | None = None
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is F.linear and len(result) == self._count:
+            given = args[0] if args else (kwargs or {})["input"]
+            self.any = given
+            if result.shape[-1] <= CLASSES:
+                self.heads = given
+        return result
+
+
+def _features(network: Trainable, images: Tensor, layer: str) -> Tensor:
+    """Return features (B, D) of standardised images."""
+    if layer:
+        with _outputs(network, layer) as seen:
+            network.predict(images)
+        found = seen[-1] if seen else None
+        where = f"--layer {layer}"
+        if not isinstance(found, Tensor) or found.ndim < 2 or len(found) != len(images):
+            what = "puts out no tensor with a row per face" if seen else "does not run"
+            raise InputError(f"{where}: {what}; choose another module")
+        return _pool(found)
+    with _LastLinear(len(images)) as linear:
+        network.predict(images)
+    given = linear.any if linear.heads is None else linear.heads
+    if given is None:
+        raise InputError(
+            "--layer is missing: this network has no linear layer with a row per face; name the "
+            "module whose output to take"
+        )
+    return given if given.ndim == 2 else given.flatten(1, -2).mean(dim=1)
+
+
+@contextmanager
+def _outputs(network: nn.Module, layer: str) -> Iterator[list[Any]]:
+    """Collect what a module puts out."""
+    modules = dict(network.named_modules())
+    if layer not in modules:
+        near = ", ".join(difflib.get_close_matches(layer, modules, n=3, cutoff=0.4))
+        hint = f"near: {near}" if near else f"the outermost are {', '.join(list(modules)[1:6])}"
+        raise InputError(f"--layer {layer}: no such module; {hint}")
+    seen: list[Any] = []
+    handle = modules[layer].register_forward_hook(lambda _m, _i, output: seen.append(output))
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def _pool(features: Tensor) -> Tensor:
+    """Return (B, D) of (B, D), tokens (B, N, D), or planes (B, D, [T,] h, w) or (B, h, w, D)."""
+    if features.ndim == 2:
+        return features
+    if features.ndim == 3:
+        return features.mean(dim=1)
+    shape = features.shape
+    if features.ndim == 4 and shape[1] == shape[2] != shape[3]:
+        return features.mean(dim=(1, 2))
+    return features.flatten(2).mean(dim=2)

@@ -1,0 +1,98 @@
+"""``evaluator models``: every detector and generator that is installed, and whether it works."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from focus.errors import InputError
+from focus.generators.registry import GENERATORS
+from focus.network.registry import DETECTORS
+from focus.registry import Registry
+from focus.runtime import Runtime, note
+
+REGISTRIES: tuple[Registry[Any], ...] = (DETECTORS, GENERATORS)
+
+
+@dataclass(frozen=True)
+class ModelsCommand:
+    """List every detector and generator that is installed; each is imported once."""
+
+    json: str = ""
+    """Write the list to this JSON file; - for standard output."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Flags that every command has."""
+
+
+def models_command(command: ModelsCommand) -> None:
+    """Print the list, and write JSON if asked.
+
+    Raises:
+        InputError: the JSON file cannot be written.
+    """
+    models = list_models()
+    text = json.dumps(models, indent=2, ensure_ascii=False)
+    print(text if command.json == "-" else format_models(models))
+    if command.json not in ("", "-"):
+        write_json(command.json, text)
+    broken = sum(model["error"] != "" for model in models)
+    if broken:
+        note(f"{broken} of {len(models)} cannot be used", command.runtime.quiet)
+
+
+def list_models() -> list[dict[str, str]]:
+    """Return name, kind, distribution, version and error (empty if none) of each, by kind and name.
+
+    A name that is both stands once for each kind; any trained detector makes maps as well.
+    What a stranger's module prints while it is imported goes to standard error.
+    """
+    models = []
+    for registry in REGISTRIES:
+        for entry in registry.entries():
+            error = ""
+            try:
+                with contextlib.redirect_stdout(sys.stderr):
+                    registry.get(entry.name)
+            except InputError as reason:
+                error = str(reason)
+            models.append(
+                {
+                    "name": entry.name,
+                    "kind": registry.noun,
+                    "distribution": entry.distribution,
+                    "version": entry.version,
+                    "error": error,
+                }
+            )
+    return models
+
+
+def format_models(models: Sequence[dict[str, str]]) -> str:
+    """Return the list for a terminal: a block per kind, what is broken with its reason."""
+    wide = max(len(model["name"]) for model in models)
+    lines: list[str] = []
+    for kind in dict.fromkeys(model["kind"] for model in models):
+        lines += ["", f"{kind}s"] if lines else [f"{kind}s"]
+        for model in models:
+            if model["kind"] == kind:
+                origin = f"{model['distribution']} {model['version']}".strip()
+                said = f"{origin}  BROKEN: {model['error']}" if model["error"] else origin
+                lines.append(f"  {model['name']:{wide}}  {said}")
+    return "\n".join(lines)
+
+
+def write_json(path: str, text: str) -> None:
+    """Write the file that ``--json`` names.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        Path(path).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--json {path}: cannot write ({error.strerror})") from None

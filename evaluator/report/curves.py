@@ -1,0 +1,117 @@
+"""What the charts show, counted: the scores of a test set under every seed, and their curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from focus.data.index import FaceIndex
+from focus.mapstore import MapReader
+from focus.types import FAKE, REAL
+
+GRID = np.linspace(0, 1, 201)
+"""Where curves are read off: as many points for a million faces as for a hundred."""
+BINS = 15
+BARS = 25
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of N faces under S seeds."""
+
+    labels: np.ndarray
+    """int (N,): 0 real, 1 fake."""
+    values: np.ndarray
+    """float64 (S, N): P(fake), NaN where there is none."""
+
+    @classmethod
+    def read(cls, index: FaceIndex, files: Sequence[Path]) -> Scores:
+        """Read the map file of every seed."""
+        found = []
+        for path in files:
+            with MapReader(path) as reader:
+                known = dict(zip(reader.keys, reader.scores.tolist(), strict=True))
+            found.append([known.get(key, np.nan) for key in index.keys])
+        return cls(index.labels, np.array(found, dtype=np.float64).reshape(len(files), len(index)))
+
+    @property
+    def means(self) -> np.ndarray:
+        """float64 (N,): over seeds; NaN for a face that a seed has no score of."""
+        return self.values.mean(axis=0)
+
+    @property
+    def spreads(self) -> np.ndarray:
+        """float64 (N,): standard deviation over seeds; zero of a single seed."""
+        return self.values.std(axis=0, ddof=1) if len(self.values) > 1 else 0 * self.means
+
+    def seeds(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return labels and scores of every seed, without the faces that have no score."""
+        known = ~np.isnan(self.values) & (self.labels >= 0)
+        return [(self.labels[has], seed[has]) for seed, has in zip(self.values, known, strict=True)]
+
+    def pooled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return labels and scores of all seeds in one."""
+        labels, values = zip(*self.seeds(), strict=True)
+        return np.concatenate(labels), np.concatenate(values)
+
+    @property
+    def has_both(self) -> bool:
+        """Whether every seed scored real faces and fakes."""
+        return all({REAL, FAKE} <= set(labels.tolist()) for labels, _ in self.seeds())
+
+
+class Bin(NamedTuple):
+    """The faces whose scores lie in one of ``BINS`` equal parts of [0, 1]."""
+
+    share: float  # of all faces
+    score: float  # their mean
+    fakes: float  # share of fakes among them
+
+
+def receiver_curve(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return true positive rates at the false positive rates of ``GRID``, linear in between."""
+    alarms, found, _ = roc_curve(labels, scores, pos_label=FAKE)
+    return np.interp(GRID, alarms, found)
+
+
+def precision_curve(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return precisions at the recalls of ``GRID``: at the highest threshold that reaches each."""
+    precision, recall, _ = precision_recall_curve(labels, scores, pos_label=FAKE)
+    # From scikit-learn they come with falling recall, and end at (0, 1), which is no threshold.
+    precision, recall = precision[-2::-1], recall[-2::-1]
+    places = np.searchsorted(recall, GRID - 1e-12)
+    return precision[np.minimum(places, len(precision) - 1)]
+
+
+def operating_point(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    """Return false and true positive rate of calling scores above 0.5 fake."""
+    return float((scores[labels == REAL] > 0.5).mean()), float(
+        (scores[labels == FAKE] > 0.5).mean()
+    )
+
+
+def reliability(labels: np.ndarray, scores: np.ndarray) -> list[Bin]:
+    """Return the bins that hold a face, in order."""
+    places = np.minimum((scores * BINS).astype(int), BINS - 1)
+    found = []
+    for place in np.unique(places):
+        here = places == place
+        fakes = float((labels[here] == FAKE).mean())
+        found.append(Bin(float(here.mean()), float(scores[here].mean()), fakes))
+    return found
+
+
+def calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Return the ECE: the mean of |mean score - share of fakes| over bins, weighted by faces."""
+    return sum(part.share * abs(part.score - part.fakes) for part in reliability(labels, scores))
+
+
+def histogram(scores: np.ndarray) -> np.ndarray:
+    """Return the share of scores in each of ``BARS`` equal parts of [0, 1], float64 (BARS,)."""
+    counts, _ = np.histogram(scores, BARS, (0, 1))
+    return counts / max(len(scores), 1)

@@ -1,0 +1,271 @@
+"""A trial as one HTML file: nothing is fetched, nothing runs, and every text is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from evaluator.metrics import DETECTION, METRICS
+from evaluator.report.cases import Group, draw_case, draw_scale, find_cases
+from evaluator.report.charts import draw_charts
+from evaluator.report.curves import Scores
+from evaluator.report.elements import element, table, to_html
+from evaluator.report.values import draw_comparison, draw_metrics, draw_tiles
+from evaluator.trials import HeldOut
+from focus.files import replace_file
+from focus.mapstore import MapReader
+
+REPORT = "report.html"
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+MAPS = {
+    "none": "labels alone",
+    "zeros": "labels and maps of zeros",
+    "truth": "labels and truth masks",
+}
+DIGITS = 12  # of a hash
+_APART = ("metrics", "tests", "notes", "format", "format_version")
+
+
+def write_report(
+    folder: Path,
+    result: Mapping[str, Any],
+    tests: Sequence[HeldOut],
+    files: Mapping[str, list[Path]],
+) -> Path:
+    """Write ``report.html``, which shows a trial to whoever has a browser.
+
+    Per test set: metrics with intervals and spread over seeds, ROC and precision curves,
+    calibration, scores of each class, a breakdown by every column of ``by``, and at most 24 faces,
+    a few hundred kilobytes.
+
+    Args:
+        folder: of the trial.
+        result: what ``result.json`` holds.
+        tests: the test sets of the result.
+        files: test set -> the map file of every seed. Maps of a single pixel are those of a
+            detector that draws none, and are not shown.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: the folder cannot be written, or a map file is damaged.
+    """
+    title = _title(result)
+    sections = [
+        _draw_test(f"set-{number}", test, result["tests"][test.name], files[test.name])
+        for number, test in enumerate(tests)
+    ]
+    body = element(
+        "body",
+        element("header", element("h1", title), element("p", _subtitle(result), class_="quiet")),
+        element("main", *_draw_overview(result, tests), *sections, _draw_facts(result)),
+        element("footer", element("p", _footnote(result), class_="quiet")),
+    )
+    path = folder / REPORT
+    with replace_file(path) as temporary:
+        page = element("html", _head(title), body, lang="en")
+        temporary.write_text(to_html(page), encoding="utf-8")
+    return path
+
+
+def _head(title: str) -> Element:
+    style = package_files("evaluator.report").joinpath("page.css").read_text(encoding="utf-8")
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        Element("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}),
+        element("title", title),
+        element("style", style),
+    )
+
+
+def _title(result: Mapping[str, Any]) -> str:
+    if "predictions" in result:
+        return f"{result['model']}, judged"
+    return f"{result['model']}, trained with {_learnt_from(result)}"
+
+
+def _learnt_from(result: Mapping[str, Any]) -> str:
+    source = str(result["maps"]["source"])
+    return MAPS.get(source, f"the maps of {source}")
+
+
+def _subtitle(result: Mapping[str, Any]) -> str:
+    seeds = result.get("seeds") or []
+    parts = [] if "predictions" in result else [_count(len(seeds), "seed")]
+    fit = result.get("fit") or {}
+    if "steps" in fit:
+        parts.append(f"{fit['steps']:,} steps of {fit['batch']} faces")
+    return ", ".join([*parts, _count(len(result["tests"]), "test set")])
+
+
+def _draw_overview(result: Mapping[str, Any], tests: Sequence[HeldOut]) -> Iterator[Element]:
+    """Yield what holds of all test sets, and where each of them is."""
+    yield from _draw_notes(result.get("notes") or [])
+    if len(tests) < 2:
+        return
+    links = [element("a", test.name, href=f"#set-{place}") for place, test in enumerate(tests)]
+    rows = {test.name: result["tests"][test.name]["metrics"] for test in tests}
+    yield element("nav", *links, aria_label="Test sets")
+    yield element(
+        "section", element("h2", "Test sets side by side"), draw_comparison("test set", rows)
+    )
+
+
+def _draw_test(name: str, test: HeldOut, judged: Mapping[str, Any], files: list[Path]) -> Element:
+    scores = Scores.read(test.faces, files)
+    charts = list(draw_charts(scores))
+    with MapReader(files[0]) as reader:
+        draws_maps = reader.shape != (1, 1)
+    shown = METRICS if draws_maps else DETECTION
+    notes = [*judged["notes"], *_limits(judged, scores, draws_maps)]
+    return element(
+        "section",
+        element("h2", test.name),
+        element("p", _describe(judged), class_="quiet"),
+        *_draw_notes(notes),
+        *draw_tiles(judged["metrics"], shown),
+        element("details", element("summary", "All metrics"), draw_metrics(judged["metrics"])),
+        element("h3", "How scores tell fakes from real faces") if charts else None,
+        element("div", *charts, class_="charts") if charts else None,
+        *_draw_breakdown(judged, shown),
+        *_draw_cases(find_cases(test, scores, files[0]), len(files), draws_maps),
+        id=name,
+    )
+
+
+def _describe(judged: Mapping[str, Any]) -> str:
+    faces, threshold = judged["faces"], judged["threshold"]
+    text = f"{faces['total']:,} faces: {faces['real']:,} real, {faces['fake']:,} fake."
+    if threshold.get("value") is not None:
+        origin = "chosen on val" if threshold["rule"] == "val" else "fixed"
+        text += f" Maps are marked above {threshold['value']:.3g} ({origin})."
+    prior = judged.get("prior")
+    if prior:
+        whose = {"train": "training fakes", "judged": "the other judged fakes"}[prior["masks_of"]]
+        text += f" The place prior is the mean mask of {whose}."
+    return text
+
+
+def _limits(judged: Mapping[str, Any], scores: Scores, draws_maps: bool) -> Iterator[str]:
+    """Yield what a reader must know not to be misled."""
+    coverage = judged["coverage"]
+    if coverage["share"] < 1:
+        missing = coverage["faces"] - coverage["with_map"]
+        yield f"{missing:,} of {coverage['faces']:,} faces have no prediction and do not enter."
+    if not draws_maps:
+        yield "This detector draws no maps: pixel metrics take its score for each pixel of a face."
+    if not scores.has_both:
+        yield "There are no scores of both classes here, so there are no curves of the scores."
+    if judged["intervals"]["draws"] == 0:
+        yield "No bootstrap was drawn: values stand without intervals."
+
+
+def _draw_notes(notes: Sequence[str]) -> Iterator[Element]:
+    if notes:
+        lines = [element("li", note[:1].upper() + note[1:]) for note in dict.fromkeys(notes)]
+        yield element("ul", *lines, class_="notes")
+
+
+def _draw_breakdown(judged: Mapping[str, Any], shown: Sequence[str]) -> Iterator[Element]:
+    for column, groups in judged["by"].items():
+        yield element("h3", f"By {column}")
+        if judged["faces"]["real"]:
+            yield element("p", "Real faces that name none stand in every row.", class_="quiet")
+        yield draw_comparison(column, groups, shown)
+
+
+def _draw_cases(groups: Sequence[Group], seeds: int, draws_maps: bool) -> Iterator[Element]:
+    if not groups:
+        return
+    yield element("h3", "Worst and best faces")
+    said = "A group shows a video once."
+    if seeds > 1:
+        said += " Scores are means over seeds" + (
+            ", maps are the first seed's." if draws_maps else "."
+        )
+    yield element("p", said, class_="quiet")
+    if draws_maps:
+        yield draw_scale()
+    shown = []
+    for group in groups:
+        kind = element("small", "worst" if group.worst else "best", class_="side")
+        cases = element("div", *map(draw_case, group.cases), class_="cases", tabindex=0)
+        wide = " wide" if "Maps" in group.title else ""
+        shown.append(element("div", element("h4", kind, group.title), cases, class_="group" + wide))
+    yield element("div", *shown, class_="groups")
+
+
+def _draw_facts(result: Mapping[str, Any]) -> Element:
+    facts = [
+        element("div", element("dt", name), element("dd", element("bdi", text)))
+        for name, text in _facts(result)
+    ]
+    settings = [[name, text] for name, text in _flatten(result)]
+    return element(
+        "section",
+        element("h2", "What was judged" if "predictions" in result else "What was trained on what"),
+        element("dl", *facts, class_="facts"),
+        element(
+            "details",
+            element("summary", "All settings"),
+            table(["setting", "value"], settings, numbers=2, class_="settings"),
+        ),
+    )
+
+
+def _facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "Predictions" if "predictions" in result else "Detector", str(result["model"])
+    if "predictions" in result:
+        yield "SHA-256", str(result["predictions"])[:DIGITS]
+    else:
+        digest = result["maps"].get("sha256")
+        yield "Learns from", _learnt_from(result) + (f" ({digest[:DIGITS]})" if digest else "")
+    for part, name in (("train", "Trained on"), ("val", "Selected on")):
+        if part in result:
+            found = result[part]
+            yield name, f"{found['faces']:,} faces ({str(found['fingerprint'])[:DIGITS]})"
+    for name, test in result["tests"].items():
+        yield "Tested on", f"{name}: {test['faces']['total']:,} faces"
+    fit = result.get("fit") or {}
+    optimizer = fit.get("optimizer") or {}
+    if "lr" in optimizer:
+        yield "Optimiser", f"{optimizer['optimizer']}, {optimizer['lr']:g}, {optimizer['schedule']}"
+    if "precision" in result:
+        yield "Precision", str(result["precision"])
+    if result.get("seeds") and "predictions" not in result:
+        yield "Seeds", ", ".join(map(str, result["seeds"]))
+
+
+def _flatten(result: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every setting by its dotted name."""
+    for name, value in result.items():
+        if not above and name in _APART:
+            continue
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{above}{name}.")
+        else:
+            yield above + name, "none" if value in ("", None, []) else str(value)
+
+
+def _footnote(result: Mapping[str, Any]) -> str:
+    intervals = next(iter(result["tests"].values()))["intervals"]
+    if not intervals["draws"]:
+        return "Numbers are those of result.json beside this file."
+    text = (
+        f"Intervals: {intervals['level']:.0%}, bootstrap over {intervals['over']}s, "
+        f"{intervals['draws']:,} draws"
+    )
+    if len(result.get("seeds") or []) > 1:
+        text += ", joined with the doubt about the mean of the seeds"
+    return f"{text}. Numbers are those of result.json beside this file."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,168 @@
+"""Metrics as tiles and tables, each with its interval, its spread over seeds, and its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from evaluator.metrics import METRICS, PRIOR
+from evaluator.report.charts import draw_interval, draw_legend
+from evaluator.report.elements import Content, element, table
+from evaluator.tables import LOWER_IS_BETTER
+
+HEADLINE = (
+    "frame_auc",
+    "video_auc",
+    "frame_acc",
+    "frame_eer",
+    "pixel_auc",
+    "pixel_auc_region",
+    "pxap",
+    "iou_fake",
+)
+COMPARED = ("frame_auc", "video_auc", "frame_acc", "pixel_auc", "pixel_auc_region", "iou_fake")
+NAMES = {
+    "frame_auc": "Frame AUC",
+    "frame_acc": "Frame accuracy",
+    "frame_eer": "Frame EER",
+    "frame_ap": "Frame average precision",
+    "video_auc": "Video AUC",
+    "video_acc": "Video accuracy",
+    "pixel_f1_macro": "Pixel F1, both classes",
+    "pixel_miou": "Pixel mean IoU",
+    "f1_fake": "Pixel F1, fakes",
+    "iou_fake": "IoU, fakes",
+    "iou_frame": "IoU per fake",
+    "pxap": "Pixel average precision",
+    "pixel_auc": "Pixel AUC",
+    "pointing": "Pointing",
+    "energy_inside": "Energy inside",
+    "fp_area_real": "False area on real faces",
+    "pixel_auc_region": "Pixel AUC inside the region",
+}
+MEANINGS = {
+    "frame_auc": "share of (fake, real) pairs of faces that the scores put in the right order",
+    "frame_acc": "faces on the right side of a score of 0.5",
+    "frame_eer": "equal error rate: the error where misses and false alarms are equally frequent",
+    "frame_ap": "precision over all recalls of fakes",
+    "video_auc": "the same, of the mean scores of videos",
+    "video_acc": "videos whose mean score is on the right side of 0.5",
+    "pixel_f1_macro": "mean F1 of forged and untouched pixels, all faces in one count",
+    "pixel_miou": "mean IoU of forged and untouched pixels, all faces in one count",
+    "f1_fake": "F1 of forged pixels, all fakes in one count",
+    "iou_fake": "IoU of forged pixels, all fakes in one count",
+    "iou_frame": "IoU of forged pixels, mean over fakes",
+    "pxap": "average precision over the pixels of all fakes, at every threshold",
+    "pixel_auc": "AUC over the pixels of one fake, mean over fakes",
+    "pointing": "fakes whose strongest place lies in the mask",
+    "energy_inside": "share of the map that lies in the mask, mean over fakes",
+    "fp_area_real": "share of a real face that is marked, mean over real faces",
+    "pixel_auc_region": "pixel AUC counted inside the region (such as the face) only",
+}
+
+Metrics = Mapping[str, Mapping[str, Any]]
+
+
+def known(metrics: Metrics, name: str) -> bool:
+    """Say whether a metric has a value."""
+    return metrics.get(name, {}).get("value") is not None
+
+
+def prior_of(metrics: Metrics, name: str) -> Mapping[str, Any] | None:
+    """Return what knowing nothing but the usual place scores, if it was measured."""
+    prior = f"prior_{name}"
+    return metrics[prior] if known(metrics, prior) else None
+
+
+def draw_tiles(metrics: Metrics, shown: Sequence[str] = METRICS) -> Iterator[Element]:
+    """Yield the headline metrics among ``shown`` that have a value as tiles, and their legend."""
+    names = [name for name in HEADLINE if name in shown and known(metrics, name)]
+    if names:
+        yield element("dl", *(_draw_tile(name, metrics) for name in names), class_="tiles")
+        several = len(metrics[names[0]].get("seeds") or []) > 1
+        yield draw_legend(several, any(prior_of(metrics, name) for name in names))
+
+
+def draw_metrics(metrics: Metrics) -> Element:
+    """Return a table of every metric: meaning, value, interval, spread, and on how many."""
+    names = [name for name in METRICS if name in metrics and name not in PRIOR]
+    rows: list[Sequence[Content]] = []
+    for name in names:
+        title = element("span", NAMES[name], element("small", f"{name}: {MEANINGS[name]}"))
+        found = metrics[name]
+        if not known(metrics, name):
+            rows.append([title, "", _absent(found), "", "", ""])
+            continue
+        prior = prior_of(metrics, name)
+        picture = draw_interval(found, prior)
+        usual = f"{prior['value']:.3f}" if prior else ""
+        count = f"{found['n']:,}" if found.get("n") is not None else ""
+        rows.append([title, picture, draw_value(found), spread_of(found), usual, count])
+    head = ["metric", "0 to 1", "value and interval", "spread over seeds", "place prior", "n"]
+    return table(head, rows, numbers=2, class_="metrics")
+
+
+def draw_comparison(
+    title: str, rows: Mapping[str, Metrics], shown: Sequence[str] = METRICS
+) -> Element:
+    """Return a table with a row per name and a column per metric of ``COMPARED`` that any has."""
+    names = [
+        name
+        for name in COMPARED
+        if name in shown and any(known(found, name) for found in rows.values())
+    ]
+    head = [title, *(NAMES[name] for name in names), "faces"]
+    lines: list[Sequence[Content]] = [
+        [
+            element("bdi", name),
+            *(draw_value(found.get(metric, {}), picture=True) for metric in names),
+            f"{(found.get('frame_acc') or {}).get('n') or 0:,}",
+        ]
+        for name, found in rows.items()
+    ]
+    return table(head, lines)
+
+
+def draw_value(found: Mapping[str, Any], picture: bool = False) -> Element:
+    """Return a value with its interval below, and between them the interval drawn if asked."""
+    if found.get("value") is None:
+        return element("span", "-", title=_reason(found))
+    drawn = draw_interval(found) if picture else None
+    interval = element("small", interval_of(found)) if interval_of(found) else None
+    return element("span", f"{found['value']:.3f}", drawn, interval, class_="value")
+
+
+def interval_of(found: Mapping[str, Any]) -> str:
+    """Return the interval in words, empty if none was drawn."""
+    return "" if found.get("low") is None else f"{found['low']:.3f} to {found['high']:.3f}"
+
+
+def spread_of(found: Mapping[str, Any]) -> str:
+    """Return the standard deviation over seeds, empty of a single one."""
+    return "" if found.get("spread") is None else f"± {found['spread']:.3f}"
+
+
+def _absent(found: Mapping[str, Any]) -> Element:
+    return element("span", "-", element("small", _reason(found)), class_="absent")
+
+
+def _reason(found: Mapping[str, Any]) -> str:
+    return str(found.get("reason") or "not measured")
+
+
+def _draw_tile(name: str, metrics: Metrics) -> Element:
+    found = metrics[name]
+    prior = prior_of(metrics, name)
+    spread = spread_of(found)
+    notes = [interval_of(found)] if interval_of(found) else []
+    notes += [f"{spread} over {len(found['seeds'])} seeds"] if spread else []
+    notes += [f"place prior {prior['value']:.3f}"] if prior else []
+    notes += ["lower is better"] if name in LOWER_IS_BETTER else []
+    return element(
+        "div",
+        element("dt", NAMES[name]),
+        element("dd", f"{found['value']:.3f}", draw_interval(found, prior)),
+        *(element("dd", note, class_="note") for note in notes),
+        title=MEANINGS[name],
+    )

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Every map generator that needs no training, or trains in minutes, judged on one val split, with a
+# contact sheet of the same faces. Costs a quarter of an hour on two CPU cores beside the FoCus run;
+# should show what each kind of map is worth inside the face, beside the place prior, and how much
+# of a real face each normalisation marks.
+#
+#   scripts/compare_generators.sh INDEX RUN ENCODER_WEIGHTS OUT
+#
+# INDEX: a face index with originals and masks; RUN: a FoCus run trained on its train split;
+# ENCODER_WEIGHTS: MobileNetV2 for the classifier. What is finished is kept.
+set -euo pipefail
+index=$1 run=$2 weights=$3 out=$4
+mkdir -p "$out"
+methods="partial-left partial-right partial-eyes partial-mouth partial-blob"
+
+[ -f "$out/classifier/finished" ] || focus train small --kind classifier --data "$index" \
+  --encoder-weights "$weights" --steps 400 --validate-every 400 --precision bf16 \
+  --out "$out/classifier" $([ -f "$out/classifier/config.json" ] && echo --resume)
+[ -f "$out/vit/finished" ] || focus train small --kind classifier --data "$index" \
+  --encoder vit_tiny_patch16_224 --encoder-weights none --image-size 112 --stage -1 --steps 600 \
+  --validate-every 600 --precision bf16 --out "$out/vit" \
+  $([ -f "$out/vit/config.json" ] && echo --resume)
+
+make_maps() { # NAME METHOD FLAGS...
+  focus generate --data "$index" --split val --methods $methods --real-maps fake-class --quiet \
+    --method "$2" --out "$out/$1.h5" "${@:3}"
+  # The truth as a map is no generator to judge: it is there to train on.
+  [ "$1" = mask ] || evaluator score --maps "$out/$1.h5" --split val --json - --quiet > "$out/$1.json"
+}
+
+for method in ssim dssim pixel pixel@0.1 annotation mask; do make_maps $method $method; done
+for method in focus focus-max; do
+  make_maps $method $method --weights "$run/last.safetensors" --parts --precision bf16
+done
+for method in gradcam gradcam++ layercam scorecam; do
+  make_maps $method $method --weights "$out/classifier" --parts --precision bf16
+done
+for method in attention rollout; do make_maps $method $method --weights "$out/vit" --parts; done
+for mode in class_minmax global image_minmax; do
+  for method in focus gradcam; do
+    focus renormalise "$out/$method.h5" --normalise $mode --out "$out/$method-$mode.h5" --quiet
+    evaluator score --maps "$out/$method-$mode.h5" --split val --json - --quiet \
+      > "$out/$method-$mode.json"
+  done
+done
+evaluator table "$out"/{focus,focus-max,gradcam,gradcam++,layercam,scorecam,attention,rollout}.json \
+  "$out"/{ssim,dssim,pixel,pixel@0.1,annotation}.json \
+  --metrics pixel_auc pxap pixel_auc_region fp_area_real
+evaluator table "$out"/{focus,gradcam}-{class_minmax,global,image_minmax}.json \
+  --metrics pixel_auc pxap pixel_auc_region iou_fake fp_area_real

@@ -1,0 +1,60 @@
+"""The list of what is installed, with a stranger's broken package among it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from evaluator.models import ModelsCommand, format_models, list_models, models_command
+from focus.errors import InputError
+from focus.network.registry import DETECTORS
+
+KEYS = {"name", "kind", "distribution", "version", "error"}
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """An installed package of a detector that cannot be imported and one that talks."""
+    info = tmp_path / "stranger-2.5.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 2.5\n")
+    (info / "entry_points.txt").write_text(
+        "[focus.detectors]\nbroken = stranger_broken:Net\ntalking = stranger_talking:Net\n"
+    )
+    (tmp_path / "stranger_broken.py").write_text("import no_such_module\n")
+    (tmp_path / "stranger_talking.py").write_text("print('hello')\nclass Net: ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def test_all_are_listed_and_a_broken_one_with_its_reason(stranger, capsys):
+    models_command(ModelsCommand(json="-"))
+    models = json.loads(capsys.readouterr().out)
+    assert all(set(model) == KEYS for model in models)
+    found = {(model["kind"], model["name"]): model for model in models}
+    assert len(found) == len(models)
+    assert {("detector", name) for name in DETECTORS.names()} <= set(found)
+    assert found["generator", "ssim"]["error"] == ""
+    assert found["generator", "ssim"]["distribution"] == "focus-forgery"
+    broken = found["detector", "broken"]
+    assert (broken["distribution"], broken["version"]) == ("stranger", "2.5")
+    assert "no_such_module" in broken["error"]
+    assert found["detector", "talking"]["error"] == ""
+
+
+def test_the_table_names_every_model_and_the_file_holds_the_list(capsys, tmp_path):
+    path = tmp_path / "models.json"
+    models_command(ModelsCommand(json=str(path)))
+    table = capsys.readouterr().out
+    assert json.loads(path.read_text()) == list_models()
+    lines = [line.split()[0] for line in table.splitlines() if line.startswith("  ")]
+    assert lines == [model["name"] for model in list_models()]
+    with pytest.raises(InputError, match="--json"):
+        models_command(ModelsCommand(json=str(tmp_path / "none" / "models.json")))
+
+
+def test_a_model_of_this_process_is_listed():
+    with DETECTORS.temporarily("notebook", object):
+        found = next(model for model in list_models() if model["name"] == "notebook")
+    assert found["distribution"] == "this process"
+    assert "notebook" in format_models([found])

@@ -1,0 +1,147 @@
+"""GFFD against the paper's sizes, the shared residuals, and an AM-softmax worked out by hand."""
+
+import math
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from focus.errors import InputError
+from focus.modalities import srm
+from focus.network.gffd import (
+    CrossModalAttention,
+    Gffd,
+    GffdConfig,
+    am_softmax,
+    channel_residuals,
+)
+from focus.types import Batch
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return Gffd(GffdConfig(encoder_weights="none", image_size=64))
+
+
+def batch_of(labels):
+    torch.manual_seed(1)
+    count = len(labels)
+    images = torch.rand(count, 3, 64, 64) * 2 - 1
+    keys = tuple(map(str, range(count)))
+    return Batch(images, torch.tensor(labels), None, keys, torch.arange(count))
+
+
+def test_paper_size():
+    network = Gffd(GffdConfig(encoder_weights="none")).eval()
+    count = sum(p.numel() for p in network.parameters())
+    assert count == 53_255_122
+    assert count / 1e6 == pytest.approx(53.3, abs=0.05)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        prediction = network.predict(torch.rand(1, 3, 256, 256))
+    assert prediction.maps.shape == prediction.parts["raw"].shape == (1, 1, 125, 125)
+    assert network.exchanges[0].mixing[0].in_features == 256  # a 16 x 16 grid
+    assert counter.get_total_flops() / 2e9 == pytest.approx(14.0, abs=0.05)  # GMACs
+
+
+def test_loss_reaches_every_parameter(network):
+    network.train().zero_grad(set_to_none=True)
+    with torch.no_grad():
+        for exchange in network.exchanges:
+            exchange.weights.fill_(0.1)  # at 0, where they start, nothing passes
+    (loss,) = network.loss(batch_of([0, 1, 1, 0])).values()
+    assert torch.isfinite(loss)
+    loss.backward()
+    gradients = {name: p.grad for name, p in network.named_parameters()}
+    assert [n for n, g in gradients.items() if g is None or not torch.isfinite(g).all()] == []
+    assert [n for n, g in gradients.items() if not g.abs().sum() > 0] == []
+
+
+@pytest.mark.parametrize("labels", [[0, 0], [1, 1]])
+def test_loss_of_one_class_is_finite_in_half_precision_too(network, labels):
+    network.eval()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        (loss,) = network.loss(batch_of(labels)).values()
+    assert torch.isfinite(loss)
+    assert loss.dtype == torch.float32
+
+
+def test_a_few_steps_lower_the_loss(network):
+    network.train()
+    batch = batch_of([0, 1])
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(4):
+        (loss,) = network.loss(batch).values()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+
+
+def test_prediction_is_bounded_by_the_score(network):
+    network.eval()
+    with torch.no_grad():
+        prediction = network.predict(batch_of([0, 1]).images)
+    raw = prediction.parts["raw"]
+    assert raw.min() > 0
+    assert raw.max() < 1
+    assert prediction.maps.min() == 0
+    torch.testing.assert_close(prediction.maps.amax(dim=(1, 2, 3)), prediction.scores)
+    order = prediction.maps.flatten(1).argmax(dim=1)
+    assert torch.equal(order, raw.flatten(1).argmax(dim=1))
+
+
+def test_attention_sees_the_residuals_of_the_face(network):
+    seen = []
+    hook = network.attention.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    faces = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        network.eval()((faces - 0.5) / 0.5)
+    hook.remove()
+    torch.testing.assert_close(seen[0], srm(faces), atol=1e-3, rtol=0)
+
+
+def test_channel_residuals_are_the_shared_ones():
+    features = torch.rand(2, 4, 12, 12) * 20 - 10
+    found = channel_residuals(features).unflatten(1, (4, 3))
+    for channel in range(4):
+        # The shared ones sum three channels on a scale of 255.
+        expected = srm(features[:, channel : channel + 1].expand(-1, 3, -1, -1) / (3 * 255))
+        torch.testing.assert_close(found[:, channel], expected, atol=1e-4, rtol=1e-4)
+    assert found.abs().max() == 3
+
+
+def test_am_softmax_by_hand():
+    cosines = torch.tensor([[0.8, 0.2], [0.8, 0.2]])
+    # true class 0: 30 (0.8 - 0.5) = 9 against 6; true class 1: 30 (0.2 - 0.5) = -9 against 24
+    expected = [math.log1p(math.exp(-3)), math.log1p(math.exp(33))]
+    for label in (0, 1):
+        found = am_softmax(cosines[:1], torch.tensor([label]), 30.0, 0.5)
+        assert found.item() == pytest.approx(expected[label], rel=1e-5)
+    both = am_softmax(cosines, torch.tensor([0, 1]), 30.0, 0.5)
+    assert both.item() == pytest.approx(sum(expected) / 2, rel=1e-5)
+
+
+def test_exchange_starts_as_nothing_and_then_gives_the_others_values():
+    exchange = CrossModalAttention(16, cells=6)
+    first, second = torch.randn(2, 16, 2, 3), torch.randn(2, 16, 2, 3)
+    assert all(map(torch.equal, exchange(first, second), (first, second)))
+    with torch.no_grad():
+        exchange.weights.copy_(torch.tensor([2.0, 3.0]))
+        for mixing in exchange.mixing:
+            mixing.weight.zero_()
+            mixing.bias.zero_()
+            mixing.bias[4] = 50.0  # all attention on the cell at row 1, column 1
+        found = exchange(first, second)
+        taken = exchange.values[1](second)[:, :, 1:2, 1:2]
+        given = exchange.values[0](first)[:, :, 1:2, 1:2]
+    torch.testing.assert_close(found[0], first + 2 * taken)
+    torch.testing.assert_close(found[1], second + 3 * given)
+
+
+@pytest.mark.parametrize(("name", "value"), [("image_size", 63), ("scale", 0.0), ("margin", -0.1)])
+def test_bad_options_are_named(name, value):
+    with pytest.raises(InputError, match=f"--options {name}={value}"):
+        GffdConfig(**{name: value})

@@ -1,0 +1,236 @@
+"""MaDD against the paper's sizes, timm's padding, and losses worked out by hand."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from timm.layers import Conv2dSame
+from torch.utils.flop_counter import FlopCounterMode
+
+from focus.errors import InputError
+from focus.network.madd import (
+    AttentionHead,
+    EvenSameConv2d,
+    MultiAttention,
+    MultiAttentionConfig,
+    RegionIndependence,
+    drop_attended,
+    pool,
+)
+from focus.optim import build_optimizer, learning_rate
+from focus.types import Batch
+
+SMALL = MultiAttentionConfig(encoder="tf_efficientnet_b0", encoder_weights="none", image_size=64)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return MultiAttention(SMALL)
+
+
+def batch_of(labels, size=64):
+    torch.manual_seed(1)
+    count = len(labels)
+    images = torch.rand(count, 3, size, size) * 2 - 1
+    keys = tuple(map(str, range(count)))
+    return Batch(images, torch.tensor(labels), None, keys, torch.arange(count))
+
+
+def test_paper_size():
+    network = MultiAttention(MultiAttentionConfig(encoder_weights="none")).eval()
+    assert sum(p.numel() for p in network.parameters()) == 18_822_482  # 18.8 M
+    seen = []
+    network.texture.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        prediction = network.predict(torch.rand(1, 3, 380, 380))
+    level, attentions = seen
+    assert level.shape == (1, 32, 95, 95)
+    assert attentions.shape == (1, 4, 23, 23)
+    assert prediction.maps.shape == (1, 1, 23, 23)
+    assert counter.get_total_flops() / 2e9 == pytest.approx(7.3, abs=0.05)  # GMACs
+    assert network.input_spec.image_size == 380
+
+
+def test_padding_is_that_of_an_even_side():
+    for kernel in (3, 5):
+        theirs = Conv2dSame(2, 2, kernel, stride=2, bias=False)
+        ours = EvenSameConv2d(2, 2, kernel, 2, bias=False)
+        ours.weight = theirs.weight
+        even = torch.rand(1, 2, 12, 12)
+        torch.testing.assert_close(ours(even), theirs(even))
+        assert ours(torch.rand(1, 2, 95, 95)).shape[-2:] == (47, 47)  # theirs: 48
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 1, 0], [0, 0, 0], [1, 1, 1]])
+def test_losses_are_finite_and_reach_every_parameter(network, labels):
+    network.train().zero_grad(set_to_none=True)
+    terms = network.loss(batch_of(labels))
+    assert set(terms) == {"classification", "independence", "dropped", "match"}
+    assert all(torch.isfinite(value) and value.ndim == 0 for value in terms.values())
+    sum(terms.values()).backward()
+    gradients = {name: p.grad for name, p in network.named_parameters()}
+    assert [n for n, g in gradients.items() if g is None or not torch.isfinite(g).all()] == []
+    assert [n for n, g in gradients.items() if not g.abs().sum() > 0] == []
+
+
+def test_weights_of_the_terms(network, monkeypatch):
+    network.eval()  # so that running statistics do not move between the two
+    terms = [network.loss(batch_of([0, 1]))]
+    double = dataclasses.replace(SMALL, independence_weight=1.0, drop_weight=2.0, match_weight=0.2)
+    monkeypatch.setattr(network, "config", double)
+    terms.append(network.loss(batch_of([0, 1])))
+    for name in ("independence", "dropped", "match"):
+        torch.testing.assert_close(terms[1][name], 2 * terms[0][name])
+    torch.testing.assert_close(terms[1]["classification"], terms[0]["classification"])
+
+
+def test_match_leaves_the_dropped_attention_out(network, monkeypatch):
+    network.eval()
+    batch, seen = batch_of([0, 1, 1, 0]), []
+
+    def blacken(images, attention):
+        seen.append(attention)
+        return torch.zeros_like(images)
+
+    monkeypatch.setattr("focus.network.madd.drop_attended", blacken)
+    torch.manual_seed(3)
+    match = network.loss(batch)["match"]
+    torch.manual_seed(3)
+    chosen = torch.randint(4, (4,)).tolist()
+    assert len(set(chosen)) > 1
+    with torch.no_grad():
+        output, black = network(batch.images), network(torch.zeros_like(batch.images))
+    expected = 0.0
+    for face, dropped in enumerate(chosen):
+        torch.testing.assert_close(seen[0][face, 0], output.attentions[face, dropped])
+        gaps = np.linalg.norm((output.regional - black.regional)[face], axis=1)
+        expected += sum(gap for place, gap in enumerate(gaps) if place != dropped)
+    assert match.item() == pytest.approx(0.1 * expected / 16, rel=1e-4)
+
+
+def test_half_precision(network):
+    network.train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        terms = network.loss(batch_of([0, 1]))
+        prediction = network.eval().predict(batch_of([0, 1]).images)
+    assert all(torch.isfinite(value) for value in terms.values())
+    assert prediction.scores.dtype == prediction.maps.dtype == torch.float32
+
+
+def test_prediction_merges_the_attentions(network, monkeypatch):
+    network.eval()
+    images = batch_of([0, 1, 1]).images
+    with torch.no_grad():
+        attentions = network(images).attentions
+        found = {}
+        for name in ("sum", "max", "2"):
+            monkeypatch.setattr(network, "config", dataclasses.replace(SMALL, map=name))
+            found[name] = network.predict(images)
+    torch.testing.assert_close(found["sum"].parts["raw"][:, 0], attentions.sum(dim=1))
+    torch.testing.assert_close(found["max"].parts["raw"][:, 0], attentions.max(dim=1).values)
+    torch.testing.assert_close(found["2"].parts["raw"][:, 0], attentions[:, 2])
+    for prediction in found.values():
+        assert prediction.maps.min() == 0
+        peaks = prediction.maps.amax(dim=(1, 2, 3))
+        torch.testing.assert_close(peaks, prediction.scores)  # no hotter than the face is fake
+
+
+def test_attention_is_nothing_at_the_border():
+    head = AttentionHead(8, 4)
+    values = head(torch.randn(2, 8, 24, 24))
+    assert values[:, :, 2:-2, 2:-2].min() > 0
+    inner = torch.zeros(24, 24)
+    inner[2:-2, 2:-2] = 1
+    assert (values * (1 - inner)).abs().max() == 0
+
+
+def test_pooling_is_a_weighted_mean():
+    features = torch.tensor([[[[1.0, 3.0]], [[10.0, 20.0]]]])  # (1, 2, 1, 2)
+    attentions = torch.tensor([[[[3.0, 1.0]], [[0.0, 2.0]]]])
+    assert pool(features, attentions).tolist() == [[[1.5, 12.5], [3.0, 20.0]]]
+    own = torch.stack([features, -features], dim=1)[0][None]  # (1, M = 2, 2, 1, 2)
+    assert pool(own, attentions).tolist() == [[[1.5, 12.5], [-3.0, -20.0]]]
+
+
+def test_region_independence_by_hand():
+    module = RegionIndependence(attentions=2, channels=2, decay_steps=1).train()
+    module.centres.copy_(torch.tensor([[1.0, 0.0], [0.9, 0.0]]))
+    features = torch.tensor([[[1.0, 1.0], [0.9, 0.1]], [[1.0, 0.3], [3.0, 0.0]]])
+    found = module(features.requires_grad_(), torch.tensor([0, 1]))
+    # Only the real face (the first) moves the centres, by 0.05 of the way.
+    centres = np.array([[1.0, 0.05], [0.9, 0.005]])
+    np.testing.assert_allclose(module.centres, centres, rtol=1e-6)
+    real = (0.95 - 0.2) + 0.0  # 0.095 away: inside the margin of 0.2
+    fake = (0.8 - 0.25) + 0.0  # 2.1 away: further than 0.8
+    pair = 0.8 - np.hypot(0.1, 0.045)
+    assert found.item() == pytest.approx((real + fake) / 2 + pair, rel=1e-5)
+    found.backward()
+    assert features.grad[0, 0, 1] > 0  # a real face is drawn to its centre
+    assert features.grad[1, 0, 1] < 0  # a fake is pushed away
+    assert features.grad[0, 1, 0] > 0  # the second centre away from the first
+    module(features.detach(), torch.tensor([0, 1]))
+    moved = 0.05 + 0.05 * 0.9 * (1 - 0.05)  # an epoch on: the momentum is 0.9 of what it was
+    assert module.centres[0, 1].item() == pytest.approx(moved, rel=1e-5)
+
+
+def test_faces_of_one_class_leave_or_move_the_centres():
+    module = RegionIndependence(attentions=2, channels=2, decay_steps=9).train()
+    module(torch.rand(3, 2, 2), torch.ones(3, dtype=torch.long))
+    assert module.centres.abs().sum() == 0
+    module(torch.rand(3, 2, 2), torch.zeros(3, dtype=torch.long))
+    assert module.centres.abs().sum() > 0
+
+
+def test_drop_changes_only_what_is_attended():
+    images = torch.rand(2, 3, 64, 64)
+    attention = torch.zeros(2, 1, 8, 8)
+    attention[:, :, :, 5:] = torch.tensor([7.0, 0.5]).view(2, 1, 1, 1)  # any scale
+    dropped = drop_attended(images, attention)
+    torch.testing.assert_close(dropped[..., :32], images[..., :32], atol=1e-6, rtol=0)
+    attended = slice(48, None)
+    assert (dropped[..., attended] - images[..., attended]).abs().mean() > 0.1
+    assert dropped[..., attended].var() < images[..., attended].var() / 2  # blurred
+    nothing = drop_attended(images, torch.zeros_like(attention))
+    torch.testing.assert_close(nothing, images, atol=1e-6, rtol=0)
+
+
+def test_overfits_eight_faces():
+    torch.manual_seed(0)
+    network = MultiAttention(SMALL).train()
+    batch = batch_of([0, 1] * 4)
+    marked = batch.images.clone()
+    marked[1::2, 0, 16:48, 16:48] += 1.0  # a red patch on fakes
+    batch = batch._replace(images=marked)
+    optimizer = build_optimizer(
+        network.parameters(), dataclasses.replace(network.optimizer, lr=1e-3)
+    )
+    for _ in range(8):
+        optimizer.zero_grad()
+        terms = network.loss(batch)
+        sum(terms.values()).backward()
+        optimizer.step()
+    logits = network(marked).logits  # in training mode: eight steps do not settle statistics
+    assert torch.equal(logits.argmax(dim=1), batch.labels)
+
+
+def test_rate_halves_every_tenth():
+    rates = [learning_rate(step, 100, MultiAttention.optimizer) for step in (0, 9, 10, 55, 99)]
+    assert rates == pytest.approx([1e-4, 1e-4, 5e-5, 1e-4 / 2**5, 1e-4 / 2**9])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("encoder", "resnet50"),
+        ("image_size", 32),
+        ("attentions", 0),
+        ("map", "4"),
+        ("match_weight", -1.0),
+        ("decay_steps", 0),
+    ],
+)
+def test_bad_options_are_named(name, value):
+    with pytest.raises(InputError, match=f"--options {name}={value}"):
+        MultiAttentionConfig(**{name: value})
