@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every map generator that needs no training, or trains in minutes, judged on one val split, with a
-# contact sheet of the same faces. Costs a quarter of an hour on two CPU cores beside the FoCus run;
+# contact sheet of the same faces. Costs some twenty minutes on two CPU cores beside the FoCus run;
 # should show what each kind of map is worth inside the face, beside the place prior, and how much
 # of a real face each normalisation marks.
 #
@@ -32,9 +32,15 @@ for method in ssim dssim pixel pixel@0.1 annotation mask; do make_maps $method $
 for method in focus focus-max; do
   make_maps $method $method --weights "$run/last.safetensors" --parts --precision bf16
 done
-for method in gradcam gradcam++ layercam scorecam; do
+for method in gradcam gradcam++ layercam; do
   make_maps $method $method --weights "$out/classifier" --parts --precision bf16
 done
+# A pass of the network per channel and face: of every tenth face only.
+focus index --data "$index" --split val --methods $methods --out "$out/val.csv" > "$out/val.txt"
+awk 'NR == 1 || NR % 10 == 0' "$out/val.csv" > "$out/tenth.csv"
+focus generate --data "$out/tenth.csv" --real-maps fake-class --quiet --method scorecam \
+  --weights "$out/classifier" --precision bf16 --out "$out/scorecam.h5"
+evaluator score --maps "$out/scorecam.h5" --split val --json - --quiet > "$out/scorecam.json"
 for method in attention rollout; do make_maps $method $method --weights "$out/vit" --parts; done
 for mode in class_minmax global image_minmax; do
   for method in focus gradcam; do

@@ -126,6 +126,11 @@ def generate(
     _take_native_size(generator, index)
     attributes = _describe(index, generator, config, runtime, perturb)
     attributes |= {"generator": name or type(generator).__name__, **_record(source)}
+    if config.shard and generator.input_spec.frames > 1 and not config.stills:
+        raise InputError(
+            f"--shard {config.shard}: clips would be cut at the borders of the shares; give each "
+            "job an index of whole videos"
+        )
     index = _take_shard(index, config.shard)
     accelerator = runtime.accelerator()
     main, processes = accelerator.is_main_process, accelerator.num_processes

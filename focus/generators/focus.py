@@ -26,7 +26,7 @@ class TrainedGenerator(Generator):
     """
 
     kind = ""
-    normalisation = "class_minmax"
+    normalisation = "the detector's own"
 
     def __init__(self, run: Run, changes: Mapping[str, Any]) -> None:
         super().__init__()
@@ -87,18 +87,21 @@ class MultiAttentionMaps(TrainedGenerator):
     """The attention maps of multi-attention (madd), summed."""
 
     kind = "madd"
+    normalisation = "class_minmax"
 
 
 class GffdMaps(TrainedGenerator):
     """The residual-guided spatial attention of GFFD."""
 
     kind = "gffd"
+    normalisation = "class_minmax"
 
 
 class UiaVitMaps(TrainedGenerator):
     """The attention, or the pseudo localisation, of UIA-ViT."""
 
     kind = "uiavit"
+    normalisation = "class_minmax"
 
 
 class FocusGenerator(TrainedGenerator):

@@ -56,6 +56,8 @@ class TrainCommand:
     """NAME=VALUE settings of another detector than these two."""
     hold_out: float = 0.0
     """Without a val split: hold out this share of the videos (or files) as val."""
+    stills: bool = False
+    """Every face is a still picture: a detector of clips sees it in small motion."""
     resume: bool = False
     """Go on with the unfinished run in --out."""
     network: FoCusConfig = field(default_factory=FoCusConfig)
@@ -140,9 +142,10 @@ def train_command(command: TrainCommand) -> None:
         augmentation=fit.augmentation,
         seed=command.runtime.seed,
         frames=spec.frames,
+        stills=command.stills,
         companion=kept,
     )
-    judged = FaceDataset(val, spec.image_size, frames=spec.frames)
+    judged = FaceDataset(val, spec.image_size, frames=spec.frames, stills=command.stills)
     if isinstance(network, FoCus):
         _calibrate(network, faces)
     note(
@@ -222,7 +225,8 @@ def _lasting(command: TrainCommand, config: FitConfig) -> dict[str, object]:
     for name in ("stop_after", "workers", "validate_every", "on_error"):
         fit.pop(name)
     runtime = {"precision": command.runtime.precision, "seed": command.runtime.seed}
-    return {"fit": fit, "runtime": runtime, "hold_out": command.hold_out}
+    kept = {"hold_out": command.hold_out, **({"stills": True} if command.stills else {})}
+    return {"fit": fit, "runtime": runtime, **kept}
 
 
 def package_versions() -> dict[str, str]:
