@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -10,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from evaluator.interchange import import_maps
 from evaluator.metrics import DETECTION
 from evaluator.results import (
     FORMAT,
@@ -30,8 +28,7 @@ from focus.data.inputs import Source, open_source, reopen
 from focus.errors import CheckFailedError, InputError
 from focus.generation import GenerationConfig, generate
 from focus.generators.focus import TrainedGenerator
-from focus.mapstore import MapReader, MapWriter
-from focus.mapstore.rows import Rows
+from focus.mapstore import MapReader
 from focus.network.registry import DETECTORS, config_type
 from focus.network.runs import build_detector, describe_run, sha256
 from focus.runtime import Runtime, note, seed_everything
@@ -66,7 +63,8 @@ class RunCommand:
     stills: bool = False
     """Every face is a still picture: a clip is small motion over it."""
     predictions: str = ""
-    """Judge an outside system: a map file, or a CSV with columns key and score. No training."""
+    """Judge an outside system, no training: a map file, a folder of PNG or NPY maps, or a CSV or
+    JSON of scores."""
     draws: int = 1000
     """Bootstrap draws behind the 95 % intervals; 0 for none."""
     protocol: str = ""
@@ -290,8 +288,8 @@ def _judge(
 
 
 def _drop_maps(found: dict[str, Any]) -> None:
-    """Leave out what judges maps of layers that were never taught any."""
-    found["notes"].append("trained without maps: those that it draws mean nothing, and no metric")
+    """Leave out what judges maps, where none were learnt or given."""
+    found["notes"].append("no maps were learnt: there are no pixel metrics")
     groups = [groups for column in found["by"].values() for groups in column.values()]
     for metrics in (found["metrics"], *groups):
         for name in set(metrics) - set(DETECTION):
@@ -308,62 +306,28 @@ def _score(command: RunCommand, index: FaceIndex, path: Path) -> dict[str, Any]:
 
 def _judge_outside(command: RunCommand, tests: Sequence[HeldOut]) -> Trial:
     """Take an outside system's predictions in place of training."""
-    given = Path(command.predictions)
+    given, folder = Path(command.predictions), Path(command.out)
     if len(tests) != 1:
         raise InputError("--predictions: is of one test set; give one --test")
-    if not given.is_file():
-        raise InputError(f"--predictions {given}: no such file")
-    folder = Path(command.out)
+    if not given.exists():
+        raise InputError(f"--predictions {given}: no such file or folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {folder}: cannot write there ({error.strerror})") from None
+    path, drawn = given, given.is_dir() or given.suffix.lower() in (".h5", ".hdf5")
+    if given.is_dir() or not drawn:
+        path = folder / f"{tests[0].name}.h5"
+        places = (given, "") if drawn else ("", given)
+        quiet = command.runtime.quiet
+        import_maps(tests[0].faces, path, *places, name=given.name, overwrite=True, quiet=quiet)
     facts = {
         "model": given.name,
         "maps": {"source": "", "sha256": ""},
-        "predictions": sha256(given),
+        "predictions": sha256(path),
+        "judged_maps": drawn,
     }
-    path = given
-    if given.suffix.lower() == ".csv":
-        path = folder / f"{tests[0].name}.h5"
-        _write_scores(given, tests[0].faces, path)
     return folder, {tests[0].name: [path]}, facts, []
-
-
-def _write_scores(csv_file: Path, index: FaceIndex, out: Path) -> None:
-    """Make a map file of scores alone: every pixel of a face has its score.
-
-    Raises:
-        InputError: not a CSV of key and score, a score that is no probability, or a key twice.
-    """
-    try:
-        with csv_file.open(newline="", encoding="utf-8") as file:
-            rows = [(row["key"], float(row["score"])) for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{csv_file}: needs columns key and score ({error})") from None
-    scores = dict(rows)
-    wrong = next((key for key, score in rows if not 0 <= score <= 1), None)
-    if wrong is not None:
-        raise InputError(f"{csv_file}: the score of {wrong} is not between 0 and 1")
-    if len(scores) != len(rows):
-        raise InputError(f"{csv_file}: names {len(rows) - len(scores)} keys twice")
-    found = [row for row, key in enumerate(index.keys) if key in scores]
-    keys = tuple(index.keys[row] for row in found)
-    values = np.array([scores[key] for key in keys], dtype=np.float32)
-    levels = np.round(values * 255).astype(np.uint8)[:, None, None]
-    labels = index.labels[found].astype(np.int8)
-    attributes = {
-        "generator": csv_file.name,
-        "config": {},
-        "weights_sha256": "",
-        "index_fingerprint": index.fingerprint(),
-        "real_maps": "fake-class",
-        "normalisation": "none: the score everywhere",
-    }
-    with MapWriter(out, attributes, len(keys), part_rows=max(len(keys), 1), overwrite=True) as file:
-        if len(keys):
-            file.write_part(0, Rows(keys, levels, labels, values, {}), ())
-        file.finish()
 
 
 def _summary(result: dict[str, Any]) -> str:

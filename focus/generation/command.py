@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from focus.config import split_options
 from focus.data.inputs import Source, open_source
@@ -12,6 +13,7 @@ from focus.errors import CheckFailedError, InputError
 from focus.generation.running import GenerationConfig, errors_file, generate
 from focus.generators.contract import Generator
 from focus.generators.registry import GENERATORS
+from focus.network.maps import Normalisation
 from focus.runtime import Runtime, note, seed_everything
 
 RUNS = Path("runs")
@@ -37,6 +39,12 @@ class GenerateCommand(GenerationConfig):
     """NAME=VALUE settings of the method."""
     runtime: Runtime = field(default_factory=Runtime)
     """Flags that every command has."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = get_args(Normalisation)
+        if self.normalise not in ("", *known):
+            raise InputError(f"--normalise {self.normalise}: use one of {', '.join(known)}")
 
 
 def generate_command(command: GenerateCommand) -> None:

@@ -109,7 +109,8 @@ def _measure_scale(reader: MapReader, kind: type[Generator], settings: Mapping[s
     scores = torch.from_numpy(reader.scores[rows])
     large = {**settings, "map_scale": UNCLIPPED}
     maps = kind.renormalise(parts, scores, large, "global").double() * UNCLIPPED
-    return max(float(np.quantile(maps.numpy(), QUANTILE)), 1e-6)
+    # The unit of a map is its generator's, and may be minute.
+    return max(float(np.quantile(maps.numpy(), QUANTILE)), 1e-30)
 
 
 def _maps(

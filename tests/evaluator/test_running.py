@@ -228,4 +228,4 @@ def test_untaught_maps_are_not_judged(command):
     found = result_of(replace(command, maps="none"))["tests"]["test"]
     assert found["metrics"]["frame_auc"]["value"] is not None
     assert "pixel_auc" not in found["metrics"]
-    assert any("trained without maps" in note for note in found["notes"])
+    assert any("no maps were learnt" in note for note in found["notes"])

@@ -196,7 +196,9 @@ def test_overfits_eight_faces(network):
     assert torch.equal(scores > 0.5, batch.labels == 1)
 
 
-@pytest.mark.parametrize(("name", "value"), [("image_size", 16), ("map", "gap"), ("ramp_steps", -1)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("image_size", 16), ("map", "gap"), ("ramp_steps", -1)]
+)
 def test_bad_options_are_named(name, value):
     with pytest.raises(InputError, match=f"--options {name}={value}"):
         UiaVitConfig(**{name: value})

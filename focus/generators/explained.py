@@ -1,0 +1,186 @@
+"""Classifiers that are to be explained: what they say of a face, as a logit with a gradient."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from focus.errors import InputError
+from focus.network.encoder import create_backbone, read_tensors
+from focus.network.runs import Run, load_network, read_run, sha256
+from focus.types import InputSpec
+
+NATURAL_LAYERS = {"classifier": "encoder", "focus": "fusion.block.norm1"}
+"""The layer to map, of our own networks; those of others are searched for it."""
+
+
+class Evidence(NamedTuple):
+    """What an explained network says of a batch."""
+
+    logits: Tensor  # float (B,), unbounded: for a fake
+    scores: Tensor  # float32 (B,) in [0, 1]: P(fake)
+
+
+class Explained(nn.Module, ABC):
+    """A frozen classifier of single faces.
+
+    Attributes:
+        network: in evaluation mode, no parameter of which needs a gradient.
+        input_spec: of the images that ``forward`` receives.
+        natural_layer: path of the module to map, if it is known without a search.
+        weights_sha256: of its weights.
+        settings: JSON values that say which network this is.
+    """
+
+    natural_layer = ""
+
+    def __init__(
+        self, network: nn.Module, input_spec: InputSpec, weights: Path, settings: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+        self.input_spec, self.settings = input_spec, settings
+        self.weights_sha256 = sha256(weights)
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Evidence:
+        """Return logits and scores (B,) of standardised images (B, 3, H, W)."""
+
+    def example(self) -> Tensor:
+        """Return one image of noise (1, 3, H, W), always the same."""
+        size = self.input_spec.image_size
+        return torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+class ExplainedRun(Explained):
+    """The network of a run folder, whatever detector it is.
+
+    Its logit is what the last softmax or sigmoid of ``predict`` was given: scores near 0 or 1 have
+    lost their gradient to rounding. A network whose scores come otherwise is explained by their
+    log-odds.
+
+    Raises:
+        InputError: a detector of clips.
+    """
+
+    def __init__(self, run: Run) -> None:
+        network = load_network(run)
+        if network.input_spec.frames > 1:
+            raise InputError(
+                f"{run.weights.parent}: {run.kind} sees clips of {network.input_spec.frames} "
+                "frames; maps of this kind need a detector of single faces"
+            )
+        # Where training began is not what made the maps: the weights are, and their hash is kept.
+        known = {k: v for k, v in run.network.items() if k != "encoder_weights"}
+        settings = {**known, "detector": run.kind}
+        super().__init__(network, network.input_spec, run.weights, settings)
+        self.natural_layer = NATURAL_LAYERS.get(run.kind, "")
+
+    def forward(self, images: Tensor) -> Evidence:
+        """Return logits and scores (B,) of standardised images (B, 3, H, W)."""
+        with _Squashing() as squashing:
+            scores = self.network.predict(images).scores  # type: ignore[operator]
+        logits = squashing.undo(scores)
+        if logits is None:
+            logits = torch.logit(scores.float(), eps=1e-6)
+        return Evidence(logits, scores.float())
+
+
+class ExplainedBackbone(Explained):
+    """A timm classifier; it has as many classes as the head in its weights file.
+
+    Args:
+        weights: state dict of the model, safetensors or a tensors-only .pth; a prefix that all
+            names share is dropped.
+        name: of the timm model.
+        target: index of the output that stands for a fake; a single output always does.
+        image_size: side of the input; 0: the model's usual one.
+
+    Raises:
+        InputError: an unknown model, weights without head or that do not fit, no such output.
+    """
+
+    def __init__(self, weights: Path, name: str, target: int, image_size: int) -> None:
+        tensors = _without_shared_prefix(read_tensors(weights))
+        resized = image_size and "pos_embed" in tensors
+        network = create_backbone(name, "none", **({"img_size": image_size} if resized else {}))
+        defaults = network.pretrained_cfg
+        heads = defaults["classifier"]
+        head = heads if isinstance(heads, str) else heads[0]
+        if f"{head}.weight" not in tensors:
+            raise InputError(f"{weights}: holds no {head}.weight, the classifier of {name}")
+        classes = len(tensors[f"{head}.weight"])
+        if not 0 <= target < max(classes, 2):
+            raise InputError(f"--options target={target}: {weights} has outputs 0 to {classes - 1}")
+        network.reset_classifier(classes)
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[1].strip()[:160]
+            raise InputError(f"{weights}: does not fit {name} ({reason})") from None
+        size = image_size or defaults["input_size"][-1]
+        spec = InputSpec(size, mean=tuple(defaults["mean"]), std=tuple(defaults["std"]))
+        settings = {"encoder": name, "target": target, "image_size": size}
+        # Convolutions take two thirds of the time so.
+        network = network.to(memory_format=torch.channels_last)
+        super().__init__(network, spec, weights, settings)
+        self.target = target
+
+    def forward(self, images: Tensor) -> Evidence:
+        """Return logits and scores (B,) of standardised images (B, 3, H, W)."""
+        logits = self.network(images)  # (B, C)
+        if logits.shape[1] == 1:
+            return Evidence(logits[:, 0], logits[:, 0].float().sigmoid())
+        scores = logits.float().softmax(dim=1)[:, self.target]
+        return Evidence(logits[:, self.target], scores)
+
+
+def load_explained(weights: Path, encoder: str, target: int, image_size: int) -> Explained:
+    """Return the network of a run folder, or the timm classifier ``encoder`` of a weights file.
+
+    Raises:
+        InputError: neither, or one that cannot be explained.
+    """
+    if encoder:
+        return ExplainedBackbone(weights, encoder, target, image_size)
+    if weights.is_file() and not (weights.parent / "config.json").exists():
+        raise InputError(
+            f"{weights}: not in a run folder; say which timm model it is of, --options encoder=NAME"
+        )
+    return ExplainedRun(read_run(weights))
+
+
+class _Squashing(TorchFunctionMode):
+    """Remembers what softmax and sigmoid were given for results as small as scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[tuple[Tensor, Tensor]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") in ("softmax", "sigmoid") and args and result.ndim <= 2:
+            self.done.append((args[0], result))
+        return result
+
+    def undo(self, scores: Tensor) -> Tensor | None:
+        """Return the logits (B,) behind scores that are a result, or one column of it."""
+        place = scores.untyped_storage().data_ptr()
+        for logits, result in reversed(self.done):
+            if result.untyped_storage().data_ptr() == place:
+                columns = logits.reshape(len(scores), -1)
+                return columns[:, scores.storage_offset() - result.storage_offset()]
+        return None
+
+
+def _without_shared_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Drop the first part of all names if it is the same: the model was part of another."""
+    if len({name.partition(".")[0] for name in tensors}) > 1:
+        return tensors
+    return {name.partition(".")[2]: tensor for name, tensor in tensors.items()}

@@ -1,0 +1,473 @@
+"""Class maps against their formulas: full backward passes, hand-computed numbers, naive loops."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import nn
+
+from focus.errors import InputError
+from focus.generators.attention_maps import Attention, Rollout
+from focus.generators.cam import GradCam, GradCamPlusPlus, LayerCam, ScoreCam
+from focus.generators.layers import ClassTokenBlock, Layer
+from focus.network.classifier import Classifier
+from focus.network.encoder import EncoderConfig
+from focus.network.model import FoCus, FoCusConfig
+from focus.network.registry import DETECTORS
+from focus.network.runs import describe_run, save_weights
+from focus.types import InputSpec, Prediction, Trainable
+
+SIDE = 64
+VIT = "test_vit"
+VIT_OPTIONS = {"encoder": VIT, "image_size": str(SIDE)}
+CAMS = [GradCam, GradCamPlusPlus, LayerCam, ScoreCam]
+EVERY = [*CAMS, Attention, Rollout]
+
+
+def write_run(folder, kind, network, config):
+    folder.mkdir()
+    save_weights(network, folder / "best.safetensors")
+    (folder / "config.json").write_text(json.dumps(describe_run(kind, config)))
+    return folder
+
+
+def enlarge(model, factor=3.0):
+    """Make random weights differ enough for attention and gradients to do so."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.mul_(factor)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def vit():
+    torch.manual_seed(0)
+    return enlarge(timm.create_model(VIT, img_size=SIDE, num_classes=2))
+
+
+@pytest.fixture(scope="module")
+def vit_file(vit, tmp_path_factory):
+    file = tmp_path_factory.mktemp("vit") / "vit.safetensors"
+    save_weights(vit, file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def classifier_run(tmp_path_factory):
+    torch.manual_seed(0)
+    config = EncoderConfig(encoder=VIT, encoder_weights="none", image_size=SIDE)
+    network = enlarge(Classifier(config), 2.0)
+    return write_run(tmp_path_factory.mktemp("runs") / "run", "classifier", network, config)
+
+
+@pytest.fixture(scope="module")
+def focus_run(tmp_path_factory):
+    torch.manual_seed(0)
+    config = FoCusConfig(encoder=VIT, encoder_weights="none", image_size=SIDE)
+    network = enlarge(FoCus(config), 2.0)
+    return write_run(tmp_path_factory.mktemp("runs") / "run", "focus", network, config)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randn(4, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+
+
+def predict(generator, images):
+    with torch.no_grad():
+        return generator.predict(images)
+
+
+def stretch(cam):
+    low, high = (getattr(cam.flatten(1), f)(dim=1)[:, None, None] for f in ("amin", "amax"))
+    return (cam - low) / (high - low)
+
+
+def correlation(first, second):
+    pairs = zip(first.flatten(1), second.flatten(1), strict=True)
+    return min(torch.corrcoef(torch.stack(pair))[0, 1].item() for pair in pairs)
+
+
+# Grad-CAM and its kin
+
+
+def test_gradcam_is_the_full_backward_pass(vit, vit_file, images):
+    outputs = []
+    handle = vit.blocks[-1].norm1.register_forward_hook(lambda *seen: outputs.append(seen[2]))
+    faces = images.clone().requires_grad_()
+    logits = vit(faces)
+    handle.remove()
+    outputs[0].retain_grad()
+    logits[:, 1].sum().backward()
+    tokens, gradient = outputs[0][:, 1:], outputs[0].grad[:, 1:]
+    cam = (tokens * gradient.mean(dim=1, keepdim=True)).sum(dim=2).clamp_min(0).view(4, 4, 4)
+    scores = logits.softmax(dim=1)[:, 1]
+    found = GradCam.load(vit_file, VIT_OPTIONS)
+    assert found.layer_name == "blocks.-1.norm1"
+    assert isinstance(found.explained.network.blocks[-1], ClassTokenBlock)
+    prediction = predict(found, images)
+    torch.testing.assert_close(prediction.scores, scores.detach(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(prediction.parts["cam"], cam.detach(), rtol=1e-3, atol=1e-5)
+    expected = stretch(cam) * scores[:, None, None]
+    torch.testing.assert_close(prediction.maps[:, 0], expected.detach(), rtol=1e-3, atol=1e-4)
+
+
+@dataclass(frozen=True)
+class LinearConfig:
+    planes: int = 2
+
+
+class Linear(Trainable):
+    """Two planes, rectified copies of the first channels, and a weight for every place of them."""
+
+    input_spec = InputSpec(image_size=2)
+
+    def __init__(self, config: LinearConfig = LinearConfig()) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(3, config.planes, 1, bias=False)
+        self.relu = nn.ReLU(inplace=True)
+        self.weights = nn.Parameter(torch.zeros(2, config.planes, 2, 2))
+        with torch.no_grad():
+            self.features.weight.copy_(torch.eye(config.planes, 3)[:, :, None, None])
+
+    def loss(self, batch):
+        raise NotImplementedError
+
+    def predict(self, images):
+        planes = self.relu(self.features(images))
+        logits = torch.einsum("bkhw,ckhw->bc", planes, self.weights)
+        return Prediction(logits.softmax(dim=1)[:, 1], None)
+
+
+@pytest.fixture
+def linear_run(tmp_path):
+    network = Linear()
+    with torch.no_grad():  # of the fake's logit: the gradient of every place
+        network.weights[1] = torch.tensor([[[1.0, -1.0], [0.0, 2.0]], [[0.0, 0.0], [-1.0, -1.0]]])
+    with DETECTORS.temporarily("linear", Linear):
+        yield write_run(tmp_path / "linear", "linear", network, LinearConfig())
+
+
+PLANES = [[[1.0, 2.0], [3.0, 4.0]], [[1.0, 1.0], [2.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cam"),
+    [
+        # Mean gradients 0.5 and -0.5.
+        (GradCam, [[0.0, 0.5], [0.5, 1.0]]),
+        # Sum of the first plane 10: shares 1 / (2 + 10) and 1 / (2 + 20), weight 1/12 + 2/22.
+        (GradCamPlusPlus, [[23 / 132, 46 / 132], [69 / 132, 92 / 132]]),
+        # Gradients above 0 are 1 at the first place and 2 at the last.
+        (LayerCam, [[1.0, 0.0], [0.0, 8.0]]),
+    ],
+)
+@pytest.mark.parametrize("layer", ["relu", "features"])
+def test_formulas_by_hand(linear_run, kind, cam, layer):
+    generator = kind.load(linear_run, {"layer": layer})
+    found = predict(generator, torch.tensor([PLANES])).parts["cam"]
+    torch.testing.assert_close(found, torch.tensor([cam]))
+
+
+# Score-CAM
+
+
+class Conv(Trainable):
+    """A small convolutional network."""
+
+    input_spec = InputSpec(image_size=16)
+
+    def __init__(self, config: LinearConfig = LinearConfig()) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 5, 3, stride=4, padding=1)
+        self.second = nn.Conv2d(5, 6, 3, padding=1)
+        self.head = nn.Linear(6, 2)
+
+    def loss(self, batch):
+        raise NotImplementedError
+
+    def logits(self, images):
+        return self.head(self.second(self.first(images).tanh()).relu().mean(dim=(2, 3)))
+
+    def predict(self, images):
+        return Prediction(self.logits(images).softmax(dim=1)[:, 1], None)
+
+
+def test_scorecam_is_the_naive_loop(tmp_path):
+    torch.manual_seed(0)
+    network = enlarge(Conv(), 4.0)
+    faces = torch.randn(2, 3, 16, 16)
+    cams = []
+    with DETECTORS.temporarily("conv", Conv), torch.no_grad():
+        run = write_run(tmp_path / "run", "conv", network, LinearConfig())
+        generator = ScoreCam.load(run, {"layer": "first", "masked": "3"})
+        for face in faces:
+            planes = network.first(face[None])[0]
+            logits = []
+            for plane in planes:
+                large = F.interpolate(plane[None, None], (16, 16), mode="bilinear")
+                mask = (large - large.min()) / (large.max() - large.min())
+                logits.append(network.logits(face[None] * mask)[0, 1])
+            weights = torch.stack(logits).softmax(dim=0)
+            cams.append((planes * weights[:, None, None]).sum(dim=0).clamp_min(0))
+        found = predict(generator, faces)
+    assert torch.stack(cams).std() > 0.1
+    torch.testing.assert_close(found.parts["cam"], torch.stack(cams))
+
+
+# Attention
+
+
+def attention_by_hand(vit, images):
+    """Return every block's attention, the mean of its heads (L, B, T, T), from its qkv layer."""
+    found = []
+    tokens = vit.norm_pre(vit._pos_embed(vit.patch_embed(images)))
+    for block in vit.blocks:
+        states = block.norm1(tokens)
+        dim = states.shape[-1] // 2  # of a head
+        query, key, _ = block.attn.qkv(states).chunk(3, dim=-1)
+        heads = []
+        for head in range(2):
+            part = slice(head * dim, (head + 1) * dim)
+            products = query[..., part] @ key[..., part].transpose(1, 2)
+            heads.append((products / dim**0.5).softmax(dim=-1))
+        found.append(torch.stack(heads).mean(dim=0))
+        tokens = block(tokens)
+    return torch.stack(found)
+
+
+@torch.no_grad()
+def test_attention_is_the_last_blocks_class_row(vit, vit_file, images):
+    row = attention_by_hand(vit, images)[-1, :, 0, 1:].view(4, 4, 4)
+    prediction = predict(Attention.load(vit_file, VIT_OPTIONS), images)
+    torch.testing.assert_close(prediction.parts["cam"], row)
+    expected = stretch(row) * vit(images).softmax(dim=1)[:, 1, None, None]
+    torch.testing.assert_close(prediction.maps[:, 0], expected, rtol=1e-3, atol=1e-5)
+
+
+@torch.no_grad()
+def test_rollout_is_the_product_over_blocks(vit, vit_file, images):
+    rolled = []
+    for face in range(4):
+        flow = torch.eye(17)
+        for layer in attention_by_hand(vit, images)[:, face]:
+            flow = (0.5 * layer + 0.5 * torch.eye(17)) @ flow
+        rolled.append(flow[0, 1:].view(4, 4))
+    prediction = predict(Rollout.load(vit_file, VIT_OPTIONS), images)
+    torch.testing.assert_close(prediction.parts["cam"], torch.stack(rolled))
+
+
+def test_an_earlier_blocks_attention(vit, vit_file, images):
+    generator = Attention.load(vit_file, {**VIT_OPTIONS, "layer": "blocks.2.attn"})
+    with torch.no_grad():
+        row = attention_by_hand(vit, images)[2, :, 0, 1:].view(4, 4, 4)
+    torch.testing.assert_close(predict(generator, images).parts["cam"], row)
+
+
+# Any network
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_a_batch_is_its_faces(vit_file, images, kind):
+    generator = kind.load(vit_file, VIT_OPTIONS)
+    together = predict(generator, images)
+    alone = [predict(generator, face[None]) for face in images]
+    assert together.maps.shape == (4, 1, 4, 4)
+    assert together.maps.amax(dim=(1, 2, 3)).min() > 0
+    for name in ("scores", "maps"):
+        apart = torch.cat([getattr(prediction, name) for prediction in alone])
+        torch.testing.assert_close(getattr(together, name), apart, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_gradcam_of_a_classifier_run_weighs_tokens_by_the_head(classifier_run, images):
+    generator = GradCam.load(classifier_run, {})
+    network = generator.explained.network
+    faces = images.sigmoid()
+    tokens = network.tokens(faces)  # logit 1 is w . mean(tokens) + b: the gradient is w / N
+    cam = (tokens @ network.head.weight[1] / tokens.shape[1]).clamp_min(0).view(4, 4, 4)
+    prediction = predict(generator, faces)
+    assert generator.layer_name == "encoder"
+    torch.testing.assert_close(prediction.parts["cam"], cam, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(prediction.scores, network.predict(faces).scores)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_runs_of_detectors(classifier_run, focus_run, images, kind):
+    for run in (classifier_run, focus_run):
+        generator = kind.load(run, {})
+        prediction = predict(generator, images[:2].sigmoid())
+        assert prediction.maps.shape == (2, 1, 4, 4)
+        high = prediction.maps.amax(dim=(1, 2, 3))
+        torch.testing.assert_close(high, prediction.scores)  # class_minmax: the peak is P(fake)
+        assert generator.describe()["detector"] in ("classifier", "focus")
+        assert generator.weights_sha256
+
+
+def test_focus_is_mapped_where_its_modalities_have_met(focus_run):
+    assert GradCam.load(focus_run, {}).layer_name == "fusion.block.norm1"
+
+
+@pytest.mark.parametrize(
+    ("encoder", "layer", "side"),
+    [("test_resnet", "layer4", 2), ("test_efficientnet", "bn2", 2)],
+)
+def test_a_convolutional_backbone(tmp_path, images, encoder, layer, side):
+    torch.manual_seed(0)
+    model = timm.create_model(encoder, num_classes=1).eval()
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    save_file(tensors, tmp_path / "weights.safetensors")
+    options = {"encoder": encoder, "image_size": str(SIDE)}
+    generator = GradCam.load(tmp_path / "weights.safetensors", options)
+    assert generator.layer_name == layer
+    assert generator.input_spec.mean == pytest.approx(model.pretrained_cfg["mean"])
+    prediction = predict(generator, images)
+    assert prediction.maps.shape == (4, 1, side, side)
+    features = model.forward_features(images).detach().requires_grad_()
+    logits = model.forward_head(features)[:, 0]
+    (gradient,) = torch.autograd.grad(logits.sum(), features)
+    cam = (features * gradient.mean(dim=(2, 3), keepdim=True)).sum(dim=1).clamp_min(0)
+    torch.testing.assert_close(prediction.parts["cam"], cam.detach(), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(prediction.scores, logits.sigmoid().detach())
+
+
+class Sure(Conv):
+    """Logits so large that its scores round to 1."""
+
+    def logits(self, images):
+        return super().logits(images) * 1000 + torch.tensor([0.0, 200.0])
+
+
+class Roundabout(Conv):
+    """Scores that are no entry of a softmax."""
+
+    def predict(self, images):
+        return Prediction(1 - self.logits(images).softmax(dim=1)[:, 0], None)
+
+
+def test_a_score_of_one_keeps_its_gradient(tmp_path):
+    torch.manual_seed(0)
+    with DETECTORS.temporarily("sure", Sure):
+        run = write_run(tmp_path / "run", "sure", Sure(), LinearConfig())
+        prediction = predict(GradCam.load(run, {}), torch.randn(2, 3, 16, 16))
+    assert prediction.scores.tolist() == [1.0, 1.0]
+    assert prediction.maps.amax(dim=(1, 2, 3)).tolist() == [1.0, 1.0]
+
+
+def test_other_scores_are_explained_by_their_log_odds(tmp_path):
+    torch.manual_seed(0)
+    network, faces = enlarge(Conv()), torch.randn(2, 3, 16, 16)
+    with DETECTORS.temporarily("roundabout", Roundabout):
+        run = write_run(tmp_path / "run", "roundabout", network, LinearConfig())
+        evidence = GradCam.load(run, {}).explained(faces)
+    logits = network.logits(faces)
+    torch.testing.assert_close(evidence.logits, logits[:, 1] - logits[:, 0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_bf16_autocast_changes_little(vit_file, images, kind):
+    generator = kind.load(vit_file, VIT_OPTIONS)
+    exact = predict(generator, images)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = predict(generator, images)
+    assert rounded.scores.dtype == rounded.maps.dtype == torch.float32
+    assert correlation(exact.maps, rounded.maps) > 0.98
+
+
+def test_planes_of_every_layout():
+    features = torch.arange(24.0).view(1, 6, 2, 2)
+    layer = Layer("x", nn.Identity(), (2, 2))
+    tokens = features.flatten(2).transpose(1, 2)
+    prefixed = torch.cat([torch.full((1, 3, 6), -1.0), tokens], dim=1)
+    for output in (features, features.permute(0, 2, 3, 1), tokens, prefixed):
+        assert torch.equal(layer.planes(output), features)
+    unknown = Layer("x", nn.Identity(), None)
+    assert torch.equal(unknown.planes(prefixed[:, 2:]), features)  # the largest square
+
+
+# Normalisation
+
+
+def test_normalisations_are_redone_from_parts(vit_file, images):
+    first = predict(GradCam.load(vit_file, VIT_OPTIONS), images)
+    assert list(first.parts) == ["cam"]
+    for mode, more in (("class_minmax", {}), ("image_minmax", {}), ("global", {"map_scale": "7"})):
+        generator = GradCam.load(vit_file, {**VIT_OPTIONS, **more, "normalise": mode})
+        assert generator.normalisation == mode
+        made = predict(generator, images).maps[:, 0]
+        redone = GradCam.renormalise(first.parts, first.scores, generator.describe(), mode)
+        torch.testing.assert_close(made, redone.clamp(0, 1))
+    whole = GradCam.renormalise(first.parts, first.scores, {"map_scale": 2.0}, "global")
+    torch.testing.assert_close(whole, first.parts["cam"] * first.scores[:, None, None] / 2)
+
+
+def test_a_minute_map_is_stretched_and_an_empty_one_is_not():
+    cam = torch.tensor([[[0.0, 1e-12]], [[0.0, 0.0]]])
+    maps = GradCam.renormalise({"cam": cam}, torch.tensor([0.5, 0.5]), {}, "class_minmax")
+    assert maps.tolist() == [[[0.0, 0.5]], [[0.0, 0.0]]]
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (GradCam, {"layer": "blocks.-1.norm3"}, r"blocks\.-1 has no norm3; near: norm2, norm1$"),
+        (
+            GradCam,
+            {"layer": "blocks.6"},
+            r"layer=blocks\.6: blocks has no 6; near: 0, 1, 2, 3, 4, 5$",
+        ),
+        (GradCam, {"layer": "block.1"}, "the network has no block; near: blocks$"),
+        (GradCam, {"layer": "head"}, "which is no grid"),
+        (GradCam, {"layer": "blocks.3.attn.attn_drop"}, "the network does not run it"),
+        (GradCam, {"target": "2"}, "outputs 0 to 1"),
+        (GradCam, {"encoder": "vit_tny"}, "no such model"),
+        (GradCam, {"encoder": "resnet10t", "image_size": "0"}, r"holds no fc\.weight"),
+        (GradCam, {"encoder": "", "image_size": "0"}, "--options encoder=NAME"),
+        (GradCam, {"encoder": ""}, "are of a timm classifier"),
+        (GradCam, {"image_size": "224"}, "does not fit"),
+        (GradCam, {"normalise": "global"}, "--options map_scale=X"),
+        (GradCam, {"layers": "norm"}, "perhaps layer?"),
+        (ScoreCam, {"masked": "-1"}, "must not be negative"),
+        (Attention, {"layer": "blocks.3.mlp"}, "shows no attention weights"),
+        (Rollout, {"layer": "blocks.3.mlp"}, "is no row of blocks"),
+    ],
+)
+def test_mistakes_are_one_line(vit_file, kind, options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        kind.load(vit_file, {**VIT_OPTIONS, **options})
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_are_asked_for():
+    with pytest.raises(InputError, match="--weights is missing"):
+        GradCam.load(None, {})
+
+
+class Clips(Conv):
+    input_spec = InputSpec(image_size=16, frames=8)
+
+
+def test_networks_that_cannot_be_explained(tmp_path):
+    with DETECTORS.temporarily("clips", Clips), DETECTORS.temporarily("conv", Conv):
+        run = write_run(tmp_path / "run", "clips", Clips(), LinearConfig())
+        with pytest.raises(InputError, match="clips of 8 frames"):
+            GradCam.load(run, {})
+        run = write_run(tmp_path / "conv", "conv", Conv(), LinearConfig())
+        with pytest.raises(InputError, match="holds no vision transformer"):
+            Attention.load(run, {})
+
+
+def test_attention_needs_a_class_token(tmp_path):
+    save_weights(timm.create_model("test_vit_relpos", num_classes=2), tmp_path / "vit.safetensors")
+    with pytest.raises(InputError, match="has no class token"):
+        Attention.load(tmp_path / "vit.safetensors", {"encoder": "test_vit_relpos"})
