@@ -101,7 +101,7 @@ def load_subject(
     if plain not in GENERATORS.names():
         known = ", ".join(dict.fromkeys([*DETECTORS.names(), *GENERATORS.names()]))
         raise InputError(f"no detector or generator '{name}'; known: {known}")
-    kind = find_generator(plain)
+    kind, _ = find_generator(plain)
     if weights or not kind.requires_weights:
         return load_generator(name, weights, given)
     return _load_random(name, str(getattr(kind, "kind", "")), given)

@@ -59,6 +59,13 @@ COMMANDS = {
         "focus renormalise focus.h5 --normalise global --out global.h5",
         words="maps",
     ),
+    "export": Command(
+        "focus.generation:ExportCommand",
+        "focus.generation:export_command",
+        "write a trained network as ONNX",
+        "focus export results/pcl/seed-0 --out pcl.onnx",
+        words="weights",
+    ),
     "info": Command(
         "focus.mapstore:InfoCommand",
         "focus.mapstore:info_command",

@@ -132,6 +132,8 @@ def _one_line(complaint: str) -> str:
     """Take what matters from tyro's complaint, which comes in a box with help for every flag."""
     text = " ".join(re.sub(r"[^\x20-\x7e]", " ", complaint).split())
     text = text.removeprefix("Parsing error").removeprefix("Required options").strip()
+    # What a dataclass itself refused says which flag it is about.
+    text = re.sub(r"^Value error[ -]*Error parsing \w+: ", "", text)
     text, _, _ = text.partition("For full helptext")
     said = []
     if "Missing from" in text:
@@ -141,7 +143,7 @@ def _one_line(complaint: str) -> str:
         said.append(f"missing: {', '.join(flags)}")
         text = text[end:] if end >= 0 else ""
     if text:
-        said.append(text.strip(" -"))
+        said.append(re.sub(r"^(- )+| [ -]*$", "", text.strip()))
     return "; ".join(said)
 
 

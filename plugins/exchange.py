@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 from multiprocessing.reduction import ForkingPickler
@@ -52,6 +53,7 @@ def train_in_two_processes(network: Trainable, batch: Batch) -> str:
 
 
 def _work(rank: int, folder: str, network: Trainable, batch: Batch) -> None:
+    network = copy.deepcopy(network)  # tensors sent to a process share memory with it
     torch.set_num_threads(max((os.cpu_count() or 2) // 2, 1))
     meeting = (Path(folder) / "meeting").as_uri()
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)

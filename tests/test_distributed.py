@@ -14,7 +14,7 @@ VIT = ["--encoder", "vit_tiny_patch16_224", "--image-size", "32", "--swap", "max
 
 
 def launch(program, *arguments, processes=2):
-    """Run a command in processes of torchrun (accelerate launch starts one on a CPU without MPI)."""
+    """Run a command under torchrun (accelerate launch starts one process on a CPU without MPI)."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc_per_node", str(processes), "-m", program, *map(str, arguments)]
     environment = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}

@@ -179,7 +179,7 @@ def test_newest_finished_run_is_taken_and_named(demo_corpus, run, tmp_path, monk
         (["generate", "--data", "{maps}"], "the flag for it is --maps"),
         (
             ["generate", "--data", "{corpus}", "--weights", "{run}", "--normalise", "most"],
-            "--normalise most: use class_minmax",
+            "--normalise most: use one of class_minmax",
         ),
         (["train", "huge"], "no recipe 'huge'"),
         (["train", "--data", "{corpus}", "--out", "{run}"], "holds a finished run"),

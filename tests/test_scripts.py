@@ -20,7 +20,7 @@ def test_the_gpu_checks_run_and_hold_on_a_cpu():
     )
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     rows = [line for line in done.stdout.splitlines() if line.endswith("| yes |")]
-    assert len(rows) == 4
+    assert len(rows) == 5
 
 
 def test_the_gpu_script_lists_its_parts():

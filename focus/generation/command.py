@@ -55,6 +55,7 @@ def generate_command(command: GenerateCommand) -> None:
         CheckFailedError: some faces could not be read; the file is complete without them.
     """
     quiet = command.runtime.quiet
+    find_generator(command.method)  # a wrong name shows before anything is read
     index = open_source(command.source, quiet)
     seed_everything(command.runtime.seed)
     options = split_options(command.options)
@@ -93,8 +94,8 @@ def load_generator(
     """Return a generator by name, with its weights.
 
     Args:
-        method: a map generator, or a detector, which then draws its own maps; ``NAME@T`` stands
-            for ``NAME@`` with the option ``threshold=T``.
+        method: a map generator, or a detector, which then draws its own maps; see
+            :func:`find_generator`.
         weights: run folder or file; empty: the newest finished run under ``runs/``, if one is
             needed.
         options: settings of the method.
@@ -103,11 +104,8 @@ def load_generator(
     Raises:
         InputError: no such generator, no weights, or weights that do not fit.
     """
-    given = dict(options or {})
-    name, sign, threshold = method.partition("@")
-    if sign and threshold and method not in GENERATORS.names():
-        method, given = f"{name}@", {"threshold": threshold, **given}
-    kind = find_generator(method)
+    kind, given = find_generator(method)
+    given |= options or {}
     path = Path(weights) if weights else None
     if path is None and kind.requires_weights:
         made_by = getattr(kind, "kind", "")
@@ -120,16 +118,22 @@ def load_generator(
     return kind.load(path, given)
 
 
-def find_generator(method: str) -> type[Generator]:
-    """Return the class of a map generator, or one that holds a detector of that name.
+def find_generator(method: str) -> tuple[type[Generator], dict[str, str]]:
+    """Return a generator's class, or one that holds a detector of that name, and its options.
+
+    ``NAME@T`` stands for ``NAME@`` with the option ``threshold=T``.
 
     Raises:
         InputError: nothing is called so.
     """
     from focus.network.registry import DETECTORS
 
-    if method in GENERATORS.names() or method not in DETECTORS.names():
-        return GENERATORS.get(method)
+    known = GENERATORS.names()
+    name, sign, threshold = method.partition("@")
+    if sign and threshold and method not in known and f"{name}@" in known:
+        return GENERATORS.get(f"{name}@"), {"threshold": threshold}
+    if method in known or method not in DETECTORS.names():
+        return GENERATORS.get(method), {}
     from focus.generators.focus import TrainedGenerator
 
-    return type(f"Trained_{method}", (TrainedGenerator,), {"kind": method})
+    return type(f"Trained_{method}", (TrainedGenerator,), {"kind": method}), {}

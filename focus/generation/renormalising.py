@@ -62,7 +62,7 @@ def renormalise_command(command: RenormaliseCommand) -> None:
         if not reader.part_names:
             raise InputError(f"{command.maps}: keeps no parts; make it with focus generate --parts")
         attributes: dict[str, Any] = {name: reader.attributes[name] for name in PROVENANCE}
-        kind = find_generator(str(attributes["generator"]))
+        kind, _ = find_generator(str(attributes["generator"]))
         settings = _settings(command, reader, kind)
         attributes |= {
             "normalisation": command.normalise,

@@ -190,7 +190,7 @@ class ForgeryAwarePredictor(nn.Module):
             noise: noise features of the four levels, finest first, each (B, Ci, hi, wi).
             coarse: logits of the auxiliary localiser (B, 2, h3, w3).
         """
-        tokens = self.tokens.repeat(len(deepest), 1, 1)
+        tokens = self.tokens.repeat(deepest.shape[0], 1, 1)
         image = deepest + noise[-1]
         for stage, transformer in enumerate(self.transformers):
             if stage:

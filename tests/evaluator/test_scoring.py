@@ -341,4 +341,4 @@ def test_help_imports_no_torch():
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "evaluator score" in done.stdout
+    assert "evaluator COMMAND" in done.stdout

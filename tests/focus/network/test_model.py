@@ -228,7 +228,7 @@ def test_hostile_and_foreign_weights_are_refused(tmp_path):
 
 
 def test_offline_download_explains_itself():
-    with pytest.raises(InputError, match="--encoder-weights FILE"):
+    with pytest.raises(InputError, match="offline, give a file as encoder weights"):
         Encoder(EncoderConfig(encoder="vit_pe_core_tiny_patch16_384.fb"))
 
 

@@ -15,10 +15,10 @@ from focus.data.loading import TrainingPlan, build_loader
 from focus.data.transforms import Augmentation, Geometry
 from focus.errors import CheckFailedError, InputError
 from focus.network.model import FoCusConfig
+from focus.optim import OptimizerConfig, learning_rate
 from focus.runtime import Runtime
 from focus.training.command import TrainCommand, split_index, train_command
 from focus.training.loop import FitConfig
-from focus.optim import OptimizerConfig, learning_rate
 
 NETWORK = FoCusConfig(
     encoder="resnet10t", encoder_weights="none", image_size=64, stage=2, output_stride=8
