@@ -14,6 +14,7 @@ import numpy as np
 from evaluator.judged import JudgedFaces
 from evaluator.measuring import Measured, TruthReader, masked_fakes, mean_mask, measure
 from evaluator.metrics.localization import HALF, LEVELS, choose_level
+from evaluator.parts import COLUMN, part_metrics
 from evaluator.summary import format_summary
 from focus.data.index import SPLITS, FaceIndex
 from focus.data.inputs import Source, reopen
@@ -124,8 +125,9 @@ def score_maps(
 
     Returns:
         JSON values: ``metrics`` and ``by`` (column -> value -> metrics) as the contract names
-        them, ``threshold``, ``split``, ``faces``, ``coverage``, ``maps`` (the file's origin),
-        ``prior``, ``intervals``, ``unreadable`` and ``notes``.
+        them, ``parts`` (if the index has part labels), ``threshold``, ``split``, ``faces``,
+        ``coverage``, ``maps`` (the file's origin), ``prior``, ``intervals``, ``unreadable`` and
+        ``notes``.
 
     Raises:
         InputError: no such faces, fewer than half of them have a map, a threshold from ``val``
@@ -155,8 +157,11 @@ def score_maps(
         measured, prior = _measure(index, rows, reader, quiet, failures)
         faces = dataclasses.replace(faces, measured=measured, level=level)
         _note_limits(faces, chosen["rule"], notes)
+    labelled = COLUMN in index.columns and any(index.column(COLUMN))
+    parts = part_metrics(index, rows, reader, draws, seed) if labelled else {}
     return {
         "metrics": faces.metrics(),
+        **({"parts": {name: found.to_json() for name, found in parts.items()}} if parts else {}),
         "by": {
             name: {value: faces.metrics(members) for value, members in found.items()}
             for name, found in groups.items()

@@ -22,7 +22,7 @@ def format_summary(result: Mapping[str, Any]) -> str:
         f" ({faces['real']:,} real, {faces['fake']:,} fake),"
         f" maps for {coverage['with_map']:,} of {coverage['faces']:,}"
     )
-    lines = [head, "", *_whole(result["metrics"])]
+    lines = [head, "", *_whole({**result["metrics"], **result.get("parts", {})})]
     for column, groups in result["by"].items():
         lines += ["", *_broken_down(column, groups)]
     return "\n".join([*lines, "", *_legend(result["metrics"], result["threshold"])])

@@ -1,0 +1,105 @@
+"""Maps against part labels: which of the eyes, the nose and the mouth were changed.
+
+Some corpora say which parts of a face were forged without a mask of them. Where an upright face
+fills its picture up to the usual margin, a part's place is known well enough to ask whether the map
+is higher there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import cv2
+import numpy as np
+
+from evaluator.metrics.intervals import Estimate, Resampling, estimate, mean
+from evaluator.metrics.ranking import auc
+from focus.data.forging.landmarks import FaceShape
+from focus.data.index import FaceIndex
+from focus.errors import InputError
+from focus.mapstore import MapReader
+from focus.types import FAKE
+
+COLUMN = "parts"
+PARTS = ("eyes", "nose", "mouth")
+SIDE = 112
+_BLOCK = 2048
+
+
+def part_metrics(
+    index: FaceIndex, rows: np.ndarray, reader: MapReader, draws: int, seed: int
+) -> dict[str, Estimate]:
+    """Judge the maps of fakes whose column ``parts`` names what was changed.
+
+    ``part_auc``: mean over fakes of the AUC of the map's mean level on the changed parts against
+    the others (ties one half). ``part_pointing``: how often the highest part is a changed one (the
+    share of changed ones where several are equally high). Fakes of which all or none of the parts
+    were changed do not enter.
+
+    Args:
+        index: the faces.
+        rows: int (N,), those to judge, which all have a map.
+        reader: the map file.
+        draws: bootstrap draws over videos.
+        seed: of the draws.
+
+    Raises:
+        InputError: a part that is none of eyes, nose and mouth.
+    """
+    changed = np.array([_changed(text) for text in index.column(COLUMN)], dtype=bool)[rows]
+    partly = (index.labels[rows] == FAKE) & changed.any(axis=1) & ~changed.all(axis=1)
+    chosen, changed = rows[partly], changed[partly]
+    levels = part_levels(reader, [index.keys[row] for row in chosen])
+    order = (levels[:, None, :] < levels[:, :, None]).sum(axis=2)  # equal levels share a place
+    places = np.arange(len(PARTS))
+    positives = ((order[:, :, None] == places) & changed[:, :, None]).sum(axis=1)
+    negatives = ((order[:, :, None] == places) & ~changed[:, :, None]).sum(axis=1)
+    top = levels == levels.max(axis=1, keepdims=True)
+    hits = (top & changed).sum(axis=1) / np.maximum(top.sum(axis=1), 1)
+    videos = index.column("video")
+    resampling = Resampling.over([videos[row] for row in chosen], draws, seed)
+    reason = "no fake of which some parts were changed and others not"
+    terms = [
+        mean("part_auc", auc(positives, negatives), reason),
+        mean("part_pointing", hits.astype(np.float64), reason),
+    ]
+    return estimate(terms, resampling)
+
+
+def part_levels(reader: MapReader, keys: Sequence[str]) -> np.ndarray:
+    """Return the mean level of maps on each part, float64 (N, 3) in [0, 1]."""
+    rows = np.array([reader.row(key) for key in keys], dtype=np.int64)
+    weights = part_weights(*reader.shape)
+    found = [
+        np.tensordot(reader.read(rows[start : start + _BLOCK]), weights, ([1, 2], [1, 2])) / 255
+        for start in range(0, len(rows), _BLOCK)
+    ]
+    return np.concatenate(found) if found else np.zeros((0, len(PARTS)))
+
+
+@cache
+def part_weights(height: int, width: int) -> np.ndarray:
+    """Return the share of each part in the cells of a map, float64 (3, height, width), sum 1."""
+    shape = FaceShape.from_box(SIDE, SIDE)
+    eyes, mouth = cv2.convexHull(shape.eyes), cv2.convexHull(shape.mouth)
+    across, top = float(np.ptp(shape.mouth[:, 0])) / 2, float(shape.eyes[:, 1].mean())
+    bottom, middle = float(shape.mouth[:, 1].min()), float(shape.mouth[:, 0].mean())
+    left, right = middle - across / 2, middle + across / 2
+    nose = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32)
+    weights = []
+    for polygon in (eyes, nose, mouth):
+        plane = np.zeros((SIDE, SIDE), dtype=np.float32)
+        cv2.fillConvexPoly(plane, polygon.round().astype(np.int32), 1.0)
+        weights.append(cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA))
+    stacked = np.stack(weights).astype(np.float64)
+    return stacked / stacked.sum(axis=(1, 2), keepdims=True)
+
+
+def _changed(text: str) -> tuple[bool, ...]:
+    """Return which parts a cell of the column names, divided by spaces, commas or semicolons."""
+    names = set(text.replace(",", " ").replace(";", " ").split())
+    strange = sorted(names - {*PARTS})
+    if strange:
+        raise InputError(f"column {COLUMN}: no part '{strange[0]}'; use {', '.join(PARTS)}")
+    return tuple(part in names for part in PARTS)
