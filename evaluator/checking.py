@@ -18,7 +18,8 @@ class CheckCommand:
     name: str
     """The detector."""
     options: tuple[str, ...] = ()
-    """NAME=VALUE settings, such as a smaller image_size; its weights start at random."""
+    """NAME=VALUE settings. Its weights start at random, and it is trained on the smallest pictures
+    that it takes unless image_size is given."""
     runtime: Runtime = field(default_factory=Runtime)
     """Seed of weights and drawn faces."""
 
