@@ -114,10 +114,10 @@ class FocusGenerator(TrainedGenerator):
     def __init__(self, run: Run, changes: Mapping[str, Any]) -> None:
         super().__init__(run, changes)
         self.normalisation = self.network.config.normalise
-        self._description |= {
-            "map_scale": float(self.network.map_scale),
-            "fusion": self.swap or self.network.config.swap,
-        }
+        self._description["fusion"] = self.swap or self.network.config.swap
+        scale = float(self.network.map_scale)
+        if scale != 1:  # of the best weights; those in between have none yet
+            self._description["map_scale"] = scale
 
     @classmethod
     def renormalise(
