@@ -133,7 +133,8 @@ def _train(command: RunCommand, index: FaceIndex, tests: Sequence[HeldOut]) -> T
     """Train every seed and let it predict; None in a process that is not the main one."""
     detector = DETECTORS.get(command.model)
     config = parse_options(config_type(detector), split_options(command.options))
-    lessons = open_lessons(index, command.maps, command.hold_out, command.runtime.seed)
+    hard = config.map_threshold if getattr(config, "map_mode", "") == "hard" else 0.0
+    lessons = open_lessons(index, command.maps, command.hold_out, command.runtime.seed, hard)
     check_apart(lessons, tests)
     for line in lessons.notes:
         note(f"note: {line}", command.runtime.quiet)

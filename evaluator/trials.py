@@ -78,7 +78,9 @@ def open_tests(words: Sequence[str], own: FaceIndex) -> list[HeldOut]:
     return tests
 
 
-def open_lessons(index: FaceIndex, maps: str, hold_out: float, seed: int) -> Lessons:
+def open_lessons(
+    index: FaceIndex, maps: str, hold_out: float, seed: int, hard: float = 0.0
+) -> Lessons:
     """Return training and validation faces, and their maps.
 
     Args:
@@ -87,6 +89,8 @@ def open_lessons(index: FaceIndex, maps: str, hold_out: float, seed: int) -> Les
         hold_out: above 0, val is this share of the videos of train, and the index's own val is
             left alone (so that it can be a test set).
         seed: of the choice.
+        hard: where the detector makes binary masks of maps, the value that they begin at; it is
+            only said how many fakes are left without a mark by it.
 
     Raises:
         InputError: no faces of both classes, or maps that are not of these faces.
@@ -103,7 +107,7 @@ def open_lessons(index: FaceIndex, maps: str, hold_out: float, seed: int) -> Les
     source = _open_maps(maps, train)
     if source is not None:
         train = _covered(train, source, maps, notes)
-        _count_empty(train, source, maps, notes)
+        _count_empty(train, source, maps, hard, notes)
     return Lessons(train, val, source, notes)
 
 
@@ -162,17 +166,21 @@ def _covered(train: FaceIndex, maps: Maps, name: str, notes: list[str]) -> FaceI
     return train.take(~without)
 
 
-def _count_empty(train: FaceIndex, maps: Maps, name: str, notes: list[str]) -> None:
+def _count_empty(train: FaceIndex, maps: Maps, name: str, hard: float, notes: list[str]) -> None:
     """Say how many fakes have a map without a single marked level; truth is read later."""
     if not isinstance(maps, MapReader):
         return
     fakes = [key for key, label in zip(train.keys, train.labels, strict=True) if label == FAKE]
     rows = np.sort([maps.row(key) for key in fakes])
     blocks = (rows[start : start + 4096] for start in range(0, len(rows), 4096))
-    empty = sum(int((maps.read(block).max(axis=(1, 2)) == 0).sum()) for block in blocks)
-    if empty:
+    highest = np.concatenate([maps.read(block).max(axis=(1, 2)) for block in blocks])
+    total = f"of {len(fakes):,} fakes"
+    if empty := int((highest == 0).sum()):
+        notes.append(f"{empty:,} {total} have an empty map in {name}: kept so")
+    if faint := int((highest / 255 < hard).sum()) - empty:
         notes.append(
-            f"{empty:,} of {len(fakes):,} fakes have an empty map in {name}: kept as it is"
+            f"{faint:,} {total} have no value of {hard:g} or more in {name}: this detector makes "
+            "binary masks of maps, and these are empty (see map_threshold and map_mode=soft)"
         )
 
 

@@ -141,6 +141,16 @@ def test_partial_coverage_and_empty_maps_are_said(demo_corpus, tmp_path):
     assert any("empty map" in note for note in lessons.notes)
 
 
+def test_maps_too_faint_for_a_hard_mask_are_counted(demo_corpus, tmp_path):
+    index = FaceIndex.read(demo_corpus)
+    fakes = list(index.where("train", label=1).keys)
+    path = write_maps(tmp_path / "faint.h5", fakes, [1] * len(fakes), value=0.3)
+    said = open_lessons(index, str(path), 0, 0, hard=0.5).notes
+    assert len(said) == 1
+    assert f"{len(fakes)} of {len(fakes)} fakes have no value of 0.5" in said[0]
+    assert open_lessons(index, str(path), 0, 0, hard=0.2).notes == []
+
+
 def test_truth_as_maps(demo_corpus):
     index = FaceIndex.read(demo_corpus)
     maps = TruthMaps(index, side=64)
