@@ -20,7 +20,8 @@ options() {
     caddm) echo "backbone=resnet34 encoder_weights=none image_size=112 adm_width=64" ;;
     monfap) echo "encoder_weights=none image_size=128" ;;
     telltales) echo "encoder_weights=none image_size=112" ;;
-    lttd) echo "image_size=64 frames=4 width=96 heads=3 depth=1 channels=16 --stills" ;;
+    lttd) # 3-D convolutions have no quick bf16 on a CPU
+      echo "image_size=64 frames=4 width=96 heads=3 depth=1 channels=16 --stills --precision fp32" ;;
   esac
 }
 

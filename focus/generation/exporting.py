@@ -109,6 +109,11 @@ def export_network(network: Trainable, path: Path, described: dict[str, str]) ->
         raise InputError(f"{name}: cannot be written as ONNX ({reason})") from None
     assert program is not None
     model = program.model_proto
+    if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
+        raise InputError(
+            f"{type(network).__name__}: its batch cannot vary in ONNX; it may take len() of a "
+            "tensor, which is a plain number, where .shape[0] is none"
+        )
     onnx.helper.set_model_props(model, described)
     with replace_file(path) as temporary:
         onnx.save(model, temporary)

@@ -54,5 +54,5 @@ class CrossPatchAggregation(nn.Module):
         """Return float32 logits (B, 2) of real and fake of class tokens (B, N, D)."""
         if self.places is not None:
             tokens = tokens + self.places
-        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        tokens = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         return self.classifier(self.blocks(tokens)[:, 0]).float()

@@ -154,11 +154,11 @@ class LocalSequenceTransformer(nn.Module):
         """
         sequences = group_sequences(clips)
         tokens = self._run(self.stem, sequences)
-        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        tokens = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         low, tokens = self._run(self.enhancement, sequences, tokens + self.times)
         for stage in self.stages:
             low, tokens = self._run(stage, low, tokens)
-        tokens = tokens.unflatten(0, (len(clips), -1))
+        tokens = tokens.unflatten(0, (clips.shape[0], -1))
         return tokens[:, :, 0], tokens[:, :, 1:].mean(dim=2)
 
     def _run(self, part: nn.Module, *inputs: Tensor) -> Any:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from focus.cli import main as focus
-from focus.generation.exporting import Face
+from focus.errors import InputError
+from focus.generation.exporting import Face, export_network
 from focus.network.model import FoCus, FoCusConfig
 from focus.network.runs import describe_run, save_weights
 
@@ -42,6 +43,17 @@ def test_onnx_runtime_predicts_what_torch_does(run, tmp_path, capsys):
     np.testing.assert_allclose(scores, expected[0].numpy(), atol=1e-5)
     np.testing.assert_allclose(maps, expected[1].numpy(), atol=1e-5)
     assert session.get_modelmeta().custom_metadata_map["detector"] == "focus"
+
+
+def test_a_batch_that_cannot_vary_is_refused(tmp_path):
+    class Fixed(FoCus):
+        def predict(self, images):
+            found = super().predict(images)
+            return found._replace(maps=found.maps.reshape(len(images), -1, 8, 8))
+
+    with pytest.raises(InputError, match="batch cannot vary"):
+        export_network(Fixed(CONFIG).eval(), tmp_path / "fixed.onnx", {})
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_exported_is_one_line(run, tmp_path, capsys, monkeypatch):
