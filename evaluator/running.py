@@ -51,7 +51,8 @@ class RunCommand:
     source: Source = field(default_factory=Source)
     """Faces with splits train and val; the map file's own unless given."""
     test: tuple[str, ...] = ()
-    """Test sets, each NAME=SOURCE or NAME=SOURCE:SPLIT; the data's own test split unless given."""
+    """Test sets, each NAME=SOURCE or NAME=SOURCE:SPLIT; the data's own test split unless given, or
+    their val split, with a warning, if they have none."""
     out: str = "results/run"
     """Folder of the trial; the same command goes on where it was stopped."""
     seeds: int = 1
@@ -98,8 +99,10 @@ def run_command(command: RunCommand) -> None:
         runtime = command.runtime
         run_protocol(command.protocol, *places, command.dry_run, runtime.quiet, runtime)
         return
+    if not command.predictions:  # a wrong name or setting shows before anything is read
+        parse_options(config_type(DETECTORS.get(command.model)), split_options(command.options))
     index = _open_faces(command)
-    tests = open_tests(command.test, index)
+    tests = open_tests(command.test, index, command.hold_out)
     trial = _judge_outside(command, tests) if command.predictions else _train(command, index, tests)
     if trial is None:
         return
@@ -136,6 +139,11 @@ def _train(command: RunCommand, index: FaceIndex, tests: Sequence[HeldOut]) -> T
     hard = config.map_threshold if getattr(config, "map_mode", "") == "hard" else 0.0
     lessons = open_lessons(index, command.maps, command.hold_out, command.runtime.seed, hard)
     check_apart(lessons, tests)
+    if any(test.selected for test in tests):
+        lessons.notes.append(
+            "the data have no test split: judged on val, where the weights are selected, which is "
+            "optimistic; --hold-out 0.1 selects on a part of train instead, --test names others"
+        )
     for line in lessons.notes:
         note(f"note: {line}", command.runtime.quiet)
     fit = command.fit.adopt(detector)

@@ -26,6 +26,7 @@ class HeldOut(NamedTuple):
 
     name: str
     faces: FaceIndex
+    selected: bool = False  # the weights were chosen on these very faces, and the result says so
 
 
 class Lessons(NamedTuple):
@@ -48,8 +49,11 @@ class ZeroMaps:
         return np.zeros((1, 1), dtype=np.float32)
 
 
-def open_tests(words: Sequence[str], own: FaceIndex) -> list[HeldOut]:
+def open_tests(words: Sequence[str], own: FaceIndex, hold_out: float = 0.0) -> list[HeldOut]:
     """Return the test sets: NAME=SOURCE or NAME=SOURCE:SPLIT each, else the data's own test split.
+
+    Data without a test split are judged on their val split: honest where the selection is held out
+    of train (``hold_out``), and otherwise marked as the faces that were selected on.
 
     A source with splits gives its ``test`` rows unless another split is named; one without gives
     all. Faces of unknown label do not enter.
@@ -57,6 +61,8 @@ def open_tests(words: Sequence[str], own: FaceIndex) -> list[HeldOut]:
     Raises:
         InputError: a word that is not of this form, a name used twice, or no labelled face.
     """
+    if not words and not len(own.where("test")) and len(own.where("val")):
+        return [HeldOut("val", _labelled(own.where("val"), "the data"), not hold_out)]
     if not words:
         return [HeldOut(OWN_TEST, _labelled(_take_split(own, "test", "the data"), "the data"))]
     tests: list[HeldOut] = []
@@ -121,6 +127,8 @@ def check_apart(lessons: Lessons, tests: Sequence[HeldOut]) -> None:
         files = set(_places(part))
         videos = set(part.column("video")) - {""}
         for test in tests:
+            if test.selected and part is lessons.val:
+                continue
             places = zip(test.faces.keys, _places(test.faces), strict=True)
             shared = [key for key, place in places if place in files]
             unit = "faces"

@@ -113,6 +113,26 @@ def test_val_may_be_tested_on_when_selection_is_held_out_of_train(demo_corpus):
     assert set(lessons.val.keys) < set(index.where("train").keys)
 
 
+def test_without_a_test_split_val_is_judged_and_said_to_be(command, demo_corpus, tmp_path):
+    index = FaceIndex.read(demo_corpus)
+    kept = index.take(np.array(index.column("split")) != "test").relocated(tmp_path)
+    kept.write(tmp_path / "index.csv")
+    own = replace(command, source=Source(str(tmp_path / "index.csv")))
+    result = result_of(own)
+    assert list(result["tests"]) == ["val"]
+    assert any("optimistic" in note for note in result["notes"])
+    clean = result_of(replace(own, hold_out=0.3, out=str(tmp_path / "clean")))
+    assert list(clean["tests"]) == ["val"]
+    assert not any("optimistic" in note for note in clean["notes"])
+
+
+def test_a_wrong_name_shows_before_anything_is_read(command):
+    with pytest.raises(InputError, match="no detector 'prob'; perhaps probe"):
+        run_command(replace(command, model="prob", source=Source("/nowhere")))
+    with pytest.raises(InputError, match="--options widht"):
+        run_command(replace(command, options=("widht=3",), source=Source("/nowhere")))
+
+
 def test_videos_of_one_corpus_are_kept_apart(demo_corpus, tmp_path):
     index = FaceIndex.read(demo_corpus)
     lessons = open_lessons(index, "none", 0, 0)
