@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from evaluator.models import write_json
+from evaluator.output import present
 from focus.config import parse_options, split_options
 from focus.errors import InputError
 from focus.generation.command import find_generator, load_generator
@@ -77,10 +77,7 @@ def cost_command(command: CostCommand) -> None:
         "weights": command.weights or random,
         **measure_cost(subject, command.batch, command.seconds, command.runtime),
     }
-    text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
-    print(text if command.json == "-" else format_cost(found))
-    if command.json not in ("", "-"):
-        write_json(command.json, text)
+    present(found, format_cost(found), command.json)
 
 
 def load_subject(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from evaluator.output import present
 from focus.errors import InputError
 from focus.generators.registry import GENERATORS
 from focus.network.registry import DETECTORS
@@ -36,10 +35,7 @@ def models_command(command: ModelsCommand) -> None:
         InputError: the JSON file cannot be written.
     """
     models = list_models()
-    text = json.dumps(models, indent=2, ensure_ascii=False)
-    print(text if command.json == "-" else format_models(models))
-    if command.json not in ("", "-"):
-        write_json(command.json, text)
+    present(models, format_models(models), command.json)
     broken = sum(model["error"] != "" for model in models)
     if broken:
         note(f"{broken} of {len(models)} cannot be used", command.runtime.quiet)
@@ -84,15 +80,3 @@ def format_models(models: Sequence[dict[str, str]]) -> str:
                 said = f"{origin}  BROKEN: {model['error']}" if model["error"] else origin
                 lines.append(f"  {model['name']:{wide}}  {said}")
     return "\n".join(lines)
-
-
-def write_json(path: str, text: str) -> None:
-    """Write the file that ``--json`` names.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    try:
-        Path(path).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--json {path}: cannot write ({error.strerror})") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from evaluator.results import (
     write_result,
 )
 from evaluator.scoring import score_maps
-from evaluator.tables import Row, to_markdown
+from evaluator.tables import Row, is_known, to_markdown
 from evaluator.trials import HeldOut, Lessons, check_apart, open_lessons, open_tests
 from focus.config import fingerprint, parse_options, split_options, to_json
 from focus.data.faces import FaceDataset
@@ -32,8 +31,7 @@ from focus.mapstore import MapReader
 from focus.network.registry import DETECTORS, config_type
 from focus.network.runs import build_detector, describe_run, sha256
 from focus.runtime import Runtime, note, seed_everything
-from focus.training.checkpoint import RESUME
-from focus.training.command import claim_folder, package_versions
+from focus.training.command import claim_folder, mark_finished, package_versions
 from focus.training.loop import Fit, FitConfig
 
 SHOWN = ("frame_auc", "frame_acc", "video_auc", "pixel_auc", "pixel_auc_region", "iou_fake")
@@ -99,11 +97,15 @@ def run_command(command: RunCommand) -> None:
         runtime = command.runtime
         run_protocol(command.protocol, *places, command.dry_run, runtime.quiet, runtime)
         return
-    if not command.predictions:  # a wrong name or setting shows before anything is read
-        parse_options(config_type(DETECTORS.get(command.model)), split_options(command.options))
-    index = _open_faces(command)
-    tests = open_tests(command.test, index, command.hold_out)
-    trial = _judge_outside(command, tests) if command.predictions else _train(command, index, tests)
+    if command.predictions:
+        tests = open_tests(command.test, _open_faces(command), command.hold_out)
+        trial: Trial | None = _judge_outside(command, tests)
+    else:  # a wrong name or setting shows before anything is read
+        kind = config_type(DETECTORS.get(command.model))
+        config = parse_options(kind, split_options(command.options))
+        index = _open_faces(command)
+        tests = open_tests(command.test, index, command.hold_out)
+        trial = _train(command, config, index, tests)
     if trial is None:
         return
     folder, files, facts, failed = trial
@@ -132,10 +134,10 @@ def _open_faces(command: RunCommand) -> FaceIndex:
         return reopen(reader.attributes, command.source, command.maps, all_splits=True)
 
 
-def _train(command: RunCommand, index: FaceIndex, tests: Sequence[HeldOut]) -> Trial | None:
+def _train(
+    command: RunCommand, config: Any, index: FaceIndex, tests: Sequence[HeldOut]
+) -> Trial | None:
     """Train every seed and let it predict; None in a process that is not the main one."""
-    detector = DETECTORS.get(command.model)
-    config = parse_options(config_type(detector), split_options(command.options))
     hard = config.map_threshold if getattr(config, "map_mode", "") == "hard" else 0.0
     lessons = open_lessons(index, command.maps, command.hold_out, command.runtime.seed, hard)
     check_apart(lessons, tests)
@@ -146,20 +148,22 @@ def _train(command: RunCommand, index: FaceIndex, tests: Sequence[HeldOut]) -> T
         )
     for line in lessons.notes:
         note(f"note: {line}", command.runtime.quiet)
-    fit = command.fit.adopt(detector)
+    fit = command.fit.adopt(DETECTORS.get(command.model))
     facts = _facts(command, lessons, tests, config, fit)
     folder = Path(command.out)
     files: dict[str, list[Path]] = {test.name: [] for test in tests}
     failed: list[str] = []
-    main = True
     for seed in range(command.runtime.seed, command.runtime.seed + command.seeds):
         runtime = dataclasses.replace(command.runtime, seed=seed)
         here = folder / f"seed-{seed}"
-        main, broken, taught = _fit_seed(command, lessons, config, fit, runtime, here, facts)
-        facts["judged_maps"] = taught
-        failed += broken
+        failed += _fit_seed(command, lessons, config, fit, runtime, here, facts)
+        generator = TrainedGenerator.load(here, {})
+        facts["judged_maps"] = lessons.maps is not None or generator.network.draws_untaught
         for test in tests:
-            files[test.name].append(_predict(command, fit, test, here, runtime))
+            out = here / f"{test.name}.h5"
+            _predict(command, fit, generator, test, out, runtime)
+            files[test.name].append(out)
+    main = command.runtime.accelerator().is_main_process
     return (folder, files, facts, failed) if main else None
 
 
@@ -197,13 +201,8 @@ def _fit_seed(
     runtime: Runtime,
     folder: Path,
     facts: dict[str, Any],
-) -> tuple[bool, list[str], bool]:
-    """Train one seed, or go on with it.
-
-    Returns:
-        Whether this is the main process; the faces that could not be read; whether the maps that
-        the detector draws mean something.
-    """
+) -> list[str]:
+    """Train one seed, or go on with it; return the faces that could not be read."""
     apart = ("tests", "notes", "judged_maps")
     learnt = {name: value for name, value in facts.items() if name not in apart}
     learnt = {**learnt, "seed": runtime.seed}
@@ -217,11 +216,10 @@ def _fit_seed(
         fingerprint=fingerprint(learnt),
         versions=package_versions(),
     )
-    accelerator = runtime.accelerator()
-    done = (folder / "finished").exists()
-    if accelerator.is_main_process:  # or another process finds what this one has just written
-        claim_folder(folder, content, resume=(folder / "config.json").exists(), finished=done)
-    accelerator.wait_for_everyone()
+    done, begun = ((folder / name).exists() for name in ("finished", "config.json"))
+    claim_folder(runtime.accelerator(), folder, content, resume=begun, finished=done)
+    if done:
+        return []
     seed_everything(runtime.seed)
     network = build_detector(command.model, config)
     spec = network.input_spec
@@ -237,38 +235,34 @@ def _fit_seed(
     )
     val = FaceDataset(lessons.val, spec.image_size, **clip)  # type: ignore[arg-type]
     run = Fit(network, train, val, fit, runtime, folder)
-    taught = network.draws_untaught or lessons.maps is not None
-    if done:
-        return run.accelerator.is_main_process, [], taught
     note(f"training {command.model}, seed {runtime.seed}, into {folder}", runtime.quiet)
     report = run.run(resume=True)
     if report.step < fit.steps:
         raise InputError(f"{folder}: stopped after step {report.step}; the same command goes on")
-    main = run.accelerator.is_main_process
-    if main:
-        (folder / RESUME).unlink(missing_ok=True)
-        (folder / "finished").touch()
+    if run.accelerator.is_main_process:
+        mark_finished(folder)
         note(f"best val AUC {report.best_auc:.4f} at step {report.best_step}", runtime.quiet)
     run.accelerator.wait_for_everyone()
-    return main, [f"{failure.key}: {failure.reason}" for failure in report.failures], taught
+    return [f"{failure.key}: {failure.reason}" for failure in report.failures]
 
 
 def _predict(
-    command: RunCommand, fit: FitConfig, test: HeldOut, folder: Path, runtime: Runtime
-) -> Path:
+    command: RunCommand,
+    fit: FitConfig,
+    generator: TrainedGenerator,
+    test: HeldOut,
+    out: Path,
+    runtime: Runtime,
+) -> None:
     """Write scores and maps of a test set into the seed's folder; what is there is kept."""
-    generator = TrainedGenerator.load(folder, {})
-    batch = max(fit.batch // fit.accumulation, 1)
     config = GenerationConfig(
-        batch=batch,
+        batch=max(fit.batch // fit.accumulation, 1),
         workers=fit.workers,
         real_maps="fake-class",
         on_error=fit.on_error,
         stills=command.stills,
     )
-    out = folder / f"{test.name}.h5"
     generate(test.faces, generator, out, config, runtime, name=command.model)
-    return out
 
 
 def _judge(
@@ -342,14 +336,5 @@ def _judge_outside(command: RunCommand, tests: Sequence[HeldOut]) -> Trial:
 def _summary(result: dict[str, Any]) -> str:
     """Return the table of the trial: a row per test set."""
     rows = [Row(name, test["metrics"]) for name, test in result["tests"].items()]
-    shown = [
-        name
-        for name in SHOWN
-        if any(not math.isnan(_value(row.metrics.get(name, {}))) for row in rows)
-    ]
+    shown = [name for name in SHOWN if any(is_known(row, name) for row in rows)]
     return to_markdown(rows, shown)
-
-
-def _value(metric: Any) -> float:
-    value = metric.get("value")
-    return math.nan if value is None else float(value)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +12,7 @@ import numpy as np
 from evaluator.judged import JudgedFaces
 from evaluator.measuring import Measured, TruthReader, masked_fakes, mean_mask, measure
 from evaluator.metrics.localization import HALF, LEVELS, choose_level
+from evaluator.output import present
 from evaluator.parts import COLUMN, part_metrics
 from evaluator.summary import format_summary
 from focus.data.index import SPLITS, FaceIndex
@@ -90,13 +89,7 @@ def score_command(command: ScoreCommand) -> None:
         )
     for line in result["notes"]:
         note(f"note: {line}", command.runtime.quiet)
-    text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
-    print(text if command.json == "-" else format_summary(result))
-    if command.json not in ("", "-"):
-        try:
-            Path(command.json).write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"--json {command.json}: cannot write ({error.strerror})") from None
+    present(result, format_summary(result), command.json)
     _check_failures(result["unreadable"])
 
 

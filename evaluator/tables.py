@@ -57,9 +57,9 @@ def table_command(command: TableCommand) -> None:
     """
     rows = with_prior([row for text in command.results for row in read_result(text)])
     shown = command.metrics or tuple(
-        name for name in METRICS if name not in PRIOR and any(_known(row, name) for row in rows)
+        name for name in METRICS if name not in PRIOR and any(is_known(row, name) for row in rows)
     )
-    if not any(_known(row, name) for row in rows for name in shown):
+    if not any(is_known(row, name) for row in rows for name in shown):
         raise InputError(f"no result has a value of {', '.join(shown) or 'any metric'}")
     print(FORMATS[command.format](rows, shown), end="")
 
@@ -96,7 +96,7 @@ def with_prior(rows: Sequence[Row]) -> list[Row]:
     prior: dict[str, Mapping[str, Any]] = {}
     for row in rows:
         for name in PRIOR:
-            if _known(row, name):
+            if is_known(row, name):
                 prior.setdefault(name.removeprefix("prior_"), row.metrics[name])
     return [*rows, Row(PRIOR_NAME, prior)] if prior else list(rows)
 
@@ -106,7 +106,7 @@ def best(rows: Sequence[Row], metric: str) -> int | None:
     sign = -1 if metric in LOWER_IS_BETTER else 1
     spans = []
     for place, row in enumerate(rows):
-        if _known(row, metric):
+        if is_known(row, metric):
             found = row.metrics[metric]
             ends = [
                 sign * (found["value"] if found.get(end) is None else found[end])
@@ -190,7 +190,8 @@ def to_html(rows: Sequence[Row], metrics: Sequence[str]) -> str:
 FORMATS = {"md": to_markdown, "csv": to_csv, "latex": to_latex, "html": to_html}
 
 
-def _known(row: Row, metric: str) -> bool:
+def is_known(row: Row, metric: str) -> bool:
+    """Say whether a result has a value of a metric."""
     return row.metrics.get(metric, {}).get("value") is not None
 
 
@@ -207,7 +208,7 @@ def _cells(rows: Sequence[Row], metrics: Sequence[str], bold: str) -> list[list[
 
 
 def _cell(row: Row, metric: str, shape: str) -> str:
-    if not _known(row, metric):
+    if not is_known(row, metric):
         return "-"
     found = row.metrics[metric]
     text = shape.format(f"{found['value']:.3f}")

@@ -14,11 +14,10 @@ from focus.data.index import SPLITS, FaceIndex
 from focus.data.inputs import Source, open_source
 from focus.errors import InputError
 from focus.mapstore import MapReader
-from focus.training.command import hold_out_videos, split_index
-from focus.types import FAKE, REAL
+from focus.training.command import split_index
+from focus.types import FAKE
 
 LISTED = 10
-OWN_TEST = "test"
 
 
 class HeldOut(NamedTuple):
@@ -61,10 +60,11 @@ def open_tests(words: Sequence[str], own: FaceIndex, hold_out: float = 0.0) -> l
     Raises:
         InputError: a word that is not of this form, a name used twice, or no labelled face.
     """
-    if not words and not len(own.where("test")) and len(own.where("val")):
-        return [HeldOut("val", _labelled(own.where("val"), "the data"), not hold_out)]
     if not words:
-        return [HeldOut(OWN_TEST, _labelled(_take_split(own, "test", "the data"), "the data"))]
+        there = set(own.column("split"))
+        split = "val" if "val" in there and "test" not in there else "test"
+        faces = _labelled(_take_split(own, split, "the data"), "the data")
+        return [HeldOut(split, faces, selected=split == "val" and not hold_out)]
     tests: list[HeldOut] = []
     for word in words:
         name, sign, given = word.partition("=")
@@ -102,13 +102,8 @@ def open_lessons(
         InputError: no faces of both classes, or maps that are not of these faces.
     """
     if hold_out and any(index.column("split")):
-        train = index.where("train")
-        train, val = hold_out_videos(train.take(train.labels >= 0), hold_out, seed)
-        for part, what in ((train, "train"), (val, "held out")):
-            if set(part.labels.tolist()) != {REAL, FAKE}:
-                raise InputError(f"--hold-out {hold_out}: the {what} faces lack a class")
-    else:
-        train, val = split_index(index, hold_out, seed)
+        index = index.where("train")
+    train, val = split_index(index, hold_out, seed)
     notes: list[str] = []
     source = _open_maps(maps, train)
     if source is not None:

@@ -10,6 +10,7 @@ import argparse
 import time
 
 import torch
+from accelerate.utils import send_to_device
 
 from focus.network.registry import DETECTORS
 from plugins.conformance import Subject, drawn_faces, plain_config
@@ -37,7 +38,7 @@ def describe(name: str, device: str, batch: int, small: int) -> str:
     network = Subject(detector, config).build().to(device).train()
     spec = network.input_spec
     faces = drawn_faces(network, [0, 1] * (batch // 2))
-    moved = type(faces)(*(v.to(device) if isinstance(v, torch.Tensor) else v for v in faces))
+    moved = send_to_device(faces, device)
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], 1e-4)
     cuda = torch.device(device).type == "cuda"
     if cuda:

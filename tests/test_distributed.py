@@ -72,8 +72,10 @@ def test_a_trial_in_two_processes_equals_one(demo_corpus, tmp_path):
 def test_two_processes_are_two(tmp_path):
     script = tmp_path / "count.py"
     script.write_text(
+        "import sys\n"
         "from focus.runtime import Runtime\n"
-        "print('processes:', Runtime(device='cpu').accelerator().num_processes)\n"
+        # One write: two processes share the pipe, and print writes its words one by one.
+        "sys.stdout.write(f'processes: {Runtime(device=\"cpu\").accelerator().num_processes}\\n')\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONPATH": os.getcwd()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -90,21 +90,39 @@ def _curves(
     if reason:
         return {name: Estimate(None, None, None, len(labels), reason) for name in names}
     functions = (auc, equal_error_rate, average_precision)[: len(names)]
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-    fakes, units = (labels == FAKE)[order].astype(np.float64), resampling.units[order]
+    count = rank(scores, labels, resampling.units)
 
     def statistic(weights: np.ndarray) -> np.ndarray:
-        faces = weights[:, units]
-        positives = np.add.reduceat(faces * fakes, starts, axis=1)
-        negatives = np.add.reduceat(faces * (1 - fakes), starts, axis=1)
-        return np.stack([function(positives, negatives) for function in functions], axis=1)
+        counts = count(weights)
+        return np.stack([function(*counts) for function in functions], axis=1)
 
     found = bootstrap(
         statistic, resampling.count, resampling.draws, resampling.seed, width=8 * len(scores)
     )
     rows = zip(names, zip(*found, strict=True), strict=True)
     return {name: stated(values, len(scores)) for name, values in rows}
+
+
+def rank(
+    scores: np.ndarray, labels: np.ndarray, units: np.ndarray
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return how many fakes and real faces stand at each score, as a function of weights.
+
+    Args:
+        scores: float (N,), without NaN.
+        labels: int (N,), 0 real or 1 fake.
+        units: int (N,), the video of each face; the weights are (draws, videos).
+    """
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    fakes, drawn = (labels == FAKE)[order].astype(np.float64), units[order]
+
+    def count(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        faces = weights[:, drawn]
+        positives = np.add.reduceat(faces * fakes, starts, axis=1)
+        return positives, np.add.reduceat(faces * (1 - fakes), starts, axis=1)
+
+    return count
 
 
 def _absent(labels: np.ndarray) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluator.measuring import masked_fakes, measure
-from evaluator.metrics.image import video_groups
+from evaluator.metrics.image import rank, video_groups
 from evaluator.metrics.intervals import Estimate, Resampling, bootstrap, stated
 from evaluator.metrics.localization import HALF
 from evaluator.metrics.ranking import auc, divide
@@ -154,16 +154,8 @@ class _Faces:
         reason = f"no {absent[0]} faces" if absent else ""
         if np.isnan(scores).any():
             return _Part(lambda weights: np.full(len(weights), np.nan), 0, "there are no scores")
-        order = np.argsort(scores, kind="stable")
-        starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-        fakes, drawn = (labels == FAKE)[order].astype(np.float64), units[order]
-
-        def statistic(weights: np.ndarray) -> np.ndarray:
-            faces = weights[:, drawn]
-            counts = [np.add.reduceat(faces * of, starts, axis=1) for of in (fakes, 1 - fakes)]
-            return auc(*counts)
-
-        return _Part(statistic, len(scores), reason, 8 * len(scores))
+        count = rank(scores, labels, units)
+        return _Part(lambda weights: auc(*count(weights)), len(scores), reason, 8 * len(scores))
 
     def mean(self, metric: str, values: np.ndarray) -> _Part:
         """Mean of values (N,); NaN does not enter."""

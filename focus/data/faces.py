@@ -53,9 +53,9 @@ class TruthMaps:
 
     def __init__(self, index: FaceIndex, side: int = 56) -> None:
         self.side, self._root = side, index.root
-        masks = zip(index.keys, index.column("mask"), index.labels.tolist(), strict=True)
-        self._masks = {key: mask for key, mask, label in masks if mask or label == REAL}
-        self._real = {k for k, v in zip(index.keys, index.labels, strict=True) if v == REAL}
+        rows = zip(index.keys, index.column("mask"), index.labels == REAL, strict=True)
+        # Empty for a real face, whatever its column says.
+        self._masks = {key: "" if real else mask for key, mask, real in rows if mask or real}
 
     def __contains__(self, key: object) -> bool:
         return key in self._masks
@@ -66,9 +66,10 @@ class TruthMaps:
         Raises:
             UnreadableError: its file cannot be read.
         """
-        if key in self._real:
+        path = self._masks[key]
+        if not path:
             return np.zeros((self.side, self.side), dtype=np.float32)
-        mask = read_mask(self._root / self._masks[key]).astype(np.float32)
+        mask = read_mask(self._root / path).astype(np.float32)
         return cv2.resize(mask, (self.side, self.side), interpolation=cv2.INTER_AREA)
 
 

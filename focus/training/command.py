@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 
 from focus.config import fingerprint, parse_options, split_options, to_json
 from focus.data.faces import FaceDataset
@@ -129,10 +130,7 @@ def train_command(command: TrainCommand) -> None:
         ),
         versions=package_versions(),
     )
-    accelerator = command.runtime.accelerator()
-    if accelerator.is_main_process:  # or another process finds what this one has just written
-        claim_folder(folder, config, command.resume)
-    accelerator.wait_for_everyone()
+    claim_folder(command.runtime.accelerator(), folder, config, command.resume)
     seed_everything(command.runtime.seed)
     network = build_detector(command.kind, network_config)
     spec, kept = network.input_spec, network.companion
@@ -178,9 +176,9 @@ def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex
         if not len(train):
             raise InputError("the index has no 'train' rows; training needs splits train and val")
         if not len(val) and hold_out:
-            train, val = hold_out_videos(train, hold_out, seed)
+            train, val = _hold_out(train, hold_out, seed)
     elif hold_out:
-        train, val = hold_out_videos(known, hold_out, seed)
+        train, val = _hold_out(known, hold_out, seed)
     else:
         raise InputError(
             "the index has no split column; give one (train, val, test), or --hold-out 0.2 to set "
@@ -198,7 +196,7 @@ def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex
     return train, val
 
 
-def hold_out_videos(index: FaceIndex, share: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
+def _hold_out(index: FaceIndex, share: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
     """Split by a hash of the video (or of the path), so that the choice outlives new rows."""
     units = [video or path for video, path in zip(index.column("video"), index.keys, strict=True)]
     digests = (hashlib.sha256(f"{seed}:{unit}".encode()).digest() for unit in units)
@@ -235,11 +233,16 @@ def package_versions() -> dict[str, str]:
 
 
 def claim_folder(
-    folder: Path, config: Mapping[str, Any], resume: bool, finished: bool = False
+    accelerator: Accelerator,
+    folder: Path,
+    config: Mapping[str, Any],
+    resume: bool,
+    finished: bool = False,
 ) -> None:
-    """Take the run folder, or refuse one that holds something else.
+    """Take the run folder, or refuse one that holds something else; all processes wait for it.
 
     Args:
+        accelerator: the main process looks; another would find what that one has just written.
         folder: of the run.
         config: what its ``config.json`` says, with a ``fingerprint``.
         resume: take one that was begun with this configuration.
@@ -248,6 +251,18 @@ def claim_folder(
     Raises:
         InputError: it holds another run, or cannot be written.
     """
+    if accelerator.is_main_process:
+        _claim(folder, config, resume, finished)
+    accelerator.wait_for_everyone()
+
+
+def mark_finished(folder: Path) -> None:
+    """Say that a run is complete, and drop what it would have gone on from."""
+    (folder / RESUME).unlink(missing_ok=True)
+    (folder / "finished").touch()
+
+
+def _claim(folder: Path, config: Mapping[str, Any], resume: bool, finished: bool) -> None:
     path = folder / "config.json"
     if path.exists():
         if (folder / "finished").exists() and not finished:
@@ -295,8 +310,7 @@ def _finish(
         return
     if command.kind == "focus":
         _scale(folder, faces, command)
-    (folder / RESUME).unlink(missing_ok=True)
-    (folder / "finished").touch()
+    mark_finished(folder)
     print(
         f"{folder}: best val AUC {report.best_auc:.4f} at step {report.best_step} of "
         f"{report.step}, {report.seconds:.0f} s"

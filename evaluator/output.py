@@ -1,0 +1,30 @@
+"""What the flag ``--json`` does, for every command that has it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from focus.errors import InputError
+
+
+def present(values: Any, text: str, path: str) -> None:
+    """Print a result and write it to the file that ``--json`` names.
+
+    Args:
+        values: the result, as JSON values.
+        text: the same for a person.
+        path: empty for no file; ``-`` prints the JSON in place of the text.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    document = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    print(document if path == "-" else text)
+    if path in ("", "-"):
+        return
+    try:
+        Path(path).write_text(document + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--json {path}: cannot write ({error.strerror})") from None
