@@ -11,9 +11,15 @@ case "${1:-}" in
 checks) # equality with the CPU, precisions, training and resuming: about two minutes
     "$python" scripts/check_gpu.py --device "$device"
     ;;
-generate) # end to end against the bare forward pass and bare decoding: about four minutes
+generate) # end to end against the bare forward pass, bare decoding and a plain loop: about six minutes
     faces="${FACES:-16384}"
-    "$python" scripts/measure_overhead.py --device "$device" --precision bf16 --batch 256 --faces "$faces"
+    set -- --device "$device" --precision bf16 --batch "${BATCH:-256}" --faces "$faces" --decode-faces "$faces"
+    "$python" scripts/measure_overhead.py "$@"
+    "$python" scripts/measure_overhead.py "$@" --compile --measure forward
+    ;;
+train) # the loop's step against a bare step that has its batch in memory: about two minutes
+    "$python" scripts/measure_training.py --device "$device" --precision bf16 --batch "${BATCH:-128}" \
+        --steps "${STEPS:-60}"
     ;;
 detectors) # every detector at its paper's input size, a few bf16 steps: about two minutes
     "$python" scripts/check_detectors.py --device "$device" ${NAMES:+--names $NAMES} ${SMALL:+--small $SMALL}

@@ -1,14 +1,22 @@
-"""What `focus generate` costs beside the arithmetic it is for.
+"""What `focus generate` costs beside the arithmetic it is for, and what else a user might run.
 
-Two ratios, each the median over repeats that alternate between the two rates it compares, so that
-other load on the machine hits both alike:
+Ratios, each the median over repeats that alternate between the two rates it compares, so that other
+load on the machine hits both alike. `--measure` names which:
 
-1. maps per second from JPEG files to the finished map file, over the bare forward pass of the same
-   network at the same batch and precision (should be at least 0.90 with two ViT-S on a CPU);
-2. the same with a network that does nothing, over the rate at which as many processes as there are
-   loader workers decode the same files with cv2 alone (should be at least 0.60 on two cores).
+- `forward`: maps per second from JPEG files to the finished map file, over the bare forward pass of
+  the same network at the same batch and precision (goals: 0.95 on a CPU, 0.90 on a GPU);
+- `decode`: the same with a network that does nothing, over the rate at which as many processes as
+  there are loader workers decode the same files with cv2 alone (goal: 0.60 on two cores);
+- `walls`: not a ratio but three rates, of bare decoding, of the way to the device and of the bare
+  forward pass: the lowest bounds all the rest;
+- `plain`: over the same network in a loop as one would write it: cv2 in a DataLoader, fp32, one PNG
+  for every map;
+- `cam`: over Grad-CAM by the pytorch-grad-cam package on *one* encoder of the same kind at its best
+  batch size, with frozen weights, on pictures that lie in memory already. The package is not one of
+  ours: pip install --target DIR --no-deps grad-cam ttach, then PYTHONPATH=DIR.
 
-Costs a few minutes on two CPU cores with the defaults. Nothing is downloaded; weights are random.
+Costs about ten minutes on two CPU cores with the defaults. Nothing is downloaded; weights are
+random.
 """
 
 from __future__ import annotations
@@ -24,8 +32,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import timm
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from focus.data.index import Face, FaceIndex
 from focus.data.loading import count_workers
@@ -94,11 +104,10 @@ def draw_faces(folder: Path, count: int) -> FaceIndex:
 
 
 def time_generate(
-    index: FaceIndex, generator: Generator, folder: Path, batch: int, runtime: Runtime
+    index: FaceIndex, generator: Generator, folder: Path, config: GenerationConfig, runtime: Runtime
 ) -> float:
     """Return faces per second from files to the map file, everything included."""
     start = time.perf_counter()
-    config = GenerationConfig(batch=batch, overwrite=True)
     generate(index, generator, folder / "maps.h5", config, runtime)
     return len(index) / (time.perf_counter() - start)
 
@@ -130,6 +139,84 @@ def time_decode(paths: list[str], pool: Any, processes: int) -> float:
     return len(paths) / (time.perf_counter() - start)
 
 
+def time_transfer(generator: Generator, count: int, batch: int, runtime: Runtime) -> float:
+    """Return faces per second of the way from pinned memory to the device, as bytes."""
+    device = runtime.accelerator().device
+    side = generator.input_spec.image_size
+    images = torch.zeros(batch, 3, side, side, dtype=torch.uint8)
+    images = images.pin_memory() if device.type == "cuda" else images
+    start = time.perf_counter()
+    for _ in range(0, count, batch):
+        images.to(device, non_blocking=True, copy=True)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return count / (time.perf_counter() - start)
+
+
+class PlainFaces(Dataset[tuple[str, Tensor]]):
+    """Files read as in most scripts: decoded in full, resized, made float in the worker."""
+
+    def __init__(self, index: FaceIndex, side: int) -> None:
+        self.index, self.side = index, side
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, row: int) -> tuple[str, Tensor]:
+        key = self.index.keys[row]
+        picture = cv2.cvtColor(cv2.imread(str(self.index.root / key)), cv2.COLOR_BGR2RGB)
+        picture = cv2.resize(picture, (self.side, self.side))
+        return key, torch.from_numpy(picture).permute(2, 0, 1).float() / 255
+
+
+def time_plain(
+    index: FaceIndex, generator: Generator, folder: Path, batch: int, runtime: Runtime
+) -> float:
+    """Return faces per second of a plain fp32 loop that writes a PNG for every map."""
+    device = runtime.accelerator().device
+    generator.to(device).eval()
+    (folder / "plain").mkdir(exist_ok=True)
+    start = time.perf_counter()
+    faces = PlainFaces(index, generator.input_spec.image_size)
+    loader = DataLoader(
+        faces, batch, num_workers=count_workers(-1), pin_memory=device.type == "cuda"
+    )
+    with torch.no_grad():
+        for keys, images in loader:
+            maps = generator.predict(images.to(device, non_blocking=True)).maps
+            assert maps is not None
+            for key, map_ in zip(keys, (maps[:, 0] * 255).byte().cpu().numpy(), strict=True):
+                cv2.imwrite(str(folder / "plain" / f"{key}.png"), map_)
+    return len(index) / (time.perf_counter() - start)
+
+
+def prepare_cam(encoder: str, device: torch.device, side: int) -> Callable[[int], float]:
+    """Return what times pytorch-grad-cam, at the best of three batch sizes, on so many pictures."""
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    model: Any = timm.create_model(encoder, num_classes=2)
+    model.to(device).eval().requires_grad_(False)
+    grid = model.patch_embed.grid_size
+
+    def to_planes(tokens: Tensor) -> Tensor:
+        return tokens[:, 1:].transpose(1, 2).reshape(len(tokens), -1, *grid)
+
+    cam = GradCAM(model, [model.blocks[-1].norm1], reshape_transform=to_planes)
+
+    def rate(batch: int, count: int) -> float:
+        images = torch.rand(batch, 3, side, side, device=device)
+        start = time.perf_counter()
+        for first in range(0, count, batch):
+            part = images[: count - first]
+            cam(part, [ClassifierOutputTarget(1)] * len(part))
+        return count / (time.perf_counter() - start)
+
+    best = max((8, 32, 64), key=lambda batch: rate(batch, 2 * batch))
+    note(f"pytorch-grad-cam: batch {best}")
+    return lambda count: rate(best, count)
+
+
 def compare(title: str, repeats: int, ours: Callable[[], float], bare: Callable[[], float]) -> None:
     """Print the median ratio of two rates that are measured in turn, after one turn to warm up."""
     pairs = [(ours(), bare()) for _ in range(repeats + 1)][1:]
@@ -144,8 +231,10 @@ def compare(title: str, repeats: int, ours: Callable[[], float], bare: Callable[
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    known = ("walls", "forward", "decode", "plain", "cam")
+    parser.add_argument("--measure", nargs="+", choices=known, default=known[:4])
     parser.add_argument("--encoder", default="vit_small_patch16_224")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"))
     parser.add_argument("--batch", type=int, default=64)
@@ -153,30 +242,64 @@ def main() -> None:
     parser.add_argument("--decode-faces", type=int, default=12288, help="without it")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--compile", action="store_true", help="our generate only")
     flags = parser.parse_args()
     runtime = Runtime(device=flags.device, precision=flags.precision, quiet=True)
+    plain = Runtime(device=flags.device, quiet=True)
+    setting = f"{flags.encoder}, {flags.precision}, {flags.batch}"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         note("drawing faces")
         index = draw_faces(folder, max(flags.faces, flags.decode_faces))
-        if flags.faces:
-            faces = index.take(np.arange(flags.faces))
-            network = RandomFocus(flags.encoder)
+        faces, many = (index.take(np.arange(count)) for count in (flags.faces, flags.decode_faces))
+        network = RandomFocus(flags.encoder)
+        config = GenerationConfig(batch=flags.batch, overwrite=True, compile=flags.compile)
+
+        def ours() -> float:
+            return time_generate(faces, network, folder, config, runtime)
+
+        paths = [str(folder / key) for key in many.keys]
+        processes = count_workers(-1)
+        if "walls" in flags.measure:
+            with multiprocessing.Pool(processes, cv2.setNumThreads, (0,)) as pool:
+                rates = {f"decoding in {processes}": time_decode(paths, pool, processes)}
+            for walk, rate in (("transfer", time_transfer), ("forward", time_forward)):
+                rate(network, flags.batch, flags.batch, runtime)
+                rates[walk] = rate(network, flags.faces, flags.batch, runtime)
+            said = ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items())
+            print(
+                f"walls ({setting}), faces/s: {said}; lowest: {min(rates, key=rates.__getitem__)}"
+            )
+        if "forward" in flags.measure:
             compare(
-                f"generate over bare forward ({flags.encoder}, {flags.precision}, {flags.batch})",
+                f"generate over bare forward ({setting})",
                 flags.repeats,
-                lambda: time_generate(faces, network, folder, flags.batch, runtime),
+                ours,
                 lambda: time_forward(network, flags.faces, flags.batch, runtime),
             )
-        if flags.decode_faces:
-            faces = index.take(np.arange(flags.decode_faces))
-            paths = [str(folder / key) for key in faces.keys]
-            processes = count_workers(-1)
+        if "plain" in flags.measure:
+            compare(
+                f"generate ({setting}) over a plain fp32 loop with PNG files",
+                flags.repeats,
+                ours,
+                lambda: time_plain(faces, network, folder, flags.batch, plain),
+            )
+        if "cam" in flags.measure:
+            cam = prepare_cam(
+                flags.encoder, plain.accelerator().device, network.input_spec.image_size
+            )
+            compare(
+                f"generate ({setting}) over pytorch-grad-cam on one encoder",
+                flags.repeats,
+                ours,
+                lambda: cam(flags.faces),
+            )
+        if "decode" in flags.measure:
             with multiprocessing.Pool(processes, cv2.setNumThreads, (0,)) as pool:
                 compare(
                     f"generate without network over bare decoding ({processes} processes)",
                     flags.repeats,
-                    lambda: time_generate(faces, Nothing(), folder, flags.batch, runtime),
+                    lambda: time_generate(many, Nothing(), folder, config, runtime),
                     lambda: time_decode(paths, pool, processes),
                 )
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -28,3 +30,23 @@ def test_the_gpu_script_lists_its_parts():
     assert done.returncode == 2
     assert "checks:" in done.stdout
     assert "generate:" in done.stdout
+
+
+TINY = ["--encoder", "vit_tiny_patch16_224", "--repeats", "1", "--batch", "4", "--device", "cpu"]
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "lines"),
+    [
+        ("measure_overhead.py", ["--faces", "8", "--decode-faces", "8"], 4),
+        ("measure_training.py", ["--steps", "4"], 1),
+    ],
+)
+def test_a_measurement_prints_its_figures(script, flags, lines):
+    done = subprocess.run(
+        [sys.executable, f"scripts/{script}", *TINY, *flags],
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(done.stdout.splitlines()) == lines
+    assert "nan" not in done.stdout

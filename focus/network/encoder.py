@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from timm.layers.pos_embed_sincos import build_sincos2d_pos_embed
 from torch import Tensor, nn
 
 from focus.errors import InputError
+from focus.runtime import note
 
 
 @dataclass(frozen=True)
@@ -169,15 +171,22 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
         raise InputError(
             f"encoder {name}: timm has no such model" + (f"; near: {near}" if near else "")
         )
-    logger = logging.getLogger("timm")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # it warns of the classifier's weights, which nobody asked for
+    # timm warns of the classifier's weights, which nobody asked for, the hub of every new try.
+    loggers = [logging.getLogger(package) for package in ("timm", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    hint = threading.Timer(5, note, [f"{name}: asking the Hugging Face hub for timm's weights"])
+    if weights == "timm":
+        hint.start()
     try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         body = timm.create_model(name, **arguments, **source)
     except Exception as error:  # timm and the hub raise many kinds
         raise InputError(_explain(name, weights, error)) from None
     finally:
-        logger.setLevel(level)
+        hint.cancel()
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
     if tensors:
         # timm writes "stages.0" as "stages_0" in models that give features only.
         given = {tensor.replace("_", ".") for tensor in tensors}
