@@ -20,6 +20,7 @@ from efficientnet_pytorch.utils import url_map
 from torch import Tensor, nn
 from torch.hub import load_state_dict_from_url
 
+from focus.config import check_options
 from focus.errors import InputError
 from focus.network.encoder import create_backbone, read_tensors
 from focus.optim import OptimizerConfig
@@ -47,10 +48,8 @@ class ProbeConfig:
     """Weight of the map's cross-entropy beside the label's."""
 
     def __post_init__(self) -> None:
-        if self.image_size < 32 or self.image_size % 32:
-            raise InputError(f"--options image_size={self.image_size}: a multiple of 32 is needed")
-        if self.map_weight < 0:
-            raise InputError(f"--options map_weight={self.map_weight}: must not be negative")
+        check_options(self, "image_size", least=32, multiple=32)
+        check_options(self, "map_weight", least=0)
 
 
 class Pyramid(nn.Module):

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import operator
 import types
 import typing
 from pathlib import Path
@@ -53,6 +54,49 @@ def parse_options(cls: type[T], options: typing.Mapping[str, Any]) -> T:
         except ValueError as error:
             raise InputError(f"--options {name}={text}: {error}") from None
     return cls(**values)
+
+
+def check_options(
+    config: Any,
+    *names: str,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+    multiple: int | None = None,
+) -> None:
+    """Check numbers among the fields of a dataclass; for the ``__post_init__`` of a detector's.
+
+    Raises:
+        InputError: one that lies outside, or is no number.
+    """
+    bounds: list[tuple[str, float | None, Any]] = [
+        ("at least", least, operator.ge),
+        ("above", above, operator.gt),
+        ("at most", most, operator.le),
+        ("below", below, operator.lt),
+        ("a multiple of", multiple, lambda value, unit: value % unit == 0),
+    ]
+    asked = [(word, bound, holds) for word, bound, holds in bounds if bound is not None]
+    for name in names:
+        value = getattr(config, name)
+        if not all(holds(value, bound) for _, bound, holds in asked):
+            wanted = " and ".join(f"{word} {bound}" for word, bound, _ in asked)
+            raise InputError(f"--options {name}={value}: must be {wanted}")
+
+
+def check_choices(config: Any) -> None:
+    """Check the fields of a dataclass that are typed as one of several literals.
+
+    Raises:
+        InputError: one that is none of them.
+    """
+    for name, hint in typing.get_type_hints(type(config)).items():
+        choices = typing.get_args(hint)
+        value = getattr(config, name)
+        if typing.get_origin(hint) is typing.Literal and value not in choices:
+            known = ", ".join(map(str, choices))
+            raise InputError(f"--options {name}={value}: must be one of {known}")
 
 
 def split_options(words: typing.Sequence[str]) -> dict[str, str]:

@@ -12,19 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from focus.errors import InputError
-
 MapMode = Literal["hard", "soft"]
-
-
-def check_map_threshold(threshold: float) -> None:
-    """Reject a threshold that means nothing: at 0 a real face would be manipulated everywhere.
-
-    Raises:
-        InputError: not above 0 and at most 1.
-    """
-    if not 0 < threshold <= 1:
-        raise InputError(f"--options map_threshold={threshold}: must be above 0 and at most 1")
 
 
 def harden(maps: Tensor, threshold: float = 0.5) -> Tensor:

@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from focus.errors import InputError
+from focus.config import check_options
 from focus.modalities import SRM_CLAMP, srm, srm_kernels
 from focus.network.encoder import create_backbone
 from focus.network.maps import minmax
@@ -54,12 +54,9 @@ class GffdConfig:
     """m of the AM-softmax: what is taken from the cosine of the true class."""
 
     def __post_init__(self) -> None:
-        if self.image_size < 64:
-            raise InputError(f"--options image_size={self.image_size}: must be at least 64")
-        if self.scale <= 0:
-            raise InputError(f"--options scale={self.scale}: must be above 0")
-        if self.margin < 0:
-            raise InputError(f"--options margin={self.margin}: must not be negative")
+        check_options(self, "image_size", least=64)
+        check_options(self, "scale", above=0)
+        check_options(self, "margin", least=0)
 
 
 class Output(NamedTuple):

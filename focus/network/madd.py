@@ -36,6 +36,7 @@ import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 from torch import Tensor, nn
 
+from focus.config import check_options
 from focus.errors import InputError
 from focus.network.encoder import create_backbone
 from focus.network.maps import minmax
@@ -77,20 +78,15 @@ class MultiAttentionConfig:
     def __post_init__(self) -> None:
         if not self.encoder.startswith("tf_efficientnet"):
             raise InputError(f"--options encoder={self.encoder}: use a tf_efficientnet of timm")
-        if self.image_size < 64:
-            raise InputError(f"--options image_size={self.image_size}: must be at least 64")
-        if self.attentions < 1:
-            raise InputError(f"--options attentions={self.attentions}: must be at least 1")
+        check_options(self, "image_size", least=64)
+        check_options(self, "attentions", "decay_steps", least=1)
         if self.map not in ("sum", "max", *map(str, range(self.attentions))):
             last = self.attentions - 1
             raise InputError(
                 f"--options map={self.map}: use sum, max, or a number from 0 to {last}"
             )
-        for name in ("independence_weight", "drop_weight", "match_weight"):
-            if getattr(self, name) < 0:
-                raise InputError(f"--options {name}={getattr(self, name)}: must not be negative")
-        if self.decay_steps < 1:
-            raise InputError(f"--options decay_steps={self.decay_steps}: must be at least 1")
+        weights = ("independence_weight", "drop_weight", "match_weight")
+        check_options(self, *weights, least=0)
 
 
 class Output(NamedTuple):

@@ -25,12 +25,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from focus.config import check_choices, check_options
 from focus.errors import InputError
 from focus.network.encoder import create_backbone
 from focus.network.maps import minmax
@@ -64,12 +65,9 @@ class UiaVitConfig:
     many as the run has."""
 
     def __post_init__(self) -> None:
-        if self.image_size < 32:
-            raise InputError(f"--options image_size={self.image_size}: must be at least 32")
-        if self.map not in get_args(Map):
-            raise InputError(f"--options map={self.map}: use attention or location")
-        if self.ramp_steps < 0:
-            raise InputError(f"--options ramp_steps={self.ramp_steps}: must not be negative")
+        check_choices(self)
+        check_options(self, "image_size", least=32)
+        check_options(self, "ramp_steps", least=0)
 
 
 class Output(NamedTuple):

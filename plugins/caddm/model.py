@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from focus.config import check_choices, check_options
 from focus.errors import InputError
 from focus.generators.comparison import dissimilarity
 from focus.network.encoder import create_backbone
@@ -49,21 +50,9 @@ class CaddmConfig:
     has 0, we recommend 6."""
 
     def __post_init__(self) -> None:
-        least = {
-            "image_size": _STRIDE,
-            "adm_width": 0,
-            "detection_weight": 0,
-            "min_neg_per_image": 0,
-        }
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                value = getattr(self, name)
-                raise InputError(f"--options {name}={value}: must be at least {bound}")
-        choices = {"backbone": tuple(_DROPOUT), "mode": ("map", "mfs")}
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                value = getattr(self, name)
-                raise InputError(f"--options {name}={value}: must be one of {', '.join(known)}")
+        check_choices(self)
+        check_options(self, "image_size", least=_STRIDE)
+        check_options(self, "adm_width", "detection_weight", "min_neg_per_image", least=0)
 
 
 class Output(NamedTuple):

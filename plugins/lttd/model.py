@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from focus.errors import InputError
+from focus.config import check_choices, check_options
 from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
 from plugins.lttd.cross_patch import CrossPatchAggregation, inconsistency_loss, similarity
 from plugins.lttd.local_sequence import PATCH, LocalSequenceTransformer
@@ -21,7 +21,6 @@ from plugins.lttd.targets import (
     sequence_integrity,
 )
 from plugins.pcl.consistency import inconsistency_with_border
-from plugins.targets import check_map_threshold
 
 
 @dataclass(frozen=True)
@@ -62,30 +61,14 @@ class LttdConfig:
     """Compute activations again on the way back instead of keeping them: slower, far smaller."""
 
     def __post_init__(self) -> None:
-        if self.image_size < 3 * PATCH or self.image_size % PATCH:
-            raise InputError(
-                f"--options image_size={self.image_size}: must be a multiple of {PATCH}, at least "
-                f"{3 * PATCH}"
-            )
-        if self.frames < 2:
-            raise InputError(f"--options frames={self.frames}: must be at least 2")
-        for name in ("heads", "depth", "channels"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--options {name}={getattr(self, name)}: must be at least 1")
-        if self.width < 1 or self.width % self.heads:
-            raise InputError(
-                f"--options width={self.width}: must be a multiple of heads, {self.heads}"
-            )
-        if self.integrity_weight < 0:
-            raise InputError(
-                f"--options integrity_weight={self.integrity_weight}: must not be negative"
-            )
-        for name in ("tolerance", "least_share", "peak_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(
-                    f"--options {name}={getattr(self, name)}: must be at least 0, below 1"
-                )
-        check_map_threshold(self.map_threshold)
+        check_options(self, "image_size", least=3 * PATCH, multiple=PATCH)
+        check_options(self, "frames", least=2)
+        check_options(self, "heads", "depth", "channels", "width", least=1)
+        check_options(self, "width", multiple=self.heads)
+        check_options(self, "integrity_weight", least=0)
+        check_options(self, "tolerance", "least_share", "peak_share", least=0, below=1)
+        check_options(self, "map_threshold", above=0, most=1)
+        check_choices(self)
 
     @property
     def side(self) -> int:

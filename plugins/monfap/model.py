@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, get_args
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from focus.errors import InputError
+from focus.config import check_choices, check_options
 from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
 from plugins.monfap.backbone import Backbone, BackboneName
 from plugins.monfap.forgery_aware import ForgeryAwarePredictor
 from plugins.monfap.noise_experts import SrmLayout
 from plugins.monfap.noise_mixture import EXPERTS, NoiseMixture, importance_loss
 from plugins.monfap.targets import weighted_pixel_loss
-from plugins.targets import MapMode, check_map_threshold
+from plugins.targets import MapMode
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,12 @@ class MoNFAPConfig:
     """Where a hard map begins."""
 
     def __post_init__(self) -> None:
-        if self.backbone not in get_args(BackboneName):
-            known = ", ".join(get_args(BackboneName))
-            raise InputError(f"--options backbone={self.backbone}: must be one of {known}")
-        if self.image_size < 64:
-            raise InputError(f"--options image_size={self.image_size}: must be at least 64")
-        if not 1 <= self.top_k <= EXPERTS:
-            raise InputError(f"--options top_k={self.top_k}: must be from 1 to {EXPERTS}")
-        for name in ("drop_path", "attention_threshold"):
-            value = getattr(self, name)
-            if not 0 <= value < 1:
-                raise InputError(f"--options {name}={value}: must be at least 0 and below 1")
-        for name in ("fake_weight", "importance_weight"):
-            if getattr(self, name) < 0:
-                raise InputError(f"--options {name}={getattr(self, name)}: must not be negative")
-        check_map_threshold(self.map_threshold)
+        check_choices(self)
+        check_options(self, "image_size", least=64)
+        check_options(self, "top_k", least=1, most=EXPERTS)
+        check_options(self, "drop_path", "attention_threshold", least=0, below=1)
+        check_options(self, "fake_weight", "importance_weight", least=0)
+        check_options(self, "map_threshold", above=0, most=1)
 
 
 class Output(NamedTuple):

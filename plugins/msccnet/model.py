@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from focus.errors import InputError
+from focus.config import check_choices, check_options
 from focus.network.encoder import create_backbone
 from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
 from plugins.msccnet.mfa import MultiLevelAggregation, convolve
 from plugins.msccnet.mscc import CLASSES, DctBases, MultiSpectralClassCenter
-from plugins.targets import MapMode, check_map_threshold, pixel_cross_entropy
+from plugins.targets import MapMode, pixel_cross_entropy
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,10 @@ class MSCCNetConfig:
     """Where a hard map begins."""
 
     def __post_init__(self) -> None:
-        if self.image_size < 64:
-            raise InputError(f"--options image_size={self.image_size}: must be at least 64")
-        if self.width < 64 or self.width % 64:
-            raise InputError(f"--options width={self.width}: must be a multiple of 64")
-        check_map_threshold(self.map_threshold)
+        check_options(self, "image_size", least=64)
+        check_options(self, "width", least=64, multiple=64)
+        check_options(self, "map_threshold", above=0, most=1)
+        check_choices(self)
 
 
 class MSCCNet(Detector[MSCCNetConfig]):

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from focus.errors import InputError
+from focus.config import check_choices, check_options
 from focus.network.encoder import create_backbone
 from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
 from plugins.pcl.consistency import ConsistencyBranch, inconsistency_with_border
-from plugins.targets import MapMode, check_map_threshold, consistency_volume, harden
+from plugins.targets import MapMode, consistency_volume, harden
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,10 @@ class PCLConfig:
     """Where a hard map begins."""
 
     def __post_init__(self) -> None:
-        if self.image_size < 64:
-            raise InputError(f"--options image_size={self.image_size}: must be at least 64")
-        if self.consistency_weight < 0:
-            raise InputError(
-                f"--options consistency_weight={self.consistency_weight}: must not be negative"
-            )
-        check_map_threshold(self.map_threshold)
+        check_options(self, "image_size", least=64)
+        check_options(self, "consistency_weight", least=0)
+        check_options(self, "map_threshold", above=0, most=1)
+        check_choices(self)
 
 
 class PCL(Detector[PCLConfig]):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from focus.config import check_choices, check_options
 from focus.errors import InputError
 from focus.network.encoder import read_tensors
 from focus.types import resize_maps
 from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
-from plugins.targets import MapMode, check_map_threshold
+from plugins.targets import MapMode
 from plugins.telltales.backbone import Backbone, Levels
 from plugins.telltales.classification import Attention, Classification
 from plugins.telltales.map_prediction import MapPrediction
@@ -54,21 +55,11 @@ class TelltalesConfig:
     """Where a hard map begins."""
 
     def __post_init__(self) -> None:
-        hints = {"step": (1, 2), "attention": get_args(Attention)}
-        hints["noise_encoding"] = get_args(NoiseEncoding)
-        for name, choices in hints.items():
-            if getattr(self, name) not in choices:
-                known = ", ".join(map(str, choices))
-                raise InputError(f"--options {name}={getattr(self, name)}: must be one of {known}")
-        if self.image_size < 64:
-            raise InputError(f"--options image_size={self.image_size}: must be at least 64")
-        for name in ("mask_weight", "noise_weight"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"--options {name}={getattr(self, name)}: must not be negative")
-        for name in ("sigma", "noise_gain"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"--options {name}={getattr(self, name)}: must be above 0")
-        check_map_threshold(self.map_threshold)
+        check_choices(self)
+        check_options(self, "image_size", least=64)
+        check_options(self, "mask_weight", "noise_weight", least=0)
+        check_options(self, "sigma", "noise_gain", above=0)
+        check_options(self, "map_threshold", above=0, most=1)
 
 
 class Output(NamedTuple):

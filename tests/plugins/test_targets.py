@@ -3,10 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from focus.errors import InputError
 from plugins.targets import (
     area_average,
-    check_map_threshold,
     class_probabilities,
     consistency_volume,
     harden,
@@ -40,12 +38,6 @@ def test_area_average_of_any_shape(shape):
 
 def test_harden_includes_the_threshold():
     assert harden(torch.tensor([0.49, 0.5, 1.0]), 0.5).tolist() == [0, 1, 1]
-
-
-@pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1, float("nan")])
-def test_thresholds_without_meaning_are_refused(threshold):
-    with pytest.raises(InputError, match="map_threshold="):
-        check_map_threshold(threshold)
 
 
 def test_consistency_by_hand():
