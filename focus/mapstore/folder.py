@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import sys
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from focus.errors import InputError
+from focus.errors import InputError, shorten
 from focus.files import replace_file, unwritable
+from focus.locks import drop_lock, take_lock
 
-_OWN_FILES = ("part-*.h5", ".*.tmp", "run.json", "lock")
+_OWN_FILES = ("part-*.h5", ".*.tmp", "run.json")
 
 
 class PartsFolder:
@@ -47,7 +45,7 @@ class PartsFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(self.path / "lock", self.out)
+            self._take_lock()
             self._settle(dict(run), overwrite, resumable)
         except OSError as error:
             self.release()
@@ -56,19 +54,32 @@ class PartsFolder:
             self.release()
             raise
 
+    def sweep(self, run: Mapping[str, Any]) -> None:
+        """Remove what a run leaves that was killed when its file was already complete."""
+        with suppress(InputError, OSError):  # another run is at work, or nothing can be written
+            if not self.path.is_dir():
+                return
+            self._take_lock()
+            if any(self.path.glob("part-*.h5")) and _difference(self.path / "run.json", run):
+                self.release()
+            else:
+                self.remove()
+
     def remove(self) -> None:
         """Remove the folder; files in it that are not ours stay, and keep it."""
         self._clear(*_OWN_FILES)
         self.release()
-        self._clear("lock")
         with suppress(OSError):
             self.path.rmdir()
 
     def release(self) -> None:
         """Let go of the lock."""
         if self._lock is not None:
-            self._lock.close()
+            drop_lock(self.path / "lock", self._lock)
             self._lock = None
+
+    def _take_lock(self) -> None:
+        self._lock = take_lock(self.path / "lock", self.out)
 
     def _settle(self, run: dict[str, Any], overwrite: bool, resumable: bool) -> None:
         self._clear(".*.tmp")
@@ -87,9 +98,7 @@ class PartsFolder:
 
     def _clear(self, *patterns: str) -> None:
         for path in [path for pattern in patterns for path in self.path.glob(pattern)]:
-            # Windows removes no file that is open, as the lock is.
-            with suppress(PermissionError) if sys.platform == "win32" else nullcontext():
-                path.unlink()
+            path.unlink()
 
 
 def _difference(record: Path, run: Mapping[str, Any]) -> str:
@@ -97,39 +106,13 @@ def _difference(record: Path, run: Mapping[str, Any]) -> str:
     try:
         old = json.loads(record.read_text(encoding="utf-8"))
         names = [name for name in run if old.get(name) != run[name]]
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return "its run.json cannot be read"
-    return ", ".join(
-        f"{name}: {_shorten(old.get(name))} there, {_shorten(run[name])} here" for name in names
-    )
+    told = [
+        f"{name}: {_shorten(old.get(name))} there, {_shorten(run[name])} here" for name in names[:3]
+    ]
+    return ", ".join([*told, *(["and more"] if names[3:] else [])])
 
 
 def _shorten(value: Any) -> str:
-    text = str(value) or "none"
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _lock(path: Path, out: Path) -> TextIO:
-    """Take a lock that ends with the process, however it ends."""
-    file = path.open("a", encoding="utf-8")
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # Any other error means a file system without locks, where a run goes unguarded.
-        if error.errno in (errno.EAGAIN, errno.EACCES):
-            file.close()
-            raise InputError(
-                f"{out}: another run is writing it (it holds {path}); "
-                "wait for it, or give another --out"
-            ) from None
-    if hasattr(os, "register_at_fork"):
-        # A loader worker that outlives a killed run must not hold its lock.
-        os.register_at_fork(after_in_child=file.close)
-    return file
+    return shorten(value, 40) or "none"

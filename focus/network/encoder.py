@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +19,8 @@ from torch import Tensor, nn
 
 from focus.errors import InputError
 from focus.runtime import note
+
+LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,8 @@ class EncoderConfig:
     """Fixed position code of a transformer: sine-cosine, or the pretrained table, frozen."""
 
     def __post_init__(self) -> None:
-        if self.image_size < 32:
-            raise InputError(f"--image-size {self.image_size}: must be at least 32")
+        if not 32 <= self.image_size <= LARGEST_SIDE:
+            raise InputError(f"--image-size {self.image_size}: must be 32 to {LARGEST_SIDE}")
         if self.output_stride not in (8, 16, 32):
             raise InputError(f"--output-stride {self.output_stride}: must be 8, 16 or 32")
 
@@ -131,7 +135,9 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        values = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that it refuses anyway
+            values = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot read weights ({_first_line(error)})") from None
     except Exception as error:  # torch.load fails in many ways on a hostile or broken file
@@ -227,5 +233,6 @@ def _explain(name: str, weights: str, error: Exception) -> str:
 
 def _first_line(error: Exception) -> str:
     """Return the first line that says something; torch begins such errors with a heading."""
-    lines = (str(error).strip() or type(error).__name__).splitlines()
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch writes some of it in bold
+    lines = (text.strip() or type(error).__name__).splitlines()
     return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])[:200]
