@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -42,21 +43,21 @@ class ClipPlan:
 
     def __init__(self, index: FaceIndex, frames: int, stills: bool = False) -> None:
         self.frames, self.stills, self._keys = frames, stills, index.keys
-        self._groups: dict[tuple[object, ...], list[int]] = {}
-        self._names: list[tuple[object, ...]] = []
         if stills:
             return
+        groups: dict[tuple[object, ...], list[int]] = {}
         further = (index.column(name) for name in ("method", "source", "track"))
         columns = (index.keys, index.column("video"), index.labels.tolist(), *further)
         for row, (key, video, *rest) in enumerate(zip(*columns, strict=True)):
             name = (video or key, split_path(key).face, *rest)
-            self._names.append(name)
-            self._groups.setdefault(name, []).append(row)
-        for rows in self._groups.values():
+            groups.setdefault(name, []).append(row)
+        for rows in groups.values():
             rows.sort(key=lambda row: _natural(index.keys[row]))
-        self._places = {
-            row: place for rows in self._groups.values() for place, row in enumerate(rows)
-        }
+        # Arrays, which forked processes share: all rows group by group, where a group begins, and
+        # the place of each row in that order.
+        self._rows = np.fromiter(chain.from_iterable(groups.values()), np.int64, len(index))
+        self._starts = np.cumsum([0, *map(len, groups.values())])
+        self._places = np.argsort(self._rows)
 
     def frames_of(self, row: int, geometry: Geometry, seed: tuple[int, int]) -> list[Frame]:
         """Return the frames of the clip around a row, all seen through ``geometry``."""
@@ -64,11 +65,14 @@ class ClipPlan:
             # By its name: the same face moves alike in whichever share of an index it stands.
             rng = np.random.default_rng((*seed, zlib.crc32(os.fsencode(self._keys[row])), 1))
             return [Frame(row, _look(geometry, view)) for view in _pan(rng, self.frames)]
-        rows = self._groups[self._names[row]]
+        place = self._places[row]
+        group = int(np.searchsorted(self._starts, place, side="right"))
+        first, end = self._starts[group - 1 : group + 1]
+        rows = self._rows[first:end].tolist()
         if len(rows) < self.frames:
             places = np.linspace(0, len(rows) - 1, self.frames).round().astype(int)
         else:
-            start = self._places[row] - self.frames // 2
+            start = place - first - self.frames // 2
             start = min(max(start, 0), len(rows) - self.frames)
             places = np.arange(start, start + self.frames)
         return [Frame(rows[place], geometry) for place in places]

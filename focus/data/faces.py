@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from focus.data.archives import share_archives
 from focus.data.clips import ClipPlan, Frame
 from focus.data.images import (
     VIDEO_SUFFIXES,
@@ -22,6 +23,7 @@ from focus.data.images import (
 from focus.data.index import FaceIndex
 from focus.data.transforms import Augmentation, Geometry
 from focus.errors import InputError
+from focus.texts import Lookup
 from focus.types import REAL, Failure, Sample
 
 Perturb = Callable[[np.ndarray, str], np.ndarray]
@@ -53,12 +55,11 @@ class TruthMaps:
 
     def __init__(self, index: FaceIndex, side: int = 56) -> None:
         self.side, self._root = side, index.root
-        rows = zip(index.keys, index.column("mask"), index.labels == REAL, strict=True)
-        # Empty for a real face, whatever its column says.
-        self._masks = {key: "" if real else mask for key, mask, real in rows if mask or real}
+        self._rows, self._masks = Lookup(index.keys), index.column("mask")
+        self._real = index.labels == REAL
 
     def __contains__(self, key: object) -> bool:
-        return key in self._masks
+        return self._find(key) is not None
 
     def __getitem__(self, key: str) -> np.ndarray:
         """Return the mask of a face, float32 (side, side); zero for a real face.
@@ -66,11 +67,17 @@ class TruthMaps:
         Raises:
             UnreadableError: its file cannot be read.
         """
-        path = self._masks[key]
-        if not path:
+        row = self._find(key)
+        if row is None:
+            raise KeyError(key)
+        if self._real[row]:  # whatever its column says
             return np.zeros((self.side, self.side), dtype=np.float32)
-        mask = read_mask(self._root / path).astype(np.float32)
+        mask = read_mask(self._root / self._masks[row]).astype(np.float32)
         return cv2.resize(mask, (self.side, self.side), interpolation=cv2.INTER_AREA)
+
+    def _find(self, key: object) -> int | None:
+        row = self._rows.find(key)
+        return row if row is not None and (self._real[row] or self._masks[row]) else None
 
 
 class FaceDataset(Dataset["Sample | Failure"]):
@@ -118,6 +125,8 @@ class FaceDataset(Dataset["Sample | Failure"]):
                 f"{whole}: a row of the index is a whole video; cut faces out of it first: "
                 f"focus prepare --data ... --out DIR, then --data DIR"
             )
+        archives = {path.partition("!/")[0] for path in self._paths if "!/" in path}
+        share_archives(index.root / name for name in archives if split_path(f"{name}!/x").member)
         self._boxes = index.columns.get("box")
         self._companions = index.column(companion) if companion else None
         self.clips = ClipPlan(index, frames, stills) if frames > 1 else None

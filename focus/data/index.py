@@ -1,6 +1,7 @@
 """The face index: one row per face, in a CSV that people and programs can write.
 
-Columns are kept as lists, not rows as objects: a million faces fit in a few hundred megabytes.
+A column is a few arrays, not a list of objects: a million faces take some two hundred megabytes,
+once for all processes that are forked.
 """
 
 from __future__ import annotations
@@ -8,15 +9,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-import posixpath
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from focus.errors import InputError
+from focus.files import replace_file
+from focus.texts import BLOCK, Lookup, TextGatherer, Texts
 from focus.types import FAKE, REAL, UNKNOWN
 
 COLUMNS = ("path", "label", "split", "method", "video", "mask", "original", "region")
@@ -25,7 +28,7 @@ _PATHS = ("path", "mask", "original", "region")
 _LABELS = {"0": REAL, "1": FAKE, "": UNKNOWN, "-1": UNKNOWN}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Face:
     """One row: where the face is, and what is known of it. Empty text means not known."""
 
@@ -50,6 +53,7 @@ class FaceIndex:
 
     Args:
         columns: column name -> text of each row; ``path`` is needed, ``label`` is not among them.
+            Kept as :class:`~focus.texts.Texts`.
         labels: int8 (N,): 0 real, 1 fake, -1 unknown.
         root: the folder that ``path``, ``mask``, ``original`` and ``region`` are relative to.
 
@@ -60,7 +64,9 @@ class FaceIndex:
     def __init__(
         self, columns: Mapping[str, Sequence[str]], labels: np.ndarray, root: Path | str
     ) -> None:
-        self.columns = dict(columns)
+        self.columns: dict[str, Sequence[str]] = {
+            name: Texts.of(values) for name, values in columns.items()
+        }
         self.labels = np.asarray(labels, dtype=np.int8)
         self.root = Path(root)
         for name, values in self.columns.items():
@@ -72,11 +78,12 @@ class FaceIndex:
         """Build an index from faces; a column that is empty in all of them is left out."""
         faces = list(faces)
         names = [name for name in COLUMNS if name != "label"]
-        columns = {name: [getattr(face, name) for face in faces] for name in names}
+        columns = {name: Texts.of(getattr(face, name) for face in faces) for name in names}
         for name in dict.fromkeys(name for face in faces for name in face.extra):
-            columns[name] = [face.extra.get(name, "") for face in faces]
+            columns[name] = Texts.of(face.extra.get(name, "") for face in faces)
         kept = {name: values for name, values in columns.items() if name == "path" or any(values)}
-        index = cls(kept, np.array([face.label for face in faces], dtype=np.int8), root)
+        labels = np.fromiter((face.label for face in faces), np.int8, len(faces))
+        index = cls(kept, labels, root)
         index.check_keys()
         return index
 
@@ -99,34 +106,39 @@ class FaceIndex:
             raise InputError(f"{path}: not UTF-8 text at byte {error.start}") from None
         except csv.Error as error:
             raise InputError(f"{path}: not a CSV file ({error})") from None
-        index = cls(columns, np.array(labels), root if root is not None else path.parent)
+        index = cls(columns, labels, root if root is not None else path.parent)
         index.check_keys(path)
         return index
 
     def write(self, path: Path | str) -> None:
-        """Write the CSV; it appears whole, in one rename."""
+        """Write the CSV; it appears whole, in one rename.
+
+        Raises:
+            InputError: see :func:`~focus.files.replace_file`.
+        """
         path = Path(path)
         names = ["path", "label", *(name for name in self.columns if name != "path")]
         columns = [self._label_text() if name == "label" else self.columns[name] for name in names]
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+        with (
+            replace_file(path) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(names)
             writer.writerows(zip(*columns, strict=True))
-        temporary.replace(path)
 
     def relocated(self, folder: Path | str) -> FaceIndex:
         """Return the same faces with paths relative to another folder (for writing there)."""
-        moved = {}
         prefix = Path(os.path.relpath(self.root.resolve(), Path(folder).resolve())).as_posix()
-        for name, values in self.columns.items():
-            if name in _PATHS and prefix != ".":
-                # An absolute path stays as it is.
-                moved[name] = [posixpath.join(prefix, value) if value else "" for value in values]
-            else:
-                moved[name] = list(values)
-        return FaceIndex(moved, self.labels, folder)
+
+        def move(path: str) -> str:
+            # An absolute path stays as it is.
+            return f"{prefix}/{path}" if path and not path.startswith("/") else path
+
+        columns = {name: Texts.of(values) for name, values in self.columns.items()}
+        if prefix != ".":
+            columns |= {name: columns[name].change(move) for name in _PATHS if name in columns}
+        return FaceIndex(columns, self.labels, folder)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -146,12 +158,12 @@ class FaceIndex:
 
     def column(self, name: str) -> Sequence[str]:
         """Return a text column, empty text where the index has none."""
-        return self.columns.get(name) or [""] * len(self)
+        return self.columns.get(name) or Texts.repeat("", len(self))
 
     def take(self, rows: np.ndarray) -> FaceIndex:
         """Return the rows of an integer array or a boolean mask, in that order."""
         rows = np.arange(len(self))[rows]
-        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
+        columns = {name: Texts.of(values).take(rows) for name, values in self.columns.items()}
         return FaceIndex(columns, self.labels[rows], self.root)
 
     def where(
@@ -160,10 +172,9 @@ class FaceIndex:
         """Return the faces of a split, of some methods (real faces stay), or of a label."""
         keep = np.ones(len(self), dtype=bool)
         if split:
-            keep &= np.array([value == split for value in self.column("split")], dtype=bool)
+            keep &= Texts.of(self.column("split")).isin((split,))
         if methods:
-            wanted = np.array([value in methods for value in self.column("method")], dtype=bool)
-            keep &= wanted | (self.labels == REAL)
+            keep &= Texts.of(self.column("method")).isin(methods) | (self.labels == REAL)
         if label is not None:
             keep &= self.labels == label
         return self.take(keep)
@@ -171,41 +182,49 @@ class FaceIndex:
     def fingerprint(self) -> str:
         """Return the SHA-256 of keys and labels in their order: what a map file belongs to."""
         digest = hashlib.sha256()
-        for key, label in zip(self.keys, self.labels, strict=True):
-            digest.update(f"{key}\0{label}\n".encode())
+        rows = zip(self.keys, self.labels.tolist(), strict=True)
+        while block := [f"{key}\0{label}\n" for key, label in islice(rows, BLOCK)]:
+            digest.update("".join(block).encode())
         return digest.hexdigest()
 
     def check_keys(self, path: Path | None = None) -> None:
         """Raise InputError if a path stands twice."""
-        if len(set(self.keys)) == len(self):
-            return
-        seen: dict[str, int] = {}
-        for row, key in enumerate(self.keys):
-            if key in seen:
-                where = f"{path}: " if path else ""
-                lines = f"lines {seen[key] + 2} and {row + 2}"
-                raise InputError(f"{where}path stands twice, {lines}: {key}")
-            seen[key] = row
+        repeated = Lookup(self.keys).find_repeated()
+        if repeated is not None:
+            first, row = repeated
+            where = f"{path}: " if path else ""
+            raise InputError(
+                f"{where}path stands twice, lines {first + 2} and {row + 2}: {self.keys[row]}"
+            )
 
-    def _label_text(self) -> list[str]:
-        return ["" if label == UNKNOWN else str(label) for label in self.labels]
+    def _label_text(self) -> Iterator[str]:
+        return ("" if label == UNKNOWN else str(label) for label in self.labels.tolist())
 
 
-def _read_rows(file: Iterable[str], path: Path) -> tuple[dict[str, list[str]], list[int]]:
-    """Read the text columns, and ``label`` as integers."""
+def _read_rows(file: Iterable[str], path: Path) -> tuple[dict[str, Texts], np.ndarray]:
+    """Read the text columns, and ``label`` as int8."""
     reader = csv.reader(file)
     names = _read_header(next(reader, []), path)
-    columns: dict[str, list[str]] = {name: [] for name in names}
-    # All but paths repeat: one copy of each value serves a million rows.
-    fields = [(values.append, name in _PATHS) for name, values in columns.items()]
-    for row in reader:
-        if row and len(row) != len(names):
-            line = reader.line_num
-            raise InputError(f"{path}: line {line} has {len(row)} fields, the header {len(names)}")
-        for (append, unique), value in zip(fields, row, strict=bool(row)):
-            append(value if unique else sys.intern(value))
+    gathered = {name: TextGatherer() for name in names}
+    rows = _check_rows(reader, len(names), path)
+    # Fields in one list: as many lists of rows would keep the garbage collector busy.
+    while fields := list(chain.from_iterable(islice(rows, BLOCK))):
+        for place, column in enumerate(gathered.values()):
+            column.extend(fields[place :: len(names)])
+    columns = {name: column.finish() for name, column in gathered.items()}
     _check_values(columns, path)
-    return columns, [_LABELS[label] for label in columns.pop("label")]
+    labels = columns.pop("label")
+    return columns, np.fromiter((_LABELS[label] for label in labels), np.int8, len(labels))
+
+
+def _check_rows(reader: Any, width: int, path: Path) -> Iterator[list[str]]:
+    """Yield the rows of a CSV reader but empty ones, and refuse what is short or long."""
+    for row in reader:
+        if len(row) == width:
+            yield row
+        elif row:
+            line = reader.line_num
+            raise InputError(f"{path}: line {line} has {len(row)} fields, the header {width}")
 
 
 def _read_header(header: list[str], path: Path) -> list[str]:
@@ -218,18 +237,15 @@ def _read_header(header: list[str], path: Path) -> list[str]:
     return names
 
 
-def _check_values(columns: Mapping[str, list[str]], path: Path) -> None:
+def _check_values(columns: Mapping[str, Texts], path: Path) -> None:
     """Refuse values that are none, with the line they stand on."""
-    for line, face in enumerate(columns["path"], 2):
-        if not face:
-            raise InputError(f"{path}: line {line} has an empty path")
-    for line, label in enumerate(columns["label"], 2):
-        if label not in _LABELS:
-            raise InputError(
-                f"{path}: line {line} has label {label!r}; use 0 (real), 1 (fake) or empty"
-            )
-    for line, split in enumerate(columns.get("split", ()), 2):
-        if split and split not in SPLITS:
-            raise InputError(
-                f"{path}: line {line} has split {split!r}; use {', '.join(SPLITS)} or empty"
-            )
+    for name, known, complaint in (
+        ("path", None, "an empty path"),
+        ("label", _LABELS, "label {!r}; use 0 (real), 1 (fake) or empty"),
+        ("split", ("", *SPLITS), f"split {{!r}}; use {', '.join(SPLITS)} or empty"),
+    ):
+        values = columns.get(name, Texts.repeat("", 0))
+        bad = values.isin(("",)) if known is None else ~values.isin(known)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InputError(f"{path}: line {row + 2} has {complaint.format(values[row])}")
