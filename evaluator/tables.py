@@ -6,13 +6,14 @@ import csv
 import html
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from evaluator.metrics import METRICS, PRIOR
-from focus.errors import InputError
+from focus.errors import InputError, printable
 from focus.runtime import Runtime
 
 RESULT = "result.json"
@@ -77,18 +78,27 @@ def read_result(text: str) -> list[Row]:
         result = json.loads(path.read_text(encoding="utf-8"))
         tests = result.get("tests") or {"": result}
         found = {
-            test: {key: dict(value) for key, value in judged["metrics"].items()}
+            printable(test): {key: _check_metric(value) for key, value in judged["metrics"].items()}
             for test, judged in tests.items()
         }
     except OSError as error:
         raise InputError(f"{path}: cannot read the result ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         hint = "evaluator score --json FILE makes one"
         raise InputError(f"{path}: holds no metrics; {hint}") from None
     name = name or (path.parent.name if path.name == RESULT else path.stem)
     if len(found) == 1:
         return [Row(name, metrics) for metrics in found.values()]
     return [Row(f"{name}: {test}", metrics) for test, metrics in found.items()]
+
+
+def _check_metric(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a metric; raise ValueError if its value, or an end of its interval, is no number."""
+    for part in ("value", "low", "high"):
+        number = found.get(part)
+        if number is not None and (isinstance(number, bool) or not math.isfinite(number)):
+            raise ValueError(part)
+    return dict(found)
 
 
 def with_prior(rows: Sequence[Row]) -> list[Row]:
@@ -212,6 +222,6 @@ def _cell(row: Row, metric: str, shape: str) -> str:
         return "-"
     found = row.metrics[metric]
     text = shape.format(f"{found['value']:.3f}")
-    if found.get("low") is None:
+    if found.get("low") is None or found.get("high") is None:
         return text
     return f"{text} ({found['low']:.3f} to {found['high']:.3f})"

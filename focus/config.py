@@ -12,7 +12,7 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from focus.errors import InputError
+from focus.errors import InputError, shorten
 
 T = TypeVar("T")
 
@@ -26,13 +26,14 @@ def from_json(cls: type[T], values: typing.Mapping[str, Any]) -> T:
     """Build ``cls`` from what :func:`to_json` gave.
 
     Raises:
-        InputError: a field that ``cls`` does not have; missing ones take their defaults.
+        InputError: a field that ``cls`` does not have, or a value that is none of its type; missing
+            ones take their defaults.
     """
     hints = typing.get_type_hints(cls)
     unknown = set(values) - {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     if unknown:
         raise InputError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
-    return cls(**{name: _revive(hints[name], value) for name, value in values.items()})
+    return cls(**{name: _revive(hints[name], value, name) for name, value in values.items()})
 
 
 def parse_options(cls: type[T], options: typing.Mapping[str, Any]) -> T:
@@ -150,15 +151,35 @@ def fingerprint(config: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _revive(hint: Any, value: Any) -> Any:
-    origin = typing.get_origin(hint)
+_ACCEPTED: dict[Any, tuple[type, ...]] = {
+    bool: (bool,),
+    int: (int,),
+    float: (float, int),
+    str: (str,),
+    Path: (str,),
+}
+
+
+def _revive(hint: Any, value: Any, name: str) -> Any:
+    """Turn a JSON value into one of a field's type."""
+    origin, members = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        members = [member for member in typing.get_args(hint) if member is not type(None)]
-        return None if value is None else _revive(members[0], value)
+        if value is None and type(None) in members:
+            return None
+        hint = next(member for member in members if member is not type(None))
+        return _revive(hint, value, name)
     if origin is typing.Annotated:
-        return _revive(typing.get_args(hint)[0], value)
+        return _revive(members[0], value, name)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return from_json(typing.cast("type[Any]", hint), value)
-    if origin is tuple and isinstance(value, list):
-        return tuple(value)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        kinds = [member for member in members if member is not Ellipsis]
+        return tuple(
+            _revive(kinds[min(at, len(kinds) - 1)], one, name) for at, one in enumerate(value)
+        )
+    accepted = _ACCEPTED.get(hint)
+    strange = accepted is not None and type(value) not in accepted
+    strange |= origin is typing.Literal and value not in members
+    if strange or origin is tuple or dataclasses.is_dataclass(hint):
+        raise InputError(f"{shorten(repr(value), 60)} is no value of {name}")
     return Path(value) if hint is Path else value

@@ -147,8 +147,9 @@ def _read_npy(path: Path) -> np.ndarray:
     try:
         # Mapped, so that a header which promises more than the file holds takes no memory.
         values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UnreadableError(f"no NPY file of numbers ({str(error).splitlines()[0]})") from None
+    except Exception as error:  # NumPy reads the header as Python text, and fails in many ways
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnreadableError(f"no NPY file of numbers ({reason})") from None
     if not isinstance(values, np.ndarray):
         values.close()
         raise UnreadableError("several arrays (NPZ): save one as NPY")

@@ -189,7 +189,7 @@ def _read(evidence: Evidence) -> Mapping[str, Any]:
             kind = evidence.test.split(":")[1]
             return found[CLEAN] if kind == CLEAN else found["kinds"][kind]["mean"]
         return found["metrics"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(
             f"{evidence.path}: not such a result ({why}); remove it and go on"

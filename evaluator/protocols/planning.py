@@ -87,6 +87,8 @@ def read_journal(out: Path) -> dict[str, str]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({error}); give another --out") from None
-    return dict(found)
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: is no journal of steps; give another --out")
+    return found

@@ -17,16 +17,27 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
+import numpy as np
+
+from focus.data.lmdb_file import LmdbFile
 from focus.errors import UnreadableError
+from focus.texts import BLOCK, Lookup, TextGatherer
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
 MAX_MEMBER_BYTES = 2**28
 MAX_UNPACKED_BYTES = 2**36
 OPEN_ARCHIVES = 4
+_POSITIONLESS = hasattr(os, "pread")
+_ZIP_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and of what follows it
+_ZIP_ODD = 0x61  # flags: encrypted, a patch, strongly encrypted
 # What the standard library raises on damaged input; RuntimeError: encrypted, unknown compression.
 _DAMAGED = (
     OSError,
@@ -44,8 +55,9 @@ _DAMAGED = (
 def read_member(archive: Path, member: str) -> bytes:
     """Read a member of an archive.
 
-    Each process keeps the last four archives open. A tar.gz allows no jumps, so it is decompressed
-    once, into a nameless temporary file; a broken archive is remembered as broken.
+    Each process keeps the last four archives open, and shares what was open before a fork. A tar.gz
+    allows no jumps, so it is decompressed once, into a nameless temporary file; a broken archive is
+    remembered as broken.
 
     Raises:
         UnreadableError: a missing or broken archive, no such member, a link, a name that is
@@ -61,6 +73,18 @@ def list_members(archive: Path) -> list[str]:
         UnreadableError: a missing or broken archive.
     """
     return _open(archive).names()
+
+
+def share_archives(archives: Iterable[Path]) -> None:
+    """Open archives for the processes that will be forked, unless they are more than stay open.
+
+    Reading the table of a million members takes twenty seconds, which each would spend otherwise.
+    What is broken is reported by whoever reads it.
+    """
+    archives = list(archives)
+    for archive in archives if len(archives) <= OPEN_ARCHIVES else ():
+        with suppress(UnreadableError):
+            _open(archive)
 
 
 class _Members(Protocol):
@@ -79,13 +103,9 @@ class _Archive:
     """Members by name; a failure is kept, so that a broken archive is opened once only."""
 
     def __init__(self, path: str) -> None:
-        self._members: dict[str, _Member] = {}
         self._failure = ""
         try:
-            if path.lower().endswith(".zip"):
-                self._enter_zip(zipfile.ZipFile(path))
-            else:
-                self._enter_tar(tarfile.TarFile(fileobj=_open_plain(path)))
+            self._table = _Zip(path) if path.lower().endswith(".zip") else _Tar(path)
         except _DAMAGED as error:
             self._failure = (
                 f"the archive is damaged or truncated ({UnreadableError.because(error)})"
@@ -94,14 +114,14 @@ class _Archive:
     def names(self) -> list[str]:
         if self._failure:
             raise UnreadableError(self._failure)
-        return [name for name, member in self._members.items() if member.is_file]
+        return self._table.names()
 
     def read(self, name: str) -> bytes:
         if self._failure:
             raise UnreadableError(self._failure)
         if _escapes(name):
             raise UnreadableError("a member's name may not be absolute or hold '..'")
-        member = self._members.get(posixpath.normpath(name))
+        member = self._table.find(posixpath.normpath(name))
         if member is None:
             raise UnreadableError("the archive has no such member")
         if not member.is_file:
@@ -115,21 +135,106 @@ class _Archive:
                 f"the member is damaged ({UnreadableError.because(error)})"
             ) from None
 
-    def _enter_zip(self, archive: zipfile.ZipFile) -> None:
-        for info in archive.infolist():
-            is_file = not info.is_dir() and not stat.S_ISLNK(info.external_attr >> 16)
-            self._enter(info.filename, info.file_size, is_file, archive.read, info)
 
-    def _enter_tar(self, archive: tarfile.TarFile) -> None:
-        for info in archive.getmembers():
-            self._enter(info.name, info.size, info.isreg(), _extract, archive, info)
+class _Table(ABC):
+    """Members in arrays: a million take a hundred megabytes, as objects a thousand.
 
-    def _enter(
-        self, name: str, size: int, is_file: bool, read: Callable[..., bytes], *args: object
-    ) -> None:
-        if not _escapes(name):
-            member = _Member(size, is_file, functools.partial(read, *args))
-            self._members[posixpath.normpath(name)] = member
+    Nothing is written on reading, so processes that are forked share them, and the open file too.
+    """
+
+    def __init__(self, members: Iterable[tuple[str, Sequence[int]]]) -> None:
+        """Enter names and what is known of each: size, whether it is a file, and more."""
+        kept = ((name, known) for name, known in members if not _escapes(name))
+        names, numbers = TextGatherer(), array("q")
+        while block := list(islice(kept, BLOCK)):
+            names.extend([posixpath.normpath(name) for name, _ in block])
+            try:
+                numbers.extend(chain.from_iterable(known for _, known in block))
+            except OverflowError:
+                raise ValueError("a member of impossible size") from None
+        self._names = names.finish()
+        self._rows = Lookup(self._names)
+        self._known = np.array(numbers, dtype=np.int64).reshape(len(self._names), -1)
+
+    def names(self) -> list[str]:
+        rows = ((name, self._rows.find(name)) for name in dict.fromkeys(self._names))
+        return [name for name, row in rows if row is not None and self._known[row, 1]]
+
+    def find(self, name: str) -> _Member | None:
+        row = self._rows.find(name)
+        if row is None:
+            return None
+        size, is_file, *place = self._known[row].tolist()
+        return _Member(size, bool(is_file), functools.partial(self._read, size, *place))
+
+    @abstractmethod
+    def _read(self, size: int, *place: int) -> bytes: ...
+
+
+class _Zip(_Table):
+    """The members of a zip archive."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115 (stays open with the archive)
+        super().__init__(self._list())
+
+    def _list(self) -> Iterator[tuple[str, Sequence[int]]]:
+        with zipfile.ZipFile(self._file) as archive:
+            for number, info in enumerate(archive.infolist()):
+                # Its own is_dir() fails where a name is empty.
+                is_file = info.filename != "" and not info.filename.endswith("/")
+                is_file &= not stat.S_ISLNK(info.external_attr >> 16)
+                how = info.compress_type if not info.flag_bits & _ZIP_ODD else -1
+                place = (number, info.header_offset, info.compress_size, how, info.CRC)
+                yield info.filename, (info.file_size, is_file, *place)
+
+    def _read(self, size: int, *place: int) -> bytes:
+        number, start, packed_size, how, checksum = place
+        if how not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            with zipfile.ZipFile(self._file.name) as archive:
+                return archive.read(archive.infolist()[number])
+        header = _read_at(self._file, start, _ZIP_HEADER.size)
+        signature, *lengths = _ZIP_HEADER.unpack(header)
+        if signature != b"PK\3\4" or packed_size > 2 * MAX_MEMBER_BYTES:
+            raise ValueError("no header where the directory says")
+        data = _read_at(self._file, start + len(header) + sum(lengths), packed_size)
+        if how == zipfile.ZIP_DEFLATED:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
+        if len(data) != size or zlib.crc32(data) != checksum:
+            raise ValueError("wrong checksum")
+        return data
+
+
+class _Tar(_Table):
+    """The members of a tar archive."""
+
+    def __init__(self, path: str) -> None:
+        self._file = _open_plain(path)
+        self._sparse: dict[int, Any] = {}  # where it starts -> [(offset, length)]
+        super().__init__(self._list())
+
+    def _list(self) -> Iterator[tuple[str, Sequence[int]]]:
+        archive = tarfile.TarFile(fileobj=self._file)
+        while (info := archive.next()) is not None:
+            # It would keep them all, a kilobyte each.
+            archive.members.clear()  # type: ignore[attr-defined]
+            if info.size < 0:
+                raise ValueError("a member of impossible size")
+            if info.sparse:
+                self._sparse[info.offset_data] = info.sparse
+            yield info.name, (info.size, info.isreg(), info.offset_data)
+
+    def _read(self, size: int, *place: int) -> bytes:
+        """Read a member; one with holes lies in pieces behind each other."""
+        (start,) = place
+        data = bytearray(size)
+        for offset, length in self._sparse.get(start, [(0, size)]):
+            read = _read_at(self._file, start, min(length, MAX_MEMBER_BYTES))
+            if len(read) < length or not 0 <= offset <= size - length:
+                raise ValueError("unexpected end of data")
+            data[offset : offset + length] = read
+            start += length
+        return bytes(data)
 
 
 class _Lmdb:
@@ -137,29 +242,35 @@ class _Lmdb:
 
     def __init__(self, path: str) -> None:
         try:
-            import lmdb
-        except ImportError:
-            reason = "an LMDB folder needs the package lmdb: pip install 'focus-forgery[lmdb]'"
-            raise UnreadableError(reason) from None
-        try:
-            self._data = lmdb.open(path, readonly=True, lock=False, readahead=False, create=False)
-        except lmdb.Error as error:
-            raise UnreadableError(f"the LMDB folder is damaged ({error})") from None
+            # Shared over a fork like a tar.
+            self._file = open(os.path.join(path, "data.mdb"), "rb")  # noqa: SIM115
+            length = os.fstat(self._file.fileno()).st_size
+            self._data = LmdbFile(length, functools.partial(_read_at, self._file))
+        except (OSError, ValueError, struct.error) as error:
+            raise _damaged_folder(error) from None
 
     def names(self) -> list[str]:
-        with self._data.begin() as view:
-            keys = [key.decode(errors="replace") for key, _ in view.cursor()]
+        try:
+            keys = [key.decode(errors="replace") for key in self._data]
+        except (OSError, ValueError, struct.error) as error:
+            raise _damaged_folder(error) from None
         return [key.replace("\\", "/") for key in keys]
 
     def read(self, name: str) -> bytes:
-        with self._data.begin(buffers=True) as view:
+        try:
             for key in (name.replace("/", "\\"), name):
-                value = view.get(key.encode())
-                if value is not None and len(value) > MAX_MEMBER_BYTES:
+                place = self._data.find(key.encode(errors="replace"))
+                if place is not None and place[1] > MAX_MEMBER_BYTES:
                     raise UnreadableError("the member is larger than 256 MiB")
-                if value is not None:
-                    return bytes(value)
+                if place is not None:
+                    return self._data.read(*place)
+        except (OSError, ValueError, struct.error) as error:
+            raise _damaged_folder(error) from None
         raise UnreadableError("the LMDB folder has no such key")
+
+
+def _damaged_folder(error: Exception) -> UnreadableError:
+    return UnreadableError(f"the LMDB folder is damaged ({UnreadableError.because(error)})")
 
 
 def _open(path: Path) -> _Members:
@@ -167,21 +278,20 @@ def _open(path: Path) -> _Members:
         status = os.stat(path)
     except (OSError, ValueError) as error:
         raise UnreadableError.because(error) from None
+    # After a fork an open file shares its position with the parent; one that has none is shared.
+    process = 0 if _POSITIONLESS else os.getpid()
     if stat.S_ISDIR(status.st_mode):
-        return _cached_lmdb(str(path))
-    return _cached(str(path), os.getpid(), status.st_mtime_ns, status.st_size)
+        return _cached_lmdb(str(path), process)
+    return _cached(str(path), process, status.st_mtime_ns, status.st_size)
 
 
 @functools.lru_cache(maxsize=OPEN_ARCHIVES)
 def _cached(path: str, _process: int, _modified: int, _size: int) -> _Archive:
-    # The process is part of the key: after a fork an open file shares its position with the parent.
     return _Archive(path)
 
 
 @functools.lru_cache(maxsize=OPEN_ARCHIVES)
-def _cached_lmdb(path: str) -> _Lmdb:
-    # Shared over a fork, unlike files: it is memory that is only read, without a position or locks,
-    # and LMDB refuses to open a folder twice.
+def _cached_lmdb(path: str, _process: int) -> _Lmdb:
     return _Lmdb(path)
 
 
@@ -202,9 +312,12 @@ def _open_plain(path: str) -> IO[bytes]:
     return plain
 
 
-def _extract(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(info)
-    return file.read() if file else b""
+def _read_at(file: IO[bytes], start: int, size: int) -> bytes:
+    """Read up to ``size`` bytes, where there can be without a position that processes share."""
+    if _POSITIONLESS:
+        return os.pread(file.fileno(), size, start)
+    file.seek(start)
+    return file.read(size)
 
 
 def _escapes(name: str) -> bool:

@@ -46,6 +46,8 @@ __all__ = [
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MAX_PIXELS = 2**28
 MAX_FILE_BYTES = 2**31
+_PIXELS_A_BYTE, _DEFLATED = 512, 1032  # no JPEG, and no deflated data, can be packed tighter
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by a PNG's kind of colours
 
 _ARCHIVED = re.compile(r"(.*?(?:\.(?:tar|tar\.gz|tgz|zip)|_lmdb))!/(.+)", re.IGNORECASE | re.DOTALL)
 _FRAMED = re.compile(r"(.+)#([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.DOTALL)
@@ -221,14 +223,13 @@ def inspect_header(data: bytes) -> tuple[int, int, int]:
     """Return height and width (EXIF orientation not applied; a plain WebP: 0, 0), OpenCV's flags.
 
     Raises:
-        UnreadableError: not an image, truncated, a damaged header, or more than 2**28 pixels by it.
+        UnreadableError: not an image, truncated, a damaged header, or more pixels by it than 2**28,
+            or than bytes can hold.
     """
     try:
         height, width, flags = _inspect(data)
     except (struct.error, IndexError, KeyError):
         raise UnreadableError("its header is damaged or truncated") from None
-    if height * width > MAX_PIXELS:
-        raise UnreadableError(f"its header promises {width} x {height} pixels, too many to be true")
     return height, width, flags
 
 
@@ -239,15 +240,20 @@ def _inspect(data: bytes) -> tuple[int, int, int]:
     size a header promises.
     """
     whole, flags = True, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
+    held = MAX_PIXELS
     if data.startswith(b"\xff\xd8\xff"):
         flags = cv2.IMREAD_COLOR_RGB
         height, width = _jpeg_size(data)
+        # Huffman coding takes a bit for each block of 64 pixels at least.
+        held = _PIXELS_A_BYTE * len(data)
         # An EXIF thumbnail has an end of its own, but a scan starts behind it.
         end = data.rfind(b"\xff\xd9")
         whole = end > 0 and data.find(b"\xff\xda", end) < 0
     elif data.startswith(b"\x89PNG\r\n\x1a\n"):
-        width, height = struct.unpack_from(">II", data, 16)
-        whole = 0 < data.rfind(b"IEND") <= len(data) - 8
+        width, height, depth, colours = struct.unpack_from(">IIBB", data, 16)
+        row = 1 + width * depth * _SAMPLES.get(colours, 1) // 8
+        held = min(_DEFLATED * len(data), 3 * MAX_PIXELS) // row * width
+        whole = _has_png_end(data)
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         # Only the extended header can promise more than 2**14 pixels a side.
         extended = data[12:16] == b"VP8X"
@@ -265,6 +271,8 @@ def _inspect(data: bytes) -> tuple[int, int, int]:
         raise UnreadableError(f"not an image ({known})" if data else "the file is empty")
     if not whole:
         raise UnreadableError("truncated: the end of the file is missing")
+    if height * width > min(held, MAX_PIXELS):
+        raise UnreadableError(f"its header promises {width} x {height} pixels, too many to be true")
     return height, width, flags
 
 
@@ -278,6 +286,19 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
             return height, width
         at += 1 if marker == 0xFF else 2 + (data[at + 2] << 8 | data[at + 3])
     raise IndexError
+
+
+def _has_png_end(data: bytes) -> bool:
+    """Walk the chunks to the last: OpenCV takes the memory that each claims, up to 4 GiB."""
+    at = 8
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        at += 12 + length
+        if kind == b"IEND":
+            break
+    else:
+        return False
+    return at <= len(data)
 
 
 def _tiff_size(data: bytes) -> tuple[int, int]:

@@ -145,7 +145,7 @@ def reopen(
         root = source.root or str(attributes.get("root", ""))
         split = source.split or ("" if all_splits else recorded.split)
         return open_source(replace(recorded, root=root, split=split))
-    except (InputError, ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{error} (as {maps} names its faces; give --data)") from None
 
 

@@ -90,8 +90,8 @@ def _settings(
     """Return the generator's configuration, with the constant of ``global`` if it is wanted."""
     try:
         settings = dict(json.loads(str(reader.attributes["config"]) or "{}"))
-    except ValueError:
-        raise InputError(f"{reader.path}: its attribute config is not JSON") from None
+    except (ValueError, TypeError, RecursionError):
+        raise InputError(f"{reader.path}: its attribute config is no JSON object") from None
     if command.map_scale:
         settings["map_scale"] = command.map_scale
     if command.normalise == "global" and not settings.get("map_scale"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,11 +14,14 @@ import h5py
 import numpy as np
 
 from focus.errors import InputError
+from focus.mapstore.heaps import GuardedFile, check_attribute_texts, check_heaps
 from focus.mapstore.rows import NO_ROWS, Rows, check_alike
+from focus.texts import BLOCK, Lookup, TextGatherer, Texts, hash_texts
 
 FORMAT, FORMAT_VERSION = "focus-maps", 1
 CHUNK_BYTES = 65536  # measured at 14x14 and 56x56: a face in 12 us, a scan at the disk's speed
-LIMIT_SIDE, LIMIT_TEXT, LIMIT_CHUNK = 4096, 4096, 1 << 26
+LIMIT_SIDE, LIMIT_TEXT, LIMIT_PARTS = 4096, 4096, 64
+LIMIT_ROW, LIMIT_CHUNK = 1 << 25, 1 << 26  # bytes
 LIMIT_RATIO = 1100  # deflate cannot pack tighter, so a file that claims more than that lies
 
 _ARRAYS = {"maps": (np.uint8, 3), "label": (np.int8, 1), "score": (np.float32, 1)}
@@ -39,20 +43,15 @@ def open_checked(path: Path) -> tuple[h5py.File, dict[str, str | int]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        file = h5py.File(path, "r", locking=False)
-    except OSError as error:
-        damaged = f"cut short or damaged ({_one_line(error)})"
-        what = damaged if h5py.is_hdf5(path) else "no HDF5 file"
-        raise InputError(f"{path}: {what}; make it anew with focus generate") from None
-    try:
-        with naming_damage(path):
+        with GuardedFile(path) as guarded, h5py.File(guarded, "r") as file, naming_damage(path):
             attributes = _read_attributes(file, path)
             _check_format(attributes, path)
             _check_layout(file, path)
-    except InputError:
-        file.close()
-        raise
-    return file, attributes
+        return h5py.File(path, "r", locking=False), attributes
+    except (OSError, OverflowError) as error:  # an address behind all ends
+        damaged = f"cut short or damaged ({_one_line(error)})"
+        what = damaged if h5py.is_hdf5(path) else "no HDF5 file"
+        raise InputError(f"{path}: {what}; make it anew with focus generate") from None
 
 
 @contextmanager
@@ -62,11 +61,11 @@ def naming_damage(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: damaged ({_one_line(error)})") from None
 
 
-def read_keys(dataset: h5py.Dataset, path: Path) -> list[str]:
+def read_keys(dataset: h5py.Dataset, path: Path) -> Texts:
     """Return all keys of a file.
 
     Raises:
@@ -74,10 +73,14 @@ def read_keys(dataset: h5py.Dataset, path: Path) -> list[str]:
     """
     if h5py.check_string_dtype(dataset.dtype).length is None and len(dataset):
         for references in _raw_references(dataset, path):
-            if references["length"].max() > LIMIT_TEXT:
+            if references["length"].max(initial=0) > LIMIT_TEXT:
                 raise InputError(f"{path}: /key holds a text of more than {LIMIT_TEXT} bytes")
+            check_heaps(path, references["address"])
+    gathered = TextGatherer()
     try:
-        return [key.decode() for key in dataset[:].tolist()]
+        for start in range(0, len(dataset), BLOCK):
+            gathered.extend([key.decode() for key in dataset[start : start + BLOCK].tolist()])
+        return gathered.finish()
     except UnicodeDecodeError:
         raise InputError(f"{path}: /key holds text that is not UTF-8") from None
 
@@ -153,23 +156,23 @@ class _Sink(io.FileIO):
 
 def _fill(file: h5py.File, sink: _Sink, pieces: Iterable[Rows], count: int) -> None:
     first: Rows | None = None
-    seen: set[str] = set()
+    stored, hashes = 0, [np.zeros(0, np.int64)]
     for piece in pieces:
         if not len(piece) or sink.error is not None:
             continue
-        start = len(seen)
-        seen.update(piece.keys)
-        if len(seen) != start + len(piece):
-            raise InputError(
-                f"key {_find_repeated(piece.keys)!r} stands twice; keys must be unique"
-            )
         if first is None:
             first = piece
             _create(file, piece, count)
         check_alike(first, piece)
-        _store(file, piece, slice(start, len(seen)))
+        _store(file, piece, slice(stored, stored + len(piece)))
+        stored += len(piece)
+        hashes.append(hash_texts(piece.keys))
     if first is None:
         _create(file, NO_ROWS, 0)
+    keys = file["key"].asstr()
+    repeated = Lookup(keys, np.concatenate(hashes)).find_repeated()
+    if repeated is not None:
+        raise InputError(f"key {keys[repeated[0]]!r} stands twice; keys must be unique")
 
 
 def _create(file: h5py.File, like: Rows, count: int) -> None:
@@ -198,18 +201,12 @@ def _store(file: h5py.File, piece: Rows, here: slice) -> None:
         file["parts"][name][here] = values
 
 
-def _find_repeated(keys: Sequence[str]) -> str:
-    seen: set[str] = set()
-    for key in keys:
-        if key in seen:
-            return key
-        seen.add(key)
-    return keys[0]
-
-
 def _read_attributes(file: h5py.File, path: Path) -> dict[str, str | int]:
     found: dict[str, str | int] = {}
+    check_attribute_texts(path, h5py.h5o.get_info(file.id).addr)
     for name in file.attrs:
+        if not isinstance(name, str):
+            raise InputError(f"{path}: has an attribute whose name is not UTF-8")
         attribute = file.attrs.get_id(name)
         text = h5py.check_string_dtype(attribute.dtype)
         if attribute.shape != () or (text is None and attribute.dtype.kind not in "iu"):
@@ -218,7 +215,8 @@ def _read_attributes(file: h5py.File, path: Path) -> dict[str, str | int]:
         if text is None:
             found[name] = int(value)
         else:
-            found[name] = value if isinstance(value, str) else value.decode()
+            # What is not UTF-8 comes as half of surrogate pairs: it is refused here.
+            found[name] = value.encode().decode() if isinstance(value, str) else value.decode()
     return found
 
 
@@ -242,7 +240,6 @@ def _check_layout(file: h5py.File, path: Path) -> None:
             kind, rank = np.dtype(_ARRAYS[name][0]), _ARRAYS[name][1]
             was = f"{dataset.dtype} of rank {dataset.ndim}"
             raise InputError(f"{path}: /{name} is {was}, not {kind} of rank {rank}")
-        _check_storage(dataset, path, whole=name != "maps")
     text = h5py.check_string_dtype(datasets["key"].dtype)
     if text is None or datasets["key"].ndim != 1 or (text.length or 0) > LIMIT_TEXT:
         raise InputError(f"{path}: /key is no list of texts")
@@ -251,10 +248,10 @@ def _check_layout(file: h5py.File, path: Path) -> None:
         raise InputError(f"{path}: /maps has shape {shape}; sides are from 1 to {LIMIT_SIDE}")
     for name in _part_names(file, path):
         datasets[f"parts/{name}"] = dataset = _fetch(file["parts"], name, path)
-        _check_storage(dataset, path, whole=False)
         if dataset.dtype.kind not in "fiub":
             raise InputError(f"{path}: /parts/{name} holds {dataset.dtype}, not numbers")
     for name, dataset in datasets.items():
+        _check_storage(dataset, path)
         if dataset.shape[:1] != count:
             rows = dataset.shape[0] if dataset.ndim else 0
             raise InputError(f"{path}: /{name} has {rows} rows, /maps has {count[0]}")
@@ -266,7 +263,12 @@ def _part_names(file: h5py.File, path: Path) -> list[str]:
     _check_link(file, "parts", path)
     if not isinstance(file["parts"], h5py.Group):
         raise InputError(f"{path}: /parts is no group")
-    return list(file["parts"])
+    if len(file["parts"]) > LIMIT_PARTS:
+        raise InputError(f"{path}: /parts has more than {LIMIT_PARTS} data sets")
+    names = list(file["parts"])
+    if not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path}: /parts has a name that is not UTF-8")
+    return names
 
 
 def _fetch(group: h5py.Group, name: str, path: Path) -> h5py.Dataset:
@@ -285,20 +287,33 @@ def _check_link(group: h5py.Group, name: str, path: Path) -> None:
         raise InputError(f"{path}: /{name} is a link to elsewhere, which is refused")
 
 
-def _check_storage(dataset: h5py.Dataset, path: Path, whole: bool) -> None:
-    """Check that data lie in this file, and that what is read at once fits what the file holds."""
+def _check_storage(dataset: h5py.Dataset, path: Path) -> None:
+    """Check that data lie in this file, and that the file can hold what they claim to be."""
     plan = dataset.id.get_create_plist()
     if plan.get_external_count() or plan.get_layout() not in _LAYOUTS:
         raise InputError(f"{path}: {dataset.name} lies outside the file, which is refused")
     filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
     if set(filters) - set(_FILTERS):
         raise InputError(f"{path}: {dataset.name} is packed by other than gzip, lzf or shuffle")
-    size = dataset.dtype.itemsize
-    for side in dataset.shape if whole else dataset.chunks or dataset.shape[1:]:
-        size *= int(side)
-    limit = path.stat().st_size * (LIMIT_RATIO if filters else 1) if whole else LIMIT_CHUNK
-    if size > limit:
-        raise InputError(f"{path}: {dataset.name} claims {size} bytes, more than can be")
+    most = path.stat().st_size * (LIMIT_RATIO if filters else 1)
+    limits = ((dataset.shape, most), (dataset.shape[1:], LIMIT_ROW), (dataset.chunks, LIMIT_CHUNK))
+    for shape, limit in limits:
+        size = dataset.dtype.itemsize * math.prod(map(int, shape or ()))
+        if size > limit:
+            raise InputError(f"{path}: {dataset.name} claims {size} bytes, more than can be")
+    if filters and dataset.chunks:
+        _check_chunks(dataset, path)
+
+
+def _check_chunks(dataset: h5py.Dataset, path: Path) -> None:
+    """Check that packed chunks lie inside the file: HDF5 takes the memory that each claims."""
+    end = path.stat().st_size
+
+    def check(chunk: h5py.h5d.StoreInfo) -> None:
+        if not 0 <= chunk.byte_offset <= chunk.byte_offset + chunk.size <= end:
+            raise InputError(f"{path}: {dataset.name} has a chunk that ends behind the file")
+
+    dataset.id.chunk_iter(check)
 
 
 def _raw_references(dataset: h5py.Dataset, path: Path) -> Iterator[np.ndarray]:

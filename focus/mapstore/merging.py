@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from focus.errors import InputError
 from focus.files import replace_file
 from focus.mapstore.hdf5 import write_file
 from focus.mapstore.reader import MapReader
-from focus.mapstore.rows import IDENTITY, now
+from focus.mapstore.rows import IDENTITY, Rows, now
 from focus.runtime import Runtime
+from focus.texts import Lookup, Texts
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,9 @@ def merge(parts: Sequence[Path], out: Path, overwrite: bool = False) -> int:
     _check_overlap(readers)
     attributes = {**readers[0].attributes, "created": now()}
     attributes.pop("shard")
-    out.parent.mkdir(parents=True, exist_ok=True)
     count = sum(map(len, readers))
     with replace_file(out) as temporary:
-        rows = (rows for reader in readers for rows in reader.blocks())
-        write_file(temporary, attributes, rows, count)
+        write_file(temporary, attributes, _read_all(readers), count)
     return count
 
 
@@ -103,8 +104,15 @@ def _order(readers: Sequence[MapReader]) -> list[MapReader]:
 
 
 def _check_overlap(readers: Sequence[MapReader]) -> None:
-    owner: dict[str, Path] = {}
+    keys = Texts.of(key for reader in readers for key in reader)
+    repeated = Lookup(keys).find_repeated()
+    if repeated is not None:
+        ends = np.cumsum([len(reader) for reader in readers])
+        first, second = (readers[i].path for i in np.searchsorted(ends, repeated, side="right"))
+        raise InputError(f"face {keys[repeated[0]]!r} stands in {first} and in {second}")
+
+
+def _read_all(readers: Sequence[MapReader]) -> Iterator[Rows]:
     for reader in readers:
-        for key in reader:
-            if owner.setdefault(key, reader.path) != reader.path:
-                raise InputError(f"face {key!r} stands in {owner[key]} and in {reader.path}")
+        with reader:
+            yield from reader.blocks()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,13 +13,17 @@ import numpy as np
 from focus.errors import InputError
 from focus.mapstore.hdf5 import naming_damage, open_checked, read_keys, read_rows
 from focus.mapstore.rows import PROVENANCE, Rows
+from focus.texts import Lookup, Texts
+
+BLOCK_BYTES = 1 << 28  # that are read at once
 
 
 class MapReader:
     """Maps by key, from a file of unknown origin: checked before use, nothing in it is executed.
 
     Opens on first use, opens anew in a forked process, and travels to other processes without its
-    handle. Any face of a million takes microseconds, once the keys are read (under a second).
+    handle. Any face of a million takes a tenth of a millisecond, once the keys are read (a second,
+    some eighty megabytes, which forked processes share if one was asked for before).
 
     Args:
         path: a file that :class:`~focus.mapstore.MapWriter` wrote, or another of its layout.
@@ -36,8 +41,8 @@ class MapReader:
         self._file: Any = None
         self._process = 0
         self._attributes: dict[str, str | int] = {}
-        self._keys: list[str] | None = None
-        self._places: dict[str, int] | None = None
+        self._keys: Texts | None = None
+        self._places: Lookup | None = None
         self._labels: np.ndarray | None = None
         self._scores: np.ndarray | None = None
 
@@ -48,7 +53,7 @@ class MapReader:
         return iter(self.keys)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._index()
+        return self._index().find(key) is not None
 
     def __getitem__(self, key: str) -> np.ndarray:
         """Return the map of a face: float32 (h, w) in [0, 1], 1 = manipulated.
@@ -64,7 +69,7 @@ class MapReader:
 
     def score(self, key: str) -> float:
         """Return the generator's P(fake) of a face, NaN if it has none."""
-        return float(self._read("score", self.row(key)))
+        return float(self.scores[self.row(key)])
 
     def part(self, name: str, key: str) -> np.ndarray:
         """Return a tensor behind the map of a face."""
@@ -72,7 +77,7 @@ class MapReader:
 
     def row(self, key: str) -> int:
         """Return the place of a face in the file."""
-        row = self._index().get(key)
+        row = self._index().find(key)
         if row is None:
             first = f"its first: {self.keys[0]!r}" if len(self) else "it is empty"
             raise InputError(f"{self.path}: no map of face {key!r} ({first})")
@@ -91,7 +96,7 @@ class MapReader:
         return {**dict.fromkeys([*PROVENANCE, "versions", "created"], ""), **self._attributes}
 
     @property
-    def keys(self) -> list[str]:
+    def keys(self) -> Texts:
         """The key of every face, in the order of rows."""
         if self._keys is None:
             file = self._open()
@@ -103,14 +108,20 @@ class MapReader:
     def labels(self) -> np.ndarray:
         """int8 (N,): 0 real, 1 fake, -1 unknown."""
         if self._labels is None:
-            self._labels = self._read("label", slice(None))
+            labels = self._read("label", slice(None))
+            if not np.isin(labels, (0, 1, -1)).all():
+                raise InputError(f"{self.path}: /label holds other than 0, 1 and -1")
+            self._labels = labels
         return self._labels
 
     @property
     def scores(self) -> np.ndarray:
         """float32 (N,): P(fake), NaN where there is none."""
         if self._scores is None:
-            self._scores = self._read("score", slice(None))
+            scores = self._read("score", slice(None))
+            if not (np.isnan(scores) | (scores >= 0) & (scores <= 1)).all():
+                raise InputError(f"{self.path}: /score holds what is no probability")
+            self._scores = scores
         return self._scores
 
     @property
@@ -128,13 +139,21 @@ class MapReader:
         return self._read(self._part(name), rows)
 
     def blocks(self, step: int = 2048) -> Iterator[Rows]:
-        """Yield the whole file, ``step`` faces at a time."""
+        """Yield the whole file, ``step`` faces at a time; fewer where a face takes much memory."""
+        step = self.fit(step, *(f"parts/{name}" for name in self.part_names))
         for start in range(0, len(self), step):
             here = slice(start, start + step)
             parts = {name: self.read_part(name, here) for name in self.part_names}
             yield Rows(
                 self.keys[here], self.read(here), self.labels[here], self.scores[here], parts
             )
+
+    def fit(self, step: int, *parts: str) -> int:
+        """Return how many faces, at most ``step``, may be read at once: of the maps, of parts."""
+        file = self._open()
+        shapes = [(file[name].dtype.itemsize, *file[name].shape[1:]) for name in ("maps", *parts)]
+        row = sum(math.prod(map(int, shape)) for shape in shapes)
+        return max(min(step, BLOCK_BYTES // max(row, 1)), 1)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -174,10 +193,12 @@ class MapReader:
             raise InputError(f"{self.path}: no part '{name}' (has: {known})")
         return f"parts/{name}"
 
-    def _index(self) -> dict[str, int]:
+    def _index(self) -> Lookup:
         if self._places is None:
-            self._places = {key: row for row, key in enumerate(self.keys)}
-            if len(self._places) != len(self.keys):
-                twice = next(k for row, k in enumerate(self.keys) if self._places[k] != row)
+            places = Lookup(self.keys)
+            repeated = places.find_repeated()
+            if repeated is not None:
+                twice = self.keys[repeated[0]]
                 raise InputError(f"{self.path}: /key holds {twice!r} twice; keys must be unique")
+            self._places = places
         return self._places

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from focus.errors import printable
 from focus.files import replace_file
 from focus.mapstore.reader import MapReader
 from focus.runtime import Runtime
@@ -17,6 +18,7 @@ from focus.runtime import Runtime
 _LABELS = {"real": 0, "fake": 1, "unknown": -1}
 _REAL_MAPS = {"zero": "maps set to zero", "fake-class": "maps kept"}
 _SHADES = " .:-=+*#%@"
+_STEP = 2048  # faces that are read at a time
 _WIDEST = 28  # cells of a drawn map; each is two characters wide
 
 
@@ -61,9 +63,12 @@ def info(path: Path | str) -> dict[str, Any]:
     """
     with MapReader(path) as reader:
         sums = {name: _Sum(reader.shape) for name in _LABELS}
-        for rows in reader.blocks():
+        step = reader.fit(_STEP)
+        for start in range(0, len(reader), step):
+            here = slice(start, start + step)
+            levels, labels, scores = reader.read(here), reader.labels[here], reader.scores[here]
             for name, label in _LABELS.items():
-                sums[name].add(rows.levels[rows.labels == label], rows.scores[rows.labels == label])
+                sums[name].add(levels[labels == label], scores[labels == label])
         size, count = reader.path.stat().st_size, len(reader)
         attributes: dict[str, Any] = dict(reader.attributes)
         for name in ("config", "versions"):
@@ -107,7 +112,7 @@ def describe(summary: Mapping[str, Any]) -> str:
     drawn = {name: row["mean_map"] for name, row in labels.items() if row["mean"] > 0}
     if drawn:
         lines += ["", *_draw(drawn)]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 class _Sum:
@@ -152,10 +157,11 @@ def _draw(maps: Mapping[str, Sequence[Sequence[float]]]) -> list[str]:
     for name, values in maps.items():
         picture = np.asarray(values)
         step = -(-max(picture.shape) // _WIDEST)
-        picture = picture[: picture.shape[0] // step * step, : picture.shape[1] // step * step]
-        tall, wide = picture.shape[0] // step, picture.shape[1] // step
+        tall, wide = (-(-side // step) for side in picture.shape)
+        missing = [(0, tall * step - picture.shape[0]), (0, wide * step - picture.shape[1])]
+        picture = np.pad(picture, missing, "edge")
         picture = picture.reshape(tall, step, wide, step).mean(axis=(1, 3))
-        shades = np.rint(picture / picture.max() * (len(_SHADES) - 1)).astype(int)
+        shades = np.rint(picture / (picture.max() or 1) * (len(_SHADES) - 1)).astype(int)
         drawing = ["".join(_SHADES[shade] * 2 for shade in row) for row in shades]
         title = f"mean map, {name} ({_SHADES[-1]} = {picture.max():.2f})"
         blocks.append([title, *drawing])
@@ -167,9 +173,11 @@ def _draw(maps: Mapping[str, Sequence[Sequence[float]]]) -> list[str]:
 def _parse(text: str | int) -> Any:
     """Return JSON text as its value, and any other text as it is."""
     try:
-        return json.loads(str(text))
-    except ValueError:
+        value = json.loads(str(text))
+        json.dumps(value, allow_nan=False)  # Python reads "NaN", which is no JSON
+    except (ValueError, RecursionError):
         return text
+    return value
 
 
 def _flatten(value: Any) -> str:

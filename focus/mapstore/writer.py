@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from focus.errors import InputError
-from focus.files import replace_file
+from focus.files import replace_file, write_failures
 from focus.mapstore.folder import PartsFolder
 from focus.mapstore.hdf5 import write_file
 from focus.mapstore.reader import MapReader
@@ -74,8 +74,10 @@ class MapWriter:
         self.complete = owner and not overwrite and self._is_complete()
         self._waiting, self._appended = NO_ROWS, 0
         self._folder = PartsFolder(self.out)
-        if owner and not self.complete:
-            run = {**self.identity, "rows": rows, "part_rows": part_rows}
+        run = {**self.identity, "rows": rows, "part_rows": part_rows}
+        if self.complete:
+            self._folder.sweep(run)
+        elif owner:
             # Without the index's fingerprint nobody knows whether old parts are of these faces.
             resumable = bool(self.identity["index_fingerprint"])
             self._folder.claim(run, overwrite, resumable)
@@ -92,7 +94,7 @@ class MapWriter:
             return False
         try:
             with MapReader(path) as reader:
-                return reader.attributes.get("block") == block
+                return reader.attributes.get("block") == block and _failures(reader) is not None
         except InputError:
             return False
 
@@ -135,11 +137,13 @@ class MapWriter:
             InputError: the disk is full, say; earlier parts stay.
         """
         part: dict[str, str | int] = {"block": block, "failures": json.dumps(list(failures))}
-        with replace_file(self._folder.part(block)) as temporary:
+        with replace_file(self._folder.part(block), within=self._folder.path) as temporary:
             write_file(temporary, {**self.attributes, **part}, [rows], len(rows))
 
     def finish(self) -> int:
         """Put the parts together, remove them, and return the number of faces.
+
+        Faces that could not be read are listed in :func:`errors_file`.
 
         Raises:
             InputError: a part is missing, no face could be read, a key stands twice, maps are of
@@ -151,19 +155,18 @@ class MapWriter:
         if missing:
             lost = ", ".join(map(str, missing[:10]))
             raise InputError(f"{self.out}: missing part {lost} of {len(self._blocks())}; run again")
-        parts = [MapReader(self._folder.part(block)) for block in self._blocks()]
-        self.failures = [
-            (int(row), str(key), str(reason))
-            for part in parts
-            for row, key, reason in json.loads(str(part.attributes["failures"]))
-        ]
-        count = sum(map(len, parts))
+        self.failures, count = [], 0
+        for part in self._parts():
+            count += len(part)
+            self.failures += _failures(part) or ()
         if not count:
             self._folder.remove()
             why = ": {1}: {2}".format(*self.failures[0]) if self.failures else ""
             raise InputError(f"{self.out}: not written, since no face could be read{why}")
+        # Before the file, whose being there ends the run.
+        write_failures(errors_file(self.out), (failure[1:] for failure in self.failures))
         with replace_file(self.out, within=self._folder.path) as temporary:
-            rows = (rows for part in parts for rows in part.blocks())
+            rows = (rows for part in self._parts() for rows in part.blocks())
             write_file(temporary, self.attributes, rows, count)
         self._folder.remove()
         self.faces, self.complete = count, True
@@ -185,6 +188,12 @@ class MapWriter:
 
     def _blocks(self) -> range:
         return range(self._appended if self.rows is None else -(-self.rows // self.part_rows))
+
+    def _parts(self) -> Iterator[MapReader]:
+        """Open the parts one after the other: a process may have only so many open files."""
+        for block in self._blocks():
+            with MapReader(self._folder.part(block)) as part:
+                yield part
 
     def _flush(self) -> None:
         """Write the next part of what was appended."""
@@ -210,3 +219,17 @@ class MapWriter:
                 what = f"{name}: {was} there, {wanted} here"
                 raise InputError(f"{self.out} exists and is of another run ({what}); {mend}")
         return True
+
+
+def errors_file(out: Path) -> Path:
+    """Return where the faces without a map are listed."""
+    return out.with_name(f"{out.name}.errors.csv")
+
+
+def _failures(part: MapReader) -> list[tuple[int, str, str]] | None:
+    """Return (index row, key, reason) of what a part has no face of, None if it is spoilt."""
+    try:
+        failures = json.loads(str(part.attributes["failures"]))
+        return [(int(row), str(key), str(reason)) for row, key, reason in failures]
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None

@@ -15,6 +15,7 @@ import numpy as np
 from focus.data.index import FaceIndex
 from focus.data.inputs import Source, reopen
 from focus.errors import InputError
+from focus.files import make_folder, replace_file
 from focus.mapstore import MapReader
 from focus.runtime import Runtime, note
 from focus.types import FAKE, REAL
@@ -69,12 +70,11 @@ def view_command(command: ViewCommand) -> None:
 
     Raises:
         InputError: a map file, the data or the summary cannot be read, or the map file and the
-            data have no face in common.
-        OSError: the output cannot be written.
+            data have no face in common, or the output cannot be written.
     """
     collection = open_collection(command)
     out = Path(command.png or command.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     write = write_picture if command.png else write_page
     write(collection, out, command.runtime.quiet)
     faces = "1 face" if len(collection) == 1 else f"{len(collection):,} faces"
@@ -123,7 +123,7 @@ def write_picture(collection: Collection, out: Path, quiet: bool = False) -> Non
     """Write a contact sheet: a row per face with the face, truth if known, maps and modalities.
 
     Raises:
-        OSError: the file cannot be written.
+        InputError: the file cannot be written.
     """
     cards = list(collection.cards(quiet))
     masked = any(card.mask is not None for card in cards)
@@ -131,7 +131,8 @@ def write_picture(collection: Collection, out: Path, quiet: bool = False) -> Non
     headings = ["Face", *truth, *collection.readers, *collection.modalities]
     rows = [_sheet_row(card, masked) for card in cards]
     sheet = contact_sheet(rows, headings, collection.title, SHEET_CELL)
-    out.write_bytes(cv2.imencode(out.suffix, sheet[..., ::-1])[1].tobytes())
+    with replace_file(out) as temporary:
+        temporary.write_bytes(cv2.imencode(out.suffix, sheet[..., ::-1])[1].tobytes())
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, str]], str]:
@@ -148,7 +149,7 @@ def read_metrics(path: Path) -> tuple[list[dict[str, str]], str]:
         return metrics, _describe_basis(summary)
     except OSError as error:
         raise InputError(f"--summary {path}: cannot read it ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         hint = "make it with `evaluator score --json FILE`"
         raise InputError(f"--summary {path}: no JSON with metrics in it; {hint}") from None
 

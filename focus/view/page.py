@@ -21,6 +21,8 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
+from focus.errors import printable
+from focus.files import replace_file
 from focus.view.cards import Card, Collection, shrink
 from focus.view.overlay import OPACITY, Mask, Picture, colour_table, find_contours, quantise
 
@@ -38,7 +40,7 @@ def write_page(collection: Collection, out: Path, quiet: bool = False) -> None:
     chunk (of all, in a single file). The page appears last, in one rename.
 
     Raises:
-        OSError: something cannot be written.
+        InputError: something cannot be written.
     """
     folder = out.with_name(f"{out.stem}_files")
     _clear(folder)
@@ -65,12 +67,8 @@ def write_page(collection: Collection, out: Path, quiet: bool = False) -> None:
         "chunks": writer.chunks if single else None,
         "folder": quote(folder.name),
     }
-    temporary = out.with_name(f".{out.name}.part")
-    try:
+    with replace_file(out) as temporary:
         temporary.write_text(_fill_template(collection.title, data), encoding="utf-8")
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _CardWriter:
@@ -171,7 +169,7 @@ def _fill_template(title: str, data: dict[str, Any]) -> str:
     """Put title, data, styles and script into the template, all in one pass."""
     home = files("focus.view")
     parts = {
-        "title": html.escape(title),
+        "title": html.escape(printable(title)),
         "data": _to_json(data),
         "style": home.joinpath("gallery.css").read_text(encoding="utf-8"),
         "script": home.joinpath("gallery.js").read_text(encoding="utf-8"),

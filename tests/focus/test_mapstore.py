@@ -7,6 +7,7 @@ import operator
 import os
 import pickle
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -224,10 +225,12 @@ def test_an_open_reader_serves_forked_loader_workers(maps: Path) -> None:
     np.testing.assert_array_equal(reader[reader.keys[0]], mine)
 
 
-def test_an_open_reader_serves_spawned_processes(maps: Path) -> None:
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_an_open_reader_serves_processes_that_are_not_forked(maps: Path, method: str) -> None:
     reader = MapReader(maps)
     key = reader.keys[7]
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
+    assert key in reader
+    with multiprocessing.get_context(method).Pool(1) as pool:
         found = pool.apply(operator.getitem, (reader, key))
     np.testing.assert_array_equal(found, reader[key])
 
@@ -480,7 +483,7 @@ def test_parts_are_resumed_and_written_in_any_order(tmp_path: Path) -> None:
     second.write_part(0, make_rows(0, 4))
     assert second.finish() == 10
     assert second.failures == [(6, "k", "why")]
-    assert sorted(os.listdir(tmp_path)) == ["whole.h5", "x.h5"]
+    assert sorted(os.listdir(tmp_path)) == ["whole.h5", "x.h5", "x.h5.errors.csv"]
     a, b = MapReader(tmp_path / "whole.h5"), MapReader(tmp_path / "x.h5")
     assert a.keys == b.keys
     np.testing.assert_array_equal(a.read(slice(None)), b.read(slice(None)))
@@ -491,6 +494,19 @@ def write_parts(path: Path, blocks, run=RUN) -> MapWriter:
     for block in blocks:
         writer.write_part(block, make_rows(4 * block, min(4 * block + 4, 10)))
     return writer
+
+
+def test_parts_are_not_all_open_at_once(tmp_path: Path) -> None:
+    writer = MapWriter(tmp_path / "x.h5", RUN, 60, part_rows=1)
+    for block in range(60):
+        writer.write_part(block, make_rows(block, block + 1))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 30, limits[1]))
+    try:
+        assert writer.finish() == 60
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_spoilt_part_counts_as_missing(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from focus.files import replace_file
 
 
 def name_mask(key: str) -> str:
@@ -23,7 +24,5 @@ def find_mask(root: Path, key: str) -> str:
 def write_mask(folder: Path, key: str, mask: np.ndarray) -> None:
     """Write bool (H, W) as a PNG of 0 and 255, whole, in one rename."""
     path = folder / name_mask(key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes())
-    temporary.replace(path)
+    with replace_file(path, within=folder, sync=False) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes())

@@ -209,7 +209,7 @@ def _read_entry(read: Callable[[Any], T], entry: Any, where: str) -> T:
         return read(entry)
     except KeyError as error:
         raise InputError(f"{where} has no {error}") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{where} cannot be read: {error}") from None
 
 
@@ -222,7 +222,7 @@ def _check_category(entry: Any) -> None:
 def _read_picture(part: str, entry: Any) -> tuple[int, Picture]:
     name = str(entry["file_name"]).replace("\\", "/")
     path = name if "/" in name else f"Images/{part}/{name}"
-    return entry["id"], Picture(path, part, int(entry["height"]), int(entry["width"]), [])
+    return int(entry["id"]), Picture(path, part, int(entry["height"]), int(entry["width"]), [])
 
 
 def _read_face(outlined: bool, entry: Any) -> tuple[int, Annotation]:
@@ -234,7 +234,7 @@ def _read_face(outlined: bool, entry: Any) -> tuple[int, Annotation]:
         raise ValueError("its segmentation is not a list of polygons")
     polygons = tuple(np.array(outline, dtype=np.float64).reshape(-1, 2) for outline in outlines)
     box = enlarge((left, top, left + width, top + height))
-    return entry["image_id"], Annotation(label, box, polygons)
+    return int(entry["image_id"]), Annotation(label, box, polygons)
 
 
 _SOURCE = (

@@ -3,7 +3,9 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import shutil
 import stat
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -15,8 +17,11 @@ import pytest
 
 from focus.data import archives
 from focus.data.archives import list_members, read_member
+from focus.data.faces import FaceDataset
 from focus.data.images import read_face, read_mask
+from focus.data.index import Face, FaceIndex
 from focus.errors import UnreadableError
+from focus.types import Sample
 
 KINDS = ("a.tar", "a.tar.gz", "a.TGZ", "a.zip")
 FILES = {"7/real/0/1.png": b"one", "7/real/0/ä #2.png": b"two" * 999, "empty": b""}
@@ -181,6 +186,85 @@ def test_faces_and_masks_come_out_of_archives(kind: str, tmp_path: Path) -> None
     assert np.array_equal(read_mask(tmp_path / f"{kind}!/mask.png"), mask > 0)
     with pytest.raises(UnreadableError, match="truncated"):
         read_face(tmp_path, f"{kind}!/cut.png")
+
+
+@pytest.mark.parametrize("form", [("gnu",), ("pax", "1.0"), ("pax", "0.1")])
+def test_members_with_holes_are_filled_up(tmp_path: Path, form: tuple[str, ...]) -> None:
+    if shutil.which("tar") is None:
+        pytest.skip("no tar on this system")
+    with (tmp_path / "x").open("wb") as file:
+        for place, data in ((0, b"a" * 5000), (200_000, b"b" * 7000)):
+            file.seek(place)
+            file.write(data)
+        file.truncate(300_000)
+    flags = [f"--format={form[0]}", *(f"--sparse-version={version}" for version in form[1:])]
+    command = ["tar", "--sparse", *flags, "-C", tmp_path, "-cf", tmp_path / "a.tar", "x"]
+    subprocess.run(command, check=True)
+    assert read_member(tmp_path / "a.tar", "x") == (tmp_path / "x").read_bytes()
+
+
+@pytest.mark.parametrize("size", [-512, 2**64])
+def test_a_tar_whose_member_has_no_possible_size_is_refused(tmp_path: Path, size: int) -> None:
+    info = tarfile.TarInfo("x")
+    info.size = size
+    header = info.tobuf(tarfile.GNU_FORMAT)
+    (tmp_path / "a.tar").write_bytes(header + bytes(10240))
+    with pytest.raises(UnreadableError, match="damaged"):
+        read_member(tmp_path / "a.tar", "x")
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_zips_are_read_however_they_are_packed(tmp_path: Path, how: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", how) as archive:
+        for name, data in FILES.items():
+            archive.writestr(name, data)
+    # Anything may stand before a zip, as the program that unpacks it does.
+    (tmp_path / "a.zip").write_bytes(b"#!/bin/sh\n" + (tmp_path / "a.zip").read_bytes())
+    assert all(read_member(tmp_path / "a.zip", name) == data for name, data in FILES.items())
+
+
+def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
+    content = bytearray(pack(tmp_path / "a.zip", {"x": b"data"}).read_bytes())
+    for signature, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(signature) + place] |= 1
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(UnreadableError, match=r"damaged \(.*encrypted"):
+        read_member(tmp_path / "a.zip", "x")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_members_of_one_name_the_last_counts(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / kind
+    if kind == "a.zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for data in (b"old", b"new"):
+                archive.writestr("x", data)
+    else:
+        with tarfile.open(path, "w") as archive:
+            for data in (b"old", b"new"):
+                info = tarfile.TarInfo("x")
+                info.size = 3
+                archive.addfile(info, io.BytesIO(data))
+    assert list_members(path) == ["x"]
+    assert read_member(path, "x") == b"new"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_tar_that_a_data_set_reads_is_listed_once_for_all_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
+    pack(tmp_path / "a.tar", {"0.png": picture, "1.png": picture})
+    calls = count_calls(monkeypatch, tarfile.TarFile, "next")
+    index = FaceIndex.of([Face(f"a.tar!/{number}.png") for number in (0, 1)], tmp_path)
+    faces = FaceDataset(index, 4)
+    listed = len(calls)
+    assert listed
+    child = os.fork()
+    if child == 0:
+        os._exit(len(calls) - listed if isinstance(faces[1], Sample) else 100)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

@@ -98,7 +98,9 @@ def plant(root):
     (root / "a/v1.jpg").write_bytes((root / "a/v1.jpg").read_bytes()[:-200])
     spoil(root / "a/v2.jpg")
     (root / "b/v0x.jpg").write_bytes(png_promising(100_000, 100_000))
-    (root / "b/v1x.jpg").write_bytes(png_promising(16_000, 16_000))
+    black = np.zeros((5000, 5000), np.uint8)
+    bomb = cv2.imencode(".png", black, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1]
+    (root / "b/v1x.jpg").write_bytes(bomb.tobytes())
     (root / "b/v2x.jpg").write_bytes(b"")
     save(root / "a/v3.jpg", np.full((SIZE, SIZE, 3), 90, np.uint8), 95)
     save(root / "a/v4.jpg", picture(4, 80, 48), 95)
