@@ -9,9 +9,10 @@ import numpy as np
 
 from evaluator.measuring import Measured
 from evaluator.metrics import METRICS, PRIOR
+from evaluator.metrics.counting import HALF
 from evaluator.metrics.image import image_metrics, video_groups
 from evaluator.metrics.intervals import Estimate, Resampling
-from evaluator.metrics.localization import HALF, localization_metrics, prior_metrics
+from evaluator.metrics.localization import localization_metrics, prior_metrics
 from focus.data.index import FaceIndex
 from focus.errors import InputError
 from focus.types import REAL
@@ -70,14 +71,14 @@ class JudgedFaces:
         return {name: found[name].to_json() for name in METRICS if name in found}
 
     def _localization(self, members: np.ndarray, measured: Measured) -> dict[str, Estimate]:
-        chosen = np.flatnonzero(members[measured.rows])
+        chosen = members[measured.rows]
         rows = measured.rows[chosen]
         labels, videos = self.index.labels[rows], self._resample(rows)
         maps = measured.maps.take(chosen)
         found = localization_metrics(maps, labels, videos, self.level, self.zeroed)
         known = np.flatnonzero(measured.has_prior[chosen])
         if len(known):
-            priors = measured.priors.take(chosen[known])
+            priors = measured.priors.take(chosen & measured.has_prior)
             found.update(prior_metrics(priors, labels[known], videos.take(known)))
         else:
             missing = Estimate(None, None, None, 0, "no fake of another video has a mask")

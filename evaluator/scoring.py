@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from evaluator.judged import JudgedFaces
 from evaluator.measuring import Measured, TruthReader, masked_fakes, mean_mask, measure
-from evaluator.metrics.localization import HALF, LEVELS, choose_level
+from evaluator.metrics.counting import HALF, LEVELS
+from evaluator.metrics.localization import choose_level
 from evaluator.output import present
 from evaluator.parts import COLUMN, part_metrics
 from evaluator.summary import format_summary
@@ -56,7 +59,7 @@ class ScoreCommand:
     draws: int = 1000
     """Bootstrap draws behind the 95 % intervals; 0 for none."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Seed of the draws, and quietness."""
+    """Seed of the draws, device that counts pixels, and quietness."""
 
     def __post_init__(self) -> None:
         if self.split not in (*SPLITS, "all", ""):
@@ -85,6 +88,7 @@ def score_command(command: ScoreCommand) -> None:
             by=command.by,
             draws=command.draws,
             seed=command.runtime.seed,
+            device=command.runtime.accelerator().device,
             quiet=command.runtime.quiet,
         )
     for line in result["notes"]:
@@ -102,6 +106,7 @@ def score_maps(
     by: Sequence[str] = (),
     draws: int = 1000,
     seed: int = 0,
+    device: torch.device | str = "cpu",
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Judge the maps and scores of a file on the faces of an index.
@@ -114,6 +119,7 @@ def score_maps(
         by: columns to break down by; ``method`` always is, where it is known.
         draws: bootstrap draws over ``video``.
         seed: seed of the draws.
+        device: where pixels are counted; the result is the same everywhere.
         quiet: no progress.
 
     Returns:
@@ -146,8 +152,9 @@ def score_maps(
     if len(masked_fakes(index, rows)) == 0:
         notes.append("no fake here has a truth mask: detection metrics only")
     else:
-        level, chosen = _mark_from(index, rows, reader, threshold, quiet, failures)
-        measured, prior = _measure(index, rows, reader, quiet, failures)
+        count = partial(measure, device=device, quiet=quiet)
+        level, chosen = _mark_from(index, rows, reader, threshold, count, failures)
+        measured, prior = _measure(index, rows, reader, count, quiet, failures)
         faces = dataclasses.replace(faces, measured=measured, level=level)
         _note_limits(faces, chosen["rule"], notes)
     labelled = COLUMN in index.columns and any(index.column(COLUMN))
@@ -180,7 +187,7 @@ def _mark_from(
     rows: np.ndarray,
     reader: MapReader,
     threshold: Threshold,
-    quiet: bool,
+    count: Callable[..., Measured],
     failures: list[Failure],
 ) -> tuple[int | None, dict[str, Any]]:
     """Return the level from which pixels are marked; to choose it, only ``val`` is looked at."""
@@ -202,7 +209,7 @@ def _mark_from(
             f"--threshold val: {len(shared)} videos of split val are among the judged faces"
             f" (such as {min(shared)}), so it would be chosen on what it is judged by; {mend}"
         )
-    measured = measure(index, chosen, reader, quiet=quiet)
+    measured = count(index, chosen, reader)
     failures += measured.failures
     try:
         level = choose_level(measured.maps)
@@ -213,7 +220,12 @@ def _mark_from(
 
 
 def _measure(
-    index: FaceIndex, rows: np.ndarray, reader: MapReader, quiet: bool, failures: list[Failure]
+    index: FaceIndex,
+    rows: np.ndarray,
+    reader: MapReader,
+    count: Callable[..., Measured],
+    quiet: bool,
+    failures: list[Failure],
 ) -> tuple[Measured, dict[str, Any]]:
     """Compare maps with truth; rows come back as places in ``rows``, with the prior's origin."""
     splits = np.array(index.column("split"), dtype=object)
@@ -223,7 +235,7 @@ def _measure(
     prior, failed = mean_mask(index, usual, quiet)
     truths = TruthReader(index)
     known = rows[[truths.has(row) for row in rows]]
-    measured = measure(index, known, reader, prior, quiet)
+    measured = count(index, known, reader, prior)
     failures += [*failed, *measured.failures]
     measured = dataclasses.replace(measured, rows=np.searchsorted(rows, measured.rows))
     return measured, {"masks_of": where, "faces": prior.count, "left_out": "own video"}

@@ -1,4 +1,4 @@
-"""Checks that need a GPU: maps equal the CPU's, precisions agree, training runs and resumes.
+"""Checks that need a GPU: maps and counts equal the CPU's, precisions agree, training resumes.
 
 Costs about two minutes on a GPU. Prints one Markdown table; exit code 1 if a check fails.
 Run by ``scripts/gpu.sh checks``; ``--device cpu`` tries the script out without a GPU.
@@ -11,8 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from evaluator.metrics.counting import count_levels
 from focus.data.demo import DemoConfig, write_demo_corpus
 from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
@@ -67,6 +69,15 @@ def main() -> int:
                 apart < 1 / 255,
             )
         )
+        missed = compare_counts(device)
+        rows.append(
+            (
+                "pixels counted otherwise than on the CPU, of 19 million",
+                f"{missed}",
+                "0",
+                not missed,
+            )
+        )
         precisions = ["fp32", "bf16"] + (["fp16"] if device.startswith("cuda") else [])
         for precision in precisions:
             done = train(corpus, Path(folder) / precision, device, precision)
@@ -104,6 +115,23 @@ def compare_ssim(index: FaceIndex, device: str) -> float:
     floats, others = images.float(), images.roll(1, 0)
     on_device = dissimilarity_torch(floats.to(device), others.to(device)).cpu()
     return (on_device - dissimilarity(floats, others)).abs().max().item()
+
+
+def compare_counts(device: str) -> int:
+    """Return how many pixels stand at another level on a device than on the CPU.
+
+    Maps of 14, 37 and 224 px against masks of 224 px with regions, and a mean mask of 64 px.
+    """
+    draw = torch.Generator().manual_seed(0)
+    masks, regions = (torch.rand(96, 224, 224, generator=draw) < share for share in (0.3, 0.6))
+    maps = [torch.randint(256, (96, s, s), generator=draw).byte() for s in (14, 37, 224)]
+    found = 0
+    for drawn in (*maps, torch.rand(96, 64, 64, generator=draw)):
+        here = count_levels(drawn, masks, regions)
+        there = count_levels(*(part.to(device) for part in (drawn, masks, regions)))
+        pairs = zip(here[:2], there[:2], strict=True)
+        found += sum(int(np.abs(a.astype(int) - b).sum()) for a, b in pairs) // 2
+    return found
 
 
 def train(corpus: Path, out: Path, device: str, precision: str) -> str:

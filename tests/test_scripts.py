@@ -22,7 +22,24 @@ def test_the_gpu_checks_run_and_hold_on_a_cpu():
     )
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     rows = [line for line in done.stdout.splitlines() if line.endswith("| yes |")]
-    assert len(rows) == 5
+    assert len(rows) == 6
+
+
+def test_pixel_metrics_are_measured_beside_others():
+    small = "--faces 3 --files 4 --side 32 --repeats 1"
+    done = subprocess.run(
+        [sys.executable, "scripts/measure_metrics.py", *small.split()],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    assert sum(" to 32 |" in line for line in lines) == 18
+    apart = [float(line.rpartition(" ")[2]) for line in lines if line.startswith("largest")]
+    assert len(apart) == 2
+    assert max(apart) < 1e-6
 
 
 def test_the_gpu_script_lists_its_parts():

@@ -5,17 +5,18 @@ from __future__ import annotations
 import csv
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
+import torch
 
 from evaluator.interchange.names import flat_names, kept_paths
 from evaluator.interchange.rle import encode_rle
-from evaluator.metrics.localization import LEVELS, resize_levels
+from evaluator.metrics.counting import LEVELS, resize_levels
 from focus.data.images import read_face
 from focus.data.index import FaceIndex
 from focus.data.inputs import Source, reopen
@@ -176,7 +177,7 @@ class _Writer(ABC):
         self.names = self.name(reader.keys)
         out.mkdir(parents=True, exist_ok=True)
 
-    def name(self, keys: list[str]) -> dict[str, str]:
+    def name(self, keys: Sequence[str]) -> dict[str, str]:
         return kept_paths(keys, _FLAT)
 
     @abstractmethod
@@ -193,7 +194,7 @@ class _Writer(ABC):
                 yield key, score
 
     def levels(self, key: str, size: tuple[int, int]) -> np.ndarray:
-        return resize_levels(self.reader.levels(key), size)
+        return resize_levels(torch.from_numpy(self.reader.levels(key))[None], size)[0].numpy()
 
     def place(self, name: str) -> Path:
         """Return the path of a file below the folder, whose own folder is there."""
@@ -216,7 +217,7 @@ class _Wsol(_Writer):
 
 
 class _Imdl(_Writer):
-    def name(self, keys: list[str]) -> dict[str, str]:
+    def name(self, keys: Sequence[str]) -> dict[str, str]:
         return flat_names(keys)
 
     def write(self, key: str, size: tuple[int, int]) -> None:
@@ -235,7 +236,7 @@ class _Coco(_Writer):
         super().__init__(reader, out, threshold)
         self.results: list[dict[str, Any]] = []
 
-    def name(self, keys: list[str]) -> dict[str, str]:
+    def name(self, keys: Sequence[str]) -> dict[str, str]:
         return {}
 
     def write(self, key: str, size: tuple[int, int]) -> None:

@@ -18,6 +18,7 @@ from evaluator.metrics.ranking import divide
 
 LOW, HIGH = 2.5, 97.5
 _BLOCK = 8_000_000
+_FACES = 8192  # summed at once
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Term(NamedTuple):
     """A metric that depends on sums over faces alone: ``statistic(contributions summed)``."""
 
     name: str
-    contributions: np.ndarray  # (N, k): what every face adds
+    contributions: Callable[[np.ndarray], np.ndarray]  # rows (n,) -> (n, k): what these faces add
     statistic: Callable[[np.ndarray], np.ndarray]  # (draws, k) -> (draws,), NaN if not defined
     n: int
     reason: str  # why there is no value, should there be none
@@ -144,9 +145,7 @@ def estimate(terms: Sequence[Term], resampling: Resampling) -> dict[str, Estimat
     if not terms or resampling.count == 0:
         return {term.name: Estimate(None, None, None, term.n, term.reason) for term in terms}
     order = np.argsort(resampling.units, kind="stable")
-    starts = np.searchsorted(resampling.units[order], np.arange(resampling.count))
-    faces = (term.contributions[order] for term in terms)
-    sums = [np.add.reduceat(values, starts, axis=0, dtype=np.float64) for values in faces]
+    sums = [_sum_by_unit(term, resampling.units, order) for term in terms]
     ends = np.cumsum([part.shape[1] for part in sums])
     videos = np.concatenate(sums, axis=1)
 
@@ -162,11 +161,22 @@ def estimate(terms: Sequence[Term], resampling: Resampling) -> dict[str, Estimat
     return {term.name: stated(values, term.n, term.reason) for term, values in rows}
 
 
+def _sum_by_unit(term: Term, units: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return contributions summed over each video, float64 (videos, k), some faces at a time."""
+    sums = np.zeros((int(units.max()) + 1, term.contributions(order[:1]).shape[1]))
+    for start in range(0, len(order), _FACES):
+        rows = order[start : start + _FACES]
+        here, first = np.unique(units[rows], return_index=True)
+        sums[here] += np.add.reduceat(term.contributions(rows), first, axis=0, dtype=np.float64)
+    return sums
+
+
 def mean(name: str, values: np.ndarray, reason: str) -> Term:
     """Return the term of a mean over faces; NaN marks the faces that do not enter."""
     enters = ~np.isnan(values)
     contributions = np.stack([np.where(enters, values, 0.0), enters], axis=1)
-    return Term(name, contributions, lambda s: divide(s[:, 0], s[:, 1]), int(enters.sum()), reason)
+    count, share = int(enters.sum()), lambda sums: divide(sums[:, 0], sums[:, 1])
+    return Term(name, contributions.__getitem__, share, count, reason)
 
 
 def stated(found: tuple[float, float, float], n: int, reason: str = "") -> Estimate:

@@ -1,98 +1,22 @@
-"""Localisation metrics: how well maps find the pixels of truth masks.
+"""Localisation metrics: how well maps find the pixels of truth masks, from counts of their levels.
 
-A face is reduced to two histograms, of the map's levels inside and outside its mask, so that
-memory does not grow with the number of pixels and every threshold is judged at once. Maps are
-judged at the size of the mask: resized bilinearly (half-pixel centres), then held at the 256 levels
-of a map file. Zero divisions: a per-face IoU of two empty masks is 1; a class without any true or
-marked pixel leaves the mean over classes; any other 0 / 0 has no value, and a reason.
+Zero divisions: a per-face IoU of two empty masks is 1; a class without any true or marked pixel
+leaves the mean over classes; any other 0 / 0 has no value, and a reason.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
 
-import cv2
 import numpy as np
 
 from evaluator.metrics import THRESHOLDED
+from evaluator.metrics.counting import HALF, LEVELS, Histograms
 from evaluator.metrics.intervals import Estimate, Resampling, Term, estimate, mean
 from evaluator.metrics.ranking import auc, average_precision, divide
 from focus.types import FAKE, REAL
 
-LEVELS = 256
-HALF = 128  # the first level that stands for values above 0.5
-
-
-class FaceHistogram(NamedTuple):
-    """What is kept of one face's map and mask."""
-
-    inside: np.ndarray  # uint32 (256,): pixels of the mask at each level
-    outside: np.ndarray  # uint32 (256,): the other pixels
-    region_auc: float  # AUC over the pixels of the region; NaN without one, or with one class
-
-
-class Histograms(NamedTuple):
-    """What is kept of N faces' maps and masks: 2 kB a face."""
-
-    inside: np.ndarray  # uint32 (N, 256)
-    outside: np.ndarray  # uint32 (N, 256)
-    region_auc: np.ndarray  # float64 (N,)
-
-    @classmethod
-    def empty(cls, faces: int) -> Histograms:
-        """Return room for ``faces`` faces, to be filled with :meth:`put`."""
-        inside, outside = np.zeros((2, faces, LEVELS), dtype=np.uint32)
-        return cls(inside, outside, np.full(faces, np.nan))
-
-    def put(self, row: int, face: FaceHistogram) -> None:
-        """Write one face into its row."""
-        for column, value in zip(self, face, strict=True):
-            column[row] = value
-
-    def take(self, rows: np.ndarray) -> Histograms:
-        """Return some of the faces."""
-        return Histograms(self.inside[rows], self.outside[rows], self.region_auc[rows])
-
-
-def resize_levels(map_: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize a map bilinearly and hold it at 256 levels.
-
-    Args:
-        map_: (h, w), float in [0, 1], or uint8 in [0, 255] as a map file stores it.
-        size: (height, width) of the result.
-
-    Returns:
-        uint8 (height, width): 255 times the map, to the nearest level; a half goes down, so that
-        level 128 and above is exactly what lies above 0.5.
-    """
-    scale = 1 if map_.dtype == np.uint8 else LEVELS - 1
-    values = map_.astype(np.float32) * np.float32(scale)
-    if values.shape != tuple(size):
-        values = cv2.resize(values, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-    return np.clip(np.ceil(values - 0.5), 0, LEVELS - 1).astype(np.uint8)
-
-
-def compare(map_: np.ndarray, mask: np.ndarray, region: np.ndarray | None = None) -> FaceHistogram:
-    """Count a map's levels inside and outside the truth, at the truth's size.
-
-    Args:
-        map_: (h, w), float in [0, 1] or uint8 in [0, 255]; 1 or 255 = manipulated.
-        mask: bool (H, W), the truth; all False for a real face.
-        region: bool (H, W), the area that is judged by itself too.
-
-    Raises:
-        ValueError: mask and region differ in size.
-    """
-    if region is not None and region.shape != mask.shape:
-        sizes = (f"{height} x {width}" for height, width in (region.shape, mask.shape))
-        raise ValueError("the region is {}, the mask {}".format(*sizes))
-    codes = resize_levels(map_, mask.shape).astype(np.int64)
-    codes += LEVELS * mask
-    if region is not None:
-        codes += 2 * LEVELS * region
-    counts = np.bincount(codes.ravel(), minlength=4 * LEVELS).reshape(2, 2, LEVELS)
-    outside, inside = counts.sum(axis=0).astype(np.uint32)
-    return FaceHistogram(inside, outside, float(auc(counts[1, 1], counts[1, 0])))
+_FACES = 4096  # at once: what is worked out of their histograms takes 10 kB a face
 
 
 def localization_metrics(
@@ -161,12 +85,14 @@ def choose_level(faces: Histograms) -> int:
 
 
 def _ranking_terms(faces: Histograms, fake: np.ndarray) -> list[Term]:
-    histograms = np.concatenate([faces.inside, faces.outside], axis=1) * fake[:, None]
+    def histograms(rows: np.ndarray) -> np.ndarray:
+        chosen = np.concatenate([faces.inside[rows], faces.outside[rows]], axis=1)
+        return chosen * fake[rows, None]
 
     def pooled(sums: np.ndarray) -> np.ndarray:
         return average_precision(sums[:, :LEVELS], sums[:, LEVELS:])
 
-    areas = np.where(fake, auc(faces.inside, faces.outside), np.nan)
+    areas = np.where(fake, _by_blocks(auc, faces), np.nan)
     region_areas = np.where(fake, faces.region_auc, np.nan)
     both = "no fake has pixels in and out of its mask"
     return [
@@ -177,20 +103,34 @@ def _ranking_terms(faces: Histograms, fake: np.ndarray) -> list[Term]:
 
 
 def _place_terms(faces: Histograms, fake: np.ndarray) -> list[Term]:
-    levels = np.arange(LEVELS, dtype=np.float64)
-    area = faces.inside.sum(axis=1) / (faces.inside + faces.outside).sum(axis=1)
-    all_pixels = faces.inside + faces.outside
-    top = LEVELS - 1 - np.argmax(all_pixels[:, ::-1] > 0, axis=1)[:, None]
-    highest = (np.take_along_axis(part, top, axis=1)[:, 0] for part in (faces.inside, all_pixels))
-    share = divide(faces.inside @ levels, all_pixels @ levels)
-    enters = fake & (area > 0)
+    pointing, energy = _by_blocks(_place, faces)
     reason = "no fake has a forged pixel"
     return [
-        mean("pointing", np.where(enters, divide(*highest), np.nan), reason),
-        mean(
-            "energy_inside", np.where(enters, np.where(top[:, 0] > 0, share, area), np.nan), reason
-        ),
+        mean("pointing", np.where(fake, pointing, np.nan), reason),
+        mean("energy_inside", np.where(fake, energy, np.nan), reason),
     ]
+
+
+def _place(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """Return pointing and energy_inside of faces, (2, N); NaN where the mask is empty."""
+    levels = np.arange(LEVELS, dtype=np.float64)
+    all_pixels = inside + outside
+    area = inside.sum(axis=1) / all_pixels.sum(axis=1)
+    top = LEVELS - 1 - np.argmax(all_pixels[:, ::-1] > 0, axis=1)[:, None]
+    highest = (np.take_along_axis(part, top, axis=1)[:, 0] for part in (inside, all_pixels))
+    share = divide(inside @ levels, all_pixels @ levels)
+    values = np.stack([divide(*highest), np.where(top[:, 0] > 0, share, area)])
+    return np.where(area > 0, values, np.nan)
+
+
+def _by_blocks(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray], faces: Histograms
+) -> np.ndarray:
+    """Return what a function says of the histograms of some faces at a time, joined."""
+    starts = range(0, max(len(faces.inside), 1), _FACES)
+    parts = [slice(start, start + _FACES) for start in starts]
+    found = [function(faces.inside[part], faces.outside[part]) for part in parts]
+    return np.concatenate(found, axis=-1)
 
 
 def _marked_terms(
@@ -206,10 +146,10 @@ def _marked_terms(
     count, empty = int(fake.sum()), "no fake has a forged or marked pixel"
     no_reals = "real maps were zeroed by label" if zeroed else "no real faces"
     return [
-        Term("pixel_f1_macro", matrix, _f1_macro, len(fake), "no faces"),
-        Term("pixel_miou", matrix, _mean_iou, len(fake), "no faces"),
-        Term("f1_fake", fakes_only, _f1, count, empty),
-        Term("iou_fake", fakes_only, _iou, count, empty),
+        Term("pixel_f1_macro", matrix.__getitem__, _f1_macro, len(fake), "no faces"),
+        Term("pixel_miou", matrix.__getitem__, _mean_iou, len(fake), "no faces"),
+        Term("f1_fake", fakes_only.__getitem__, _f1, count, empty),
+        Term("iou_fake", fakes_only.__getitem__, _iou, count, empty),
         mean("iou_frame", np.where(fake, iou, np.nan), "no fakes with a mask"),
         mean("fp_area_real", np.where(real & (not zeroed), area, np.nan), no_reals),
     ]

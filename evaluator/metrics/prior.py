@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -28,13 +30,17 @@ class MaskPrior:
         self._total += small
         self.count += 1
 
-    def without(self, video: str) -> np.ndarray | None:
-        """Return the mean mask of other videos, float32 (64, 64) in [0, 1]; None without any."""
-        others = self.count - self._counts.get(video, 0)
-        if others == 0:
-            return None
-        rest = self._total - self._sums.get(video, 0)
-        return np.clip(rest / others, 0, 1, dtype=np.float32)
+    def without(self, videos: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return, for each of B videos, the mean mask of the others.
+
+        Returns:
+            float32 (B, 64, 64) in [0, 1], and bool (B,): whether there are others; zeros if not.
+        """
+        nothing = np.zeros((SIDE, SIDE), dtype=np.float32)
+        own = np.stack([self._sums.get(video, nothing) for video in videos])
+        others = self.count - np.array([self._counts.get(video, 0) for video in videos])
+        means = (self._total - own) / np.maximum(others, 1).astype(np.float32)[:, None, None]
+        return np.where(others[:, None, None] > 0, np.clip(means, 0, 1), np.float32(0)), others > 0
 
 
 def shrink(mask: np.ndarray) -> np.ndarray:

@@ -22,9 +22,9 @@ from focus.data.inputs import Source, open_source, reopen
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file
 from focus.generation import GenerationConfig, generate, load_generator
-from focus.generation.running import errors_file
 from focus.generators.contract import Generator
 from focus.mapstore import MapReader
+from focus.mapstore.writer import errors_file
 from focus.runtime import Runtime, note, seed_everything
 
 LEVELS = (1, 2, 3, 4, 5)
@@ -62,7 +62,7 @@ class RobustnessCommand:
     batch: int = 64
     """Faces that the network sees at once."""
     workers: int = -1
-    """Loader processes; -1: the cores less one, at most 8."""
+    """Loader processes; -1: the cores less one, at most 16."""
     stills: bool = False
     """Every face is a still picture: a method that wants clips sees it in small motion."""
     overwrite: bool = False
@@ -132,7 +132,8 @@ def robustness_command(command: RobustnessCommand) -> None:
         }
         kept = np.array([all(key in reader for reader in readers.values()) for key in index.keys])
         judged = index.take(kept)
-        judgement = judge(judged, readers, command.draws, seed, quiet)
+        device = command.runtime.accelerator().device
+        judgement = judge(judged, readers, command.draws, seed, device, quiet)
         origin = {**readers[CLEAN].attributes, "data": source.data, "root": source.root}
     result = describe(judgement, judged, origin, notes, command.draws, seed)
     with replace_file(out / "robustness.json") as path:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
-from evaluator.measuring import masked_fakes, measure
+from evaluator.measuring import masked_fakes, measure_each
+from evaluator.metrics.counting import HALF
 from evaluator.metrics.image import rank, video_groups
 from evaluator.metrics.intervals import Estimate, Resampling, bootstrap, stated
-from evaluator.metrics.localization import HALF
 from evaluator.metrics.ranking import auc, divide
 from evaluator.perturbations import KINDS, SEVEN
 from focus.data.index import FaceIndex
@@ -68,6 +69,7 @@ def judge(
     readers: Mapping[Condition, MapReader],
     draws: int = 1000,
     seed: int = 0,
+    device: torch.device | str = "cpu",
     quiet: bool = False,
 ) -> Judgement:
     """Judge map files of the same faces under different conditions.
@@ -82,14 +84,16 @@ def judge(
         readers: map files with maps of all of these faces, :data:`CLEAN` among them.
         draws: bootstrap draws over ``video``.
         seed: seed of the draws.
+        device: where pixels are counted; the result is the same everywhere.
         quiet: no progress.
     """
     order = [CLEAN, *(condition for condition in readers if condition != CLEAN)]
-    clean, failures = readers[CLEAN], list[Failure]()
-    values = {}
-    for condition in order:
-        values[condition] = _agreement(index, readers[condition], clean)
-        values[condition] |= _truth(index, readers[condition], quiet, failures)
+    opened = [readers[condition] for condition in order]
+    truth, failures = _truth(index, opened, device, quiet)
+    values = {
+        condition: {**_agreement(index, reader, opened[0]), **found}
+        for condition, reader, found in zip(order, opened, truth, strict=True)
+    }
     faces = _Faces(index, Resampling.over(index.column("video"), draws, seed))
     at: dict[Condition, dict[str, Estimate]] = {condition: {} for condition in order}
     kinds = list(dict.fromkeys(condition.kind for condition in order[1:]))
@@ -219,19 +223,26 @@ def _ratio(common: np.ndarray, joint: np.ndarray) -> np.ndarray:
 
 
 def _truth(
-    index: FaceIndex, reader: MapReader, quiet: bool, failures: list[Failure]
-) -> dict[str, np.ndarray]:
-    """Compare maps with truth masks: values (N,), NaN where there is none; nothing without any."""
-    rows = masked_fakes(index, np.arange(len(index)))
-    if not len(rows):
-        return {}
-    measured = measure(index, rows, reader, quiet=quiet)
-    failures += measured.failures
-    pixel, region = np.full((2, len(index)), np.nan)
-    pixel[measured.rows] = auc(measured.maps.inside, measured.maps.outside)
-    region[measured.rows] = measured.maps.region_auc
-    found = {"pixel_auc": pixel}
-    return {**found, "pixel_auc_region": region} if "region" in index.columns else found
+    index: FaceIndex, readers: Sequence[MapReader], device: torch.device | str, quiet: bool
+) -> tuple[list[dict[str, np.ndarray]], list[Failure]]:
+    """Compare maps with truth masks, which are read once for all the readers.
+
+    Returns:
+        For every reader, values (N,), NaN where there is none; nothing if no fake has a mask. And
+        the fakes whose mask could not be read.
+    """
+    rows, failures = masked_fakes(index, np.arange(len(index))), list[Failure]()
+    names = TRUTH if "region" in index.columns else TRUTH[:1]
+    values = np.full((len(readers), len(names), len(index)), np.nan)
+    for start in range(0, len(rows), _BLOCK):  # histograms of every reader are held at once
+        block = rows[start : start + _BLOCK]
+        measured = measure_each(index, block, readers, device=device, quiet=quiet)
+        failures += measured[0].failures
+        for found, areas in zip(measured, values, strict=True):
+            pair = auc(found.maps.inside, found.maps.outside), found.maps.region_auc
+            areas[:, found.rows] = pair[: len(names)]
+    known = names if len(rows) else ()
+    return [dict(zip(known, areas, strict=False)) for areas in values], failures
 
 
 def parameter_of(condition: Condition) -> float:

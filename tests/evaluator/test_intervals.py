@@ -39,7 +39,7 @@ def test_pooled_interval_equals_a_slow_loop_over_the_same_draws():
     units = generator.integers(0, 12, size=60)
     units[:12] = np.arange(12)
     table = generator.random((60, 2))
-    term = Term("ratio", table, ratio, 60, "")
+    term = Term("ratio", table.__getitem__, ratio, 60, "")
     found = estimate([term, mean("first", table[:, 0], "")], Resampling(units, 200, 5))
 
     slow: list[float] = []
