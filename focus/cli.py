@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from focus.commands import Command, run
 
 COMMANDS = {
@@ -86,4 +84,4 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run ``focus`` and return its exit code."""
     about = "Manipulation maps for face forgery detection, learned from real/fake labels alone."
-    return run("focus", about, COMMANDS, sys.argv[1:] if arguments is None else arguments)
+    return run("focus", about, COMMANDS, arguments)

@@ -10,13 +10,23 @@ import io
 import itertools
 import os
 import re
+import signal
 import sys
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any, NamedTuple
 
 from focus.errors import CheckFailedError, InputError
+from focus.processes import watch
+from focus.processes.signals import Handler, handle, interrupt
 
 INTERRUPTED = 130
+_STOPPED = "interrupted; finished work is kept"
+_WORKER_GONE = (
+    "a loader process was killed, as happens when memory is short, shared memory too: give the "
+    "same command (focus train: with --resume) with fewer --workers, 0 for none, or give the "
+    "container more (docker --shm-size); finished work is kept"
+)
 
 
 class Command(NamedTuple):
@@ -30,11 +40,23 @@ class Command(NamedTuple):
     recipes: str = ""  # module:dict, name -> (summary, part of the config, ...)
 
 
-def run(program: str, about: str, commands: Mapping[str, Command], arguments: list[str]) -> int:
+def run(
+    program: str, about: str, commands: Mapping[str, Command], arguments: list[str] | None
+) -> int:
     """Run the command that the first argument names; return its exit code.
 
-    0: done; 1: a check failed; 2: bad arguments or input, said in one line; 130: Ctrl-C.
+    0: done; 1: a check failed; 2: bad arguments or input, said in one line; 130: Ctrl-C or SIGTERM.
+
+    Args:
+        program: name of the command line.
+        about: what it is for.
+        commands: name -> command.
+        arguments: those of this process, which then ends, unless given.
     """
+    if arguments is None:
+        code = run(program, about, commands, sys.argv[1:])
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
+        return code
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview(program, about, commands))
         return 0 if arguments else 2
@@ -50,16 +72,23 @@ def run(program: str, about: str, commands: Mapping[str, Command], arguments: li
         return _say(program, f"no command '{name}'{hint} See {program} --help")
     # PyTorch's C++ side warns of what only its developers can use; errors still come through.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    with watch.over(f"{program} {name}"):
+        return _run(f"{program} {name}", commands[name], rest)
+
+
+def _run(program: str, command: Command, arguments: list[str]) -> int:
+    """Run a command; say in one line what stopped it."""
     try:
-        command = commands[name]
-        config = _parse(f"{program} {name}", command, rest)
-        _load(command.function)(config)
+        with handle(_leaving_at_once(program)):  # what an import is broken off with may be anything
+            config, function = _parse(program, command, arguments), _load(command.function)
+        with handle(interrupt):
+            function(config)
     except InputError as error:
-        return _say(f"{program} {name}", str(error))
+        return _say(program, str(error))
     except CheckFailedError as error:
-        return _say(f"{program} {name}", str(error), 1)
-    except KeyboardInterrupt:
-        return _say(f"{program} {name}", "interrupted; finished work is kept", INTERRUPTED)
+        return _say(program, str(error), 1)
+    except KeyboardInterrupt as error:
+        return _say(program, str(error) or _STOPPED, INTERRUPTED)
     except BrokenPipeError:  # the reader of our output went away, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -67,8 +96,20 @@ def run(program: str, about: str, commands: Mapping[str, Command], arguments: li
         if error.filename is None and error.errno is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        return _say(f"{program} {name}", f"{where}{error.strerror}")
+        return _say(program, f"{where}{error.strerror}")
+    except RuntimeError as error:  # torch raises it wherever the main thread is just then
+        if "DataLoader worker" not in str(error):
+            raise
+        return _say(program, _WORKER_GONE)
     return 0
+
+
+def _leaving_at_once(program: str) -> Handler:
+    def leave(number: int, _: FrameType | None) -> None:
+        os.write(2, f"{program}: {_STOPPED}\n".encode())
+        os._exit(INTERRUPTED)
+
+    return leave
 
 
 def _parse(program: str, command: Command, arguments: list[str]) -> Any:
@@ -164,5 +205,14 @@ def _load(target: str) -> Any:
 
 
 def _say(program: str, text: str, code: int = 2) -> int:
-    print(f"{program}: {text}", file=sys.stderr)
+    """Print a line and return the exit code; of several processes, one speaks for all."""
+    others = watch.active()
+    if others is not None and code == 1:  # the work is done: nobody has to stop
+        # A launcher would end the main process, still at work, if another ended with a fault.
+        code = 0 if others.me.rank else code
+        text = "" if others.me.rank else text
+    elif others is not None:
+        text = others.report(text, code, named=code != INTERRUPTED)
+    if text:
+        print(f"{program}: {text}", file=sys.stderr)
     return code

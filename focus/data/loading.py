@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,7 +15,8 @@ from torch.utils.data import DataLoader, Sampler
 from focus.data.faces import Draw, FaceDataset
 from focus.data.index import FaceIndex
 from focus.errors import InputError
-from focus.runtime import available_cores
+from focus.processes.signals import FOR_PARENT, end_with_parent, held_back, obey_parent
+from focus.runtime import available_cores, local_processes, return_freed_memory
 from focus.types import FAKE, REAL, Batch, Failure, Sample
 
 PREFETCH = 4
@@ -136,10 +139,13 @@ def _stack_maps(samples: Sequence[Sample]) -> torch.Tensor | None:
 
 
 def count_workers(workers: int) -> int:
-    """Return how many loader workers to start: -1 means the cores at hand less one, at most 8."""
+    """Return how many loader workers to start: -1 means the cores at hand less one, at most 16.
+
+    Processes that share the machine share its cores too.
+    """
     if workers >= 0:
         return workers
-    return max(min(available_cores() - 1, 8), 1)
+    return max(min(available_cores() // local_processes() - 1, 16), 1)
 
 
 def build_loader(
@@ -154,20 +160,39 @@ def build_loader(
     Each worker makes up to ``PREFETCH`` batches ahead; ``join`` makes a batch of samples.
     """
     count = count_workers(workers)
-    return DataLoader(
+    if count:
+        return_freed_memory()
+    return Loader(
         dataset,
         batch_sampler=batches,  # type: ignore[arg-type]
         collate_fn=join,
         num_workers=count,
         pin_memory=pin,
         prefetch_factor=PREFETCH if count else None,
+        # Forked workers share the index; where Python starts them anew, each would have a copy.
+        multiprocessing_context="fork" if count and sys.platform == "linux" else None,
         worker_init_fn=_start_worker,
     )
+
+
+class Loader(DataLoader[Sample | Failure]):
+    """A loader whose workers leave Ctrl-C and SIGTERM to the process that they work for."""
+
+    def __iter__(self) -> Any:
+        """Start the workers and return the batches."""
+        with held_back(*FOR_PARENT):
+            return super().__iter__()
 
 
 def _start_worker(_: int) -> None:
     """Keep a worker to one thread: the network needs the other cores."""
     import cv2
 
+    # The collector writes into all that it looks at: a hundred megabytes of shared pages a worker.
+    gc.freeze()
+    end_with_parent()
+    obey_parent()
+    # Only a thread of the library calls it, when the main process leaves before it has all.
+    sys.excepthook = lambda *_: None
     torch.set_num_threads(1)
     cv2.setNumThreads(0)

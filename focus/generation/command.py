@@ -10,9 +10,10 @@ from typing import get_args
 from focus.config import split_options
 from focus.data.inputs import Source, open_source
 from focus.errors import CheckFailedError, InputError
-from focus.generation.running import GenerationConfig, errors_file, generate
+from focus.generation.running import GenerationConfig, generate
 from focus.generators.contract import Generator
 from focus.generators.registry import GENERATORS
+from focus.mapstore.writer import errors_file
 from focus.network.maps import Normalisation
 from focus.runtime import Runtime, note, seed_everything
 
@@ -73,8 +74,8 @@ def generate_command(command: GenerateCommand) -> None:
             source=command.source,
         )
     except KeyboardInterrupt:
-        note(f"\n{command.out}: stopped; the same command goes on from {command.out}.parts", quiet)
-        raise
+        text = f"{command.out}: stopped; the same command goes on from {command.out}.parts"
+        raise KeyboardInterrupt(text) from None
     if report is None:
         return
     print(report)

@@ -2,64 +2,92 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from focus.errors import InputError
+from focus.mapstore.folder import PartsFolder
 from focus.mapstore.writer import MapWriter
+from focus.processes import watch
 
-PATIENCE = 600.0  # seconds without a part from the other processes, at least
+PATIENCE = 600.0  # seconds without a part from processes that live, at least
+LATENESS = 90.0  # seconds after which a machine sees what another wrote to a shared disk
 
 
 def claim(accelerator: Accelerator, make: Callable[[], MapWriter]) -> tuple[MapWriter, list[int]]:
     """Open the map file in every process, the main one first, and agree on the missing parts.
 
     Raises:
-        InputError: in all processes, what the main one found wrong.
+        InputError: in all processes, what the main one found wrong; in one that does not see the
+            main one's folder, that.
     """
     if accelerator.num_processes == 1:
         writer = make()
         return writer, writer.missing
     if not accelerator.is_main_process:
-        return make(), _agree(None)
+        missing, mark, wrong = broadcast_object_list([None] * 3)
+        if wrong:
+            raise InputError(wrong)
+        writer = make()
+        _find_mark(writer, mark)
+        return writer, missing
     try:
         writer = make()
+        missing = writer.missing
+        mark = _leave_mark(writer) if missing else ""
     except InputError as error:
-        _agree(str(error))
+        broadcast_object_list([None, None, str(error)])
         raise
-    return writer, _agree(writer.missing)
+    broadcast_object_list([missing, mark, ""])
+    return writer, missing
 
 
-def _agree(found: list[int] | str | None) -> list[int]:
-    """Tell all processes what the main one found."""
-    answer = [found]
-    broadcast_object_list(answer)
-    if not isinstance(answer[0], list):
-        raise InputError(str(answer[0]))
-    return answer[0]
+def _leave_mark(writer: MapWriter) -> str:
+    """Make a file in the folder of parts that only this run can have made; return its name."""
+    mark = f".{secrets.token_hex(8)}.tmp"  # removed with the folder's other temporary files
+    (PartsFolder(writer.out).path / mark).touch()
+    return mark
+
+
+def _find_mark(writer: MapWriter, mark: str) -> None:
+    """Refuse to work for a folder that the main process does not see."""
+    path: Path = PartsFolder(writer.out).path / mark
+    began = time.monotonic()
+    while mark and not path.exists():
+        if time.monotonic() - began > LATENESS:
+            raise InputError(
+                f"{path.parent}: not the folder that the main process writes to; all machines must "
+                "see the same --out (a shared disk), or make --shard I/N each and focus merge"
+            )
+        time.sleep(0.2)
 
 
 def await_parts(writer: MapWriter, blocks: Sequence[int], patience: float) -> None:
     """Wait for the parts of other processes.
 
-    No barrier: a process that died would hold the others at one for ever.
+    No barrier: a slow process may take longer than a library waits at one. A process that falls
+    ends this one too (see :mod:`focus.processes.watch`).
 
     Raises:
-        InputError: none came for ``patience`` seconds.
+        InputError: none came for ``patience`` seconds, or the others have ended without them.
     """
     waiting, last = set(blocks), time.monotonic()
+    others = watch.active()
     while waiting:
         arrived = {block for block in waiting if writer.has(block)}
         waiting -= arrived
+        still = time.monotonic() - last
         if arrived:
             last = time.monotonic()
-        elif time.monotonic() - last > patience:
+        elif still > patience or (others and still > LATENESS and others.ended()):
             raise InputError(
-                f"{writer.out}: no part came from the other processes for {patience:.0f} s, and "
+                f"{writer.out}: no part came from the other processes for {still:.0f} s, and "
                 f"{len(waiting)} are missing; the same command goes on from what is there"
             )
         else:
-            time.sleep(0.2)
+            time.sleep(min(0.2 + 0.001 * len(waiting), 5.0))  # each time asks for every file

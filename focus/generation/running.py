@@ -21,7 +21,6 @@ from focus.data.index import FaceIndex
 from focus.data.inputs import Source
 from focus.data.loading import PREFETCH, build_loader, collate
 from focus.errors import InputError, UnreadableError
-from focus.files import write_failures
 from focus.generation.pipeline import Flight, Network, PartWriter
 from focus.generation.processes import PATIENCE, await_parts, claim
 from focus.generation.slots import SlotCollate
@@ -41,7 +40,7 @@ class GenerationConfig:
     batch: int = 64
     """Faces that the network sees at once; the maps do not depend on it."""
     workers: int = -1
-    """Loader processes; -1: the cores less one, at most 8."""
+    """Loader processes; -1: this process's share of the cores less one, at most 16."""
     shard: str = ""
     """I/N: only the I-th of N equal shares of the faces; focus merge puts them together."""
     real_maps: Literal["zero", "fake-class"] = "zero"
@@ -168,9 +167,6 @@ def generate(
             await_parts(writer, missing, patience)
         if not writer.complete:
             writer.finish()
-            write_failures(
-                errors_file(writer.out), ((key, reason) for _, key, reason in writer.failures)
-            )
     failures = tuple(Failure(*failure) for failure in writer.failures)
     gone = {failure.row for failure in failures}
     made = sum(row not in gone for rows in blocks.values() for row in rows)
@@ -267,11 +263,6 @@ def _take_shard(index: FaceIndex, shard: str) -> FaceIndex:
         share = f"share {shard} of " if shard else ""
         raise InputError(f"{share}{len(index)} faces: there is no face to make a map of")
     return index.take(rows) if shard else index
-
-
-def errors_file(out: Path) -> Path:
-    """Return where the faces without a map are listed."""
-    return out.with_name(f"{out.name}.errors.csv")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object, send_to_device
+from accelerate.utils import broadcast, gather_object, send_to_device
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -25,12 +25,15 @@ from focus.data.transforms import Augmentation
 from focus.errors import InputError
 from focus.network.runs import save_weights
 from focus.optim import OptimizerConfig, build_optimizer, learning_rate
+from focus.processes import watch
 from focus.runtime import Progress, Runtime, note, seed_everything
 from focus.training.checkpoint import RESUME, load_state, save_state
 from focus.training.journal import Journal
 from focus.types import FAKE, REAL, Batch, Failure, Prediction, Trainable
 
 SPOKEN_FAILURES = 20
+LAUNCHER_SECONDS = 5.0  # in which a launcher passes on a signal that its processes had too
+STEPS_AHEAD = 16  # that a process may have sent to its GPU before another
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class FitConfig:
     validate_every: int = 1000
     """Steps between validations; the last step is always validated."""
     workers: int = -1
-    """Loader processes; -1: the cores less one, at most 8."""
+    """Loader processes; -1: this process's share of the cores less one, at most 16."""
     on_error: Literal["skip", "stop"] = "skip"
     """Leave out a face that cannot be read and say so, or stop at the first."""
     stop_after: int = 0
@@ -144,26 +147,22 @@ class Fit:
         self.step, self.best, self.best_step = 0, -1.0, 0
         self.seconds = 0.0
         self.failures: dict[str, Failure] = {}
-        self._interrupted = False
+        self._interrupted = 0.0  # when
 
     def run(self, resume: bool = False) -> Report:
         """Train to the end (or to ``stop_after``) and return the report.
 
         Raises:
-            InputError: the loss is not finite, memory ran out, or a resume file that is broken.
+            InputError: the loss is not finite, memory ran out, a resume file that is broken or not
+                seen by all processes.
             KeyboardInterrupt: after Ctrl-C or SIGTERM, with the work kept.
         """
         if resume and (self.folder / RESUME).exists():
             self._load()
+        self._check_together()
         journal = Journal(self.folder, self.step) if self.accelerator.is_main_process else None
-        try:
-            with self._signals(), self._memory():
-                self._train(journal)
-        finally:
-            if journal is not None:
-                journal.close()
-        if self._interrupted:
-            raise KeyboardInterrupt
+        with self._signals(), self._memory():
+            self._train(journal)
         failures = tuple(self.failures.values())
         return Report(self.step, self.best, self.best_step, self.seconds, failures)
 
@@ -184,10 +183,10 @@ class Fit:
         pin = accelerator.device.type == "cuda"
         batches = iter(build_loader(self.train, plan, config.workers, pin))
         quiet = self.runtime.quiet or not accelerator.is_main_process
-        started = time.monotonic() - self.seconds
+        started, terms = time.monotonic() - self.seconds, dict[str, Tensor]()
         with Progress(config.steps, "training", "steps", quiet) as progress:
             progress.advance(self.step)
-            while self.step < last and not self._interrupted:
+            while self.step < last and not self._must_stop():
                 seed_everything(self.runtime.seed, self.step, accelerator.process_index)
                 rate = learning_rate(self.step, config.steps, config.optimizer)
                 terms = self._step(step_module, optimizer, batches, rate)
@@ -199,9 +198,33 @@ class Fit:
                     self._check_finite(numbers)
                     detail = self._validate(journal, {"rate": rate, **numbers})
                 progress.advance(1, detail)
-        if self._interrupted:
+        if self.step < last or (self._interrupted and watch.active() is None):
             self._check_finite({k: float(v) for k, v in terms.items()})
             self._save(journal)
+            if others := watch.active():
+                others.meet("kept")  # none ends before the main one has saved
+            raise KeyboardInterrupt
+        if accelerator.num_processes > 1:
+            self.failures = dict(sorted(gather_object(list(self.failures.items()))))
+
+    def _must_stop(self) -> bool:
+        """Say whether a signal came, to this process or to another, that ends all at this step."""
+        others = watch.active()
+        if others is None:
+            return bool(self._interrupted)
+        ahead = STEPS_AHEAD if self.accelerator.device.type == "cuda" else 1
+        return others.stop_at(self.step, bool(self._interrupted), ahead)
+
+    def _check_together(self) -> None:
+        """Refuse to go on where not all processes see the same run."""
+        if self.accelerator.num_processes == 1:
+            return
+        steps = sorted(set(gather_object([self.step])))
+        if len(steps) > 1:
+            raise InputError(
+                f"{self.folder}: some processes go on from step {steps[-1]}, others from "
+                f"{steps[0]}; all machines must see the same folder"
+            )
 
     def _step(
         self, step_module: nn.Module, optimizer: Any, batches: Iterator[Batch], rate: float
@@ -248,12 +271,16 @@ class Fit:
                     f"{failure.key}: {failure.reason}; --on-error skip leaves such faces out"
                 )
             if failure.key not in self.failures and len(self.failures) < SPOKEN_FAILURES:
-                note(f"left out {failure.key}: {failure.reason}", self.runtime.quiet)
+                note(f"left out {failure.key}: {failure.reason}", self.runtime.quiet, True)
             self.failures[failure.key] = failure
 
     def _validate(self, journal: Journal | None, numbers: dict[str, float]) -> str:
         """Judge the network on ``val``, keep it if it is the best, save; return a line."""
         judged = self.average.module if self.average is not None else self.network
+        if self.accelerator.num_processes > 1:
+            # Batch statistics are each process's own on CPUs; the main one's are kept.
+            for statistics in judged.buffers():
+                statistics.copy_(broadcast(statistics.clone(memory_format=torch.contiguous_format)))
         scores, labels, failures = predict_scores(judged, self.val, self.config, self.accelerator)
         self._count(failures)
         auc = float(roc_auc_score(labels, scores))
@@ -274,6 +301,7 @@ class Fit:
     def _save(self, journal: Journal | None) -> None:
         if journal is None:
             return
+        journal.save()  # first: rows that it has too many are dropped, others are lost
         judged = self.average.module if self.average is not None else self.network
         save_weights(judged, self.folder / "last.safetensors")
         scaler = self.accelerator.scaler
@@ -286,7 +314,6 @@ class Fit:
         }
         path = self.folder / RESUME
         save_state(path, self.network, self.optimizer, self.average, facts)
-        journal.save()
 
     def _load(self) -> None:
         facts = load_state(self.folder / RESUME, self.network, self.optimizer, self.average)
@@ -306,11 +333,13 @@ class Fit:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """Finish the step at hand on the first Ctrl-C or SIGTERM; the second one cuts it off."""
+        patience = LAUNCHER_SECONDS if self.accelerator.num_processes > 1 else 0.0
 
         def stop(number: int, _: Any) -> None:
-            if self._interrupted:
+            now = time.monotonic()
+            if self._interrupted and now - self._interrupted >= patience:
                 raise KeyboardInterrupt
-            self._interrupted = True
+            self._interrupted = self._interrupted or now
 
         kept = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
