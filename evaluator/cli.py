@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from focus.commands import Command, run
 
 COMMANDS = {
@@ -78,4 +76,4 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run ``evaluator`` and return its exit code."""
     about = "Judges manipulation maps, and the detectors that learn from them."
-    return run("evaluator", about, COMMANDS, sys.argv[1:] if arguments is None else arguments)
+    return run("evaluator", about, COMMANDS, arguments)

@@ -65,7 +65,7 @@ class EmbedCommand:
     batch: int = 32
     """Faces that the network sees at once."""
     workers: int = -1
-    """Loader processes; -1: the cores less one, at most 8."""
+    """Loader processes; -1: the cores less one, at most 16."""
     stills: bool = False
     """Every face is a still picture: a detector of clips sees it in small motion."""
     runtime: Runtime = field(default_factory=Runtime)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from focus.errors import InputError
+from focus.files import replace_file
 
 
 def present(values: Any, text: str, path: str) -> None:
@@ -24,7 +24,5 @@ def present(values: Any, text: str, path: str) -> None:
     print(document if path == "-" else text)
     if path in ("", "-"):
         return
-    try:
-        Path(path).write_text(document + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--json {path}: cannot write ({error.strerror})") from None
+    with replace_file(Path(path)) as temporary:
+        temporary.write_text(document + "\n", encoding="utf-8")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from accelerate.utils import broadcast_object_list
 
 from evaluator.interchange import import_maps
 from evaluator.metrics import DETECTION
@@ -27,11 +30,12 @@ from focus.data.inputs import Source, open_source, reopen
 from focus.errors import CheckFailedError, InputError
 from focus.generation import GenerationConfig, generate
 from focus.generators.focus import TrainedGenerator
+from focus.locks import hold
 from focus.mapstore import MapReader
 from focus.network.registry import DETECTORS, config_type
 from focus.network.runs import build_detector, describe_run, sha256
 from focus.runtime import Runtime, note, seed_everything
-from focus.training.command import claim_folder, mark_finished, package_versions
+from focus.training.command import FINISHED, claim_folder, mark_finished, package_versions
 from focus.training.loop import Fit, FitConfig
 
 SHOWN = ("frame_auc", "frame_acc", "video_auc", "pixel_auc", "pixel_auc_region", "iou_fake")
@@ -97,24 +101,35 @@ def run_command(command: RunCommand) -> None:
         runtime = command.runtime
         run_protocol(command.protocol, *places, command.dry_run, runtime.quiet, runtime)
         return
-    if command.predictions:
-        tests = open_tests(command.test, _open_faces(command), command.hold_out)
-        trial: Trial | None = _judge_outside(command, tests)
-    else:  # a wrong name or setting shows before anything is read
-        kind = config_type(DETECTORS.get(command.model))
-        config = parse_options(kind, split_options(command.options))
-        index = _open_faces(command)
-        tests = open_tests(command.test, index, command.hold_out)
-        trial = _train(command, config, index, tests)
-    if trial is None:
-        return
-    folder, files, facts, failed = trial
+    # A wrong name or setting shows before anything is read.
+    kind = config_type(DETECTORS.get(command.model))
+    config = parse_options(kind, split_options(command.options))
+    index = _open_faces(command)
+    tests = open_tests(command.test, index, command.hold_out)
+    if command.predictions and len(tests) != 1:
+        raise InputError("--predictions: is of one test set; give one --test")
+    if command.predictions and not Path(command.predictions).exists():
+        raise InputError(f"--predictions {command.predictions}: no such file or folder")
+    is_main = command.runtime.accelerator().is_main_process
+    with hold(Path(command.out)) if is_main else nullcontext():
+        if command.predictions:
+            trial = _judge_outside(command, tests)
+        else:
+            trial = _train(command, config, index, tests)
+        if is_main:
+            _report(command, tests, trial)
+
+
+def _report(command: RunCommand, tests: Sequence[HeldOut], trial: Trial) -> None:
+    """Judge a trial, write what came of it, and say so."""
+    files, facts, failed = trial
+    folder = Path(command.out)
     result = _judge(command, tests, files, facts)
-    write_result(folder, result)
     write_predictions(folder, tests, files)
     from evaluator.report import write_report  # imports matplotlib
 
     page = write_report(folder, result, tests, files)
+    write_result(folder, result)  # last: whoever finds it finds all
     print(_summary(result))
     note(f"{folder}: result.json, predictions.csv; {page} shows it", command.runtime.quiet)
     if failed:
@@ -123,7 +138,7 @@ def run_command(command: RunCommand) -> None:
         )
 
 
-Trial = tuple[Path, dict[str, list[Path]], dict[str, Any], list[str]]
+Trial = tuple[dict[str, list[Path]], dict[str, Any], list[str]]
 
 
 def _open_faces(command: RunCommand) -> FaceIndex:
@@ -134,10 +149,8 @@ def _open_faces(command: RunCommand) -> FaceIndex:
         return reopen(reader.attributes, command.source, command.maps, all_splits=True)
 
 
-def _train(
-    command: RunCommand, config: Any, index: FaceIndex, tests: Sequence[HeldOut]
-) -> Trial | None:
-    """Train every seed and let it predict; None in a process that is not the main one."""
+def _train(command: RunCommand, config: Any, index: FaceIndex, tests: Sequence[HeldOut]) -> Trial:
+    """Train every seed and let it predict."""
     hard = config.map_threshold if getattr(config, "map_mode", "") == "hard" else 0.0
     lessons = open_lessons(index, command.maps, command.hold_out, command.runtime.seed, hard)
     check_apart(lessons, tests)
@@ -163,8 +176,7 @@ def _train(
             out = here / f"{test.name}.h5"
             _predict(command, fit, generator, test, out, runtime)
             files[test.name].append(out)
-    main = command.runtime.accelerator().is_main_process
-    return (folder, files, facts, failed) if main else None
+    return files, facts, failed
 
 
 def _facts(
@@ -216,10 +228,24 @@ def _fit_seed(
         fingerprint=fingerprint(learnt),
         versions=package_versions(),
     )
-    done, begun = ((folder / name).exists() for name in ("finished", "config.json"))
-    claim_folder(runtime.accelerator(), folder, content, resume=begun, finished=done)
-    if done:
-        return []
+    accelerator = runtime.accelerator()
+    # What the main process sees holds for all: another machine may see it a minute later.
+    done, begun = broadcast_object_list(
+        [(folder / name).exists() for name in (FINISHED, "config.json")]
+    )
+    with claim_folder(accelerator, folder, content, resume=begun, finished=done):
+        return [] if done else _fit(command, lessons, config, fit, runtime, folder)
+
+
+def _fit(
+    command: RunCommand,
+    lessons: Lessons,
+    config: Any,
+    fit: FitConfig,
+    runtime: Runtime,
+    folder: Path,
+) -> list[str]:
+    """Train in a folder that is claimed; return the faces that could not be read."""
     seed_everything(runtime.seed)
     network = build_detector(command.model, config)
     spec = network.input_spec
@@ -303,21 +329,19 @@ def _score(command: RunCommand, index: FaceIndex, path: Path) -> dict[str, Any]:
     with MapReader(path) as reader:
         extra = ["compression"] if "compression" in index.columns else []
         return score_maps(
-            index, reader, split="", by=extra, draws=command.draws, quiet=command.runtime.quiet
+            index,
+            reader,
+            split="",
+            by=extra,
+            draws=command.draws,
+            device=command.runtime.accelerator().device,
+            quiet=command.runtime.quiet,
         )
 
 
 def _judge_outside(command: RunCommand, tests: Sequence[HeldOut]) -> Trial:
     """Take an outside system's predictions in place of training."""
     given, folder = Path(command.predictions), Path(command.out)
-    if len(tests) != 1:
-        raise InputError("--predictions: is of one test set; give one --test")
-    if not given.exists():
-        raise InputError(f"--predictions {given}: no such file or folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot write there ({error.strerror})") from None
     path, drawn = given, given.is_dir() or given.suffix.lower() in (".h5", ".hdf5")
     if given.is_dir() or not drawn:
         path = folder / f"{tests[0].name}.h5"
@@ -330,7 +354,7 @@ def _judge_outside(command: RunCommand, tests: Sequence[HeldOut]) -> Trial:
         "predictions": sha256(path),
         "judged_maps": drawn,
     }
-    return folder, {tests[0].name: [path]}, facts, []
+    return {tests[0].name: [path]}, facts, []
 
 
 def _summary(result: dict[str, Any]) -> str:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from focus.config import from_json, to_json
 from focus.errors import InputError
+from focus.files import replace_file
 from focus.network.encoder import read_tensors
 from focus.network.registry import DETECTORS, config_type
 from focus.types import Trainable
@@ -51,7 +55,7 @@ def read_run(path: Path) -> Run:
         raise InputError(
             f"{folder}: no config.json; give a folder that focus train wrote"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{folder / 'config.json'}: not JSON ({error})") from None
     if not isinstance(config, dict) or config.get("format") != RUN_FORMAT:
         raise InputError(f"{folder / 'config.json'}: not written by focus train")
@@ -85,13 +89,18 @@ def load_network(run: Run, changes: Mapping[str, Any] | None = None) -> Trainabl
     """Build a run's detector with its trained weights, some of its configuration changed.
 
     Raises:
-        InputError: a detector that is not installed, or weights that do not fit the configuration.
+        InputError: a detector that is not installed, a configuration that is none of it, or weights
+            that do not fit the configuration.
     """
-    detector = DETECTORS.get(run.kind)
-    config = from_json(config_type(detector), {**run.network, **(changes or {})})
-    if hasattr(config, "encoder_weights"):  # what training began with is overwritten anyway
-        config = dataclasses.replace(config, encoder_weights="none")
-    network = build_detector(run.kind, config)
+    source = run.weights.parent / "config.json"
+    try:
+        detector = DETECTORS.get(run.kind)
+        config = from_json(config_type(detector), {**run.network, **(changes or {})})
+        if hasattr(config, "encoder_weights"):  # what training began with is overwritten anyway
+            config = dataclasses.replace(config, encoder_weights="none")
+        network = build_detector(run.kind, config)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
     try:
         network.load_state_dict(read_tensors(run.weights))
     except RuntimeError as error:
@@ -107,13 +116,31 @@ def build_detector(name: str, config: Any) -> Trainable:
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's state as safetensors; the file appears whole, in one rename."""
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
-    }
-    temporary = path.with_name(f".{path.name}")
-    save_file(tensors, temporary)
-    temporary.replace(path)
+    """Write a network's state as safetensors; the file appears whole, in one rename.
+
+    Raises:
+        InputError: see :func:`~focus.files.replace_file`.
+    """
+    state = network.state_dict()
+    write_tensors({name: value.detach().cpu().contiguous() for name, value in state.items()}, path)
+
+
+def write_tensors(
+    tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write tensors and texts as safetensors; the file appears whole, in one rename.
+
+    Raises:
+        InputError: see :func:`~focus.files.replace_file`.
+    """
+    with replace_file(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # the system's number is in its text alone
+            number = re.search(r"(?:os error|code:) (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
 
 
 def describe_run(kind: str, network: Any, **more: Any) -> dict[str, Any]:

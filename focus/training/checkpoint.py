@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from focus.errors import InputError
+from focus.network.runs import write_tensors
 
 RESUME = "resume.safetensors"
 
@@ -23,7 +23,11 @@ def save_state(
     average: nn.Module | None,
     facts: dict[str, Any],
 ) -> None:
-    """Write networks, optimiser moments and facts (JSON) as safetensors, in one rename."""
+    """Write networks, optimiser moments and facts (JSON) as safetensors, in one rename.
+
+    Raises:
+        InputError: see :func:`~focus.files.replace_file`.
+    """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     if average is not None:
         tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
@@ -32,9 +36,7 @@ def save_state(
             if value is not None:
                 tensors[f"optimizer.{number}.{name}"] = torch.as_tensor(value)
     copies = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    temporary = path.with_name(f".{path.name}")
-    save_file(copies, temporary, metadata={"facts": json.dumps(facts)})
-    temporary.replace(path)
+    write_tensors(copies, path, {"facts": json.dumps(facts)})
 
 
 def load_state(
@@ -58,7 +60,7 @@ def load_state(
             moments.setdefault(int(number), {})[moment] = value
         state = optimizer.state_dict()
         optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:160]
         raise InputError(f"{path}: cannot go on from it ({reason})") from None
     return facts

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,8 @@ from focus.data.inputs import Source, open_source
 from focus.data.loading import build_loader
 from focus.data.transforms import Augmentation
 from focus.errors import CheckFailedError, InputError
+from focus.files import replace_file
+from focus.locks import hold, is_ours
 from focus.network.model import FoCus, FoCusConfig, fuse_parts
 from focus.network.registry import DETECTORS, config_type
 from focus.network.runs import (
@@ -37,6 +40,7 @@ from focus.training.checkpoint import RESUME
 from focus.training.loop import Fit, FitConfig, Report
 from focus.types import FAKE, REAL, UNKNOWN
 
+FINISHED = "finished"
 CALIBRATION_FACES = 256
 SCALE_FACES = 1024
 SCALE_QUANTILE = 0.999
@@ -130,7 +134,28 @@ def train_command(command: TrainCommand) -> None:
         ),
         versions=package_versions(),
     )
-    claim_folder(command.runtime.accelerator(), folder, config, command.resume)
+    with claim_folder(command.runtime.accelerator(), folder, config, command.resume):
+        try:
+            report = _train(command, fit, network_config, (train, val), folder)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{folder}: stopped; add --resume to go on") from None
+    if report.failures:
+        first = report.failures[0]
+        raise CheckFailedError(
+            f"{len(report.failures)} faces could not be read and were left out, such as "
+            f"{first.key}: {first.reason}"
+        )
+
+
+def _train(
+    command: TrainCommand,
+    fit: FitConfig,
+    network_config: Any,
+    split: tuple[FaceIndex, FaceIndex],
+    folder: Path,
+) -> Report:
+    """Train in a folder that is claimed, and mark it when all is done."""
+    train, val = split
     seed_everything(command.runtime.seed)
     network = build_detector(command.kind, network_config)
     spec, kept = network.input_spec, network.companion
@@ -154,12 +179,7 @@ def train_command(command: TrainCommand) -> None:
     report = run.run(command.resume)
     if run.accelerator.is_main_process:
         _finish(command, fit, folder, faces, report)
-    if report.failures:
-        first = report.failures[0]
-        raise CheckFailedError(
-            f"{len(report.failures)} faces could not be read and were left out, such as "
-            f"{first.key}: {first.reason}"
-        )
+    return report
 
 
 def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
@@ -232,14 +252,15 @@ def package_versions() -> dict[str, str]:
     return {name: version(name) for name in ("focus-forgery", "torch", "timm", "accelerate")}
 
 
+@contextmanager
 def claim_folder(
     accelerator: Accelerator,
     folder: Path,
     config: Mapping[str, Any],
     resume: bool,
     finished: bool = False,
-) -> None:
-    """Take the run folder, or refuse one that holds something else; all processes wait for it.
+) -> Iterator[None]:
+    """Hold the run folder, or refuse one that holds something else; all processes wait for it.
 
     Args:
         accelerator: the main process looks; another would find what that one has just written.
@@ -249,31 +270,37 @@ def claim_folder(
         finished: take one that is finished, too.
 
     Raises:
-        InputError: it holds another run, or cannot be written.
+        InputError: it holds another run, another process is at work in it, or it cannot be
+            written.
     """
-    if accelerator.is_main_process:
-        _claim(folder, config, resume, finished)
-    accelerator.wait_for_everyone()
+    with hold(folder) if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            _claim(folder, config, resume, finished)
+        accelerator.wait_for_everyone()
+        yield
 
 
 def mark_finished(folder: Path) -> None:
-    """Say that a run is complete, and drop what it would have gone on from."""
+    """Say that a run is complete, then drop what it would have gone on from."""
+    with replace_file(folder / FINISHED) as temporary:
+        temporary.touch()
     (folder / RESUME).unlink(missing_ok=True)
-    (folder / "finished").touch()
 
 
 def _claim(folder: Path, config: Mapping[str, Any], resume: bool, finished: bool) -> None:
     path = folder / "config.json"
     if path.exists():
-        if (folder / "finished").exists() and not finished:
-            raise InputError(f"{folder}: holds a finished run; choose another --out")
+        if (folder / FINISHED).exists():
+            (folder / RESUME).unlink(missing_ok=True)  # of one that was killed at its very end
+            if not finished:
+                raise InputError(f"{folder}: holds a finished run; choose another --out")
         if not resume:
             raise InputError(
                 f"{folder}: holds an unfinished run; add --resume, or choose another --out"
             )
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+            held = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, RecursionError):
             raise InputError(f"{path}: not JSON; choose another --out") from None
         if held.get("fingerprint") != config["fingerprint"]:
             raise InputError(
@@ -281,13 +308,10 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool, finished: bool
                 "choose another --out"
             )
         return
-    if resume and folder.exists() and any(folder.iterdir()):
+    if resume and not all(map(is_ours, folder.iterdir())):
         raise InputError(f"{folder}: holds no run to resume")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{folder}: cannot write there ({error.strerror})") from None
+    with replace_file(path) as temporary:
+        temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _calibrate(network: FoCus, faces: FaceDataset) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from focus.files import replace_file, unwritable
 
 JOURNAL = "journal.csv"
 
@@ -19,8 +23,6 @@ class Journal:
     """
 
     def __init__(self, folder: Path, resumed_at: int = 0) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         self.path = folder / JOURNAL
         self.rows: list[dict[str, float]] = []
         if self.path.exists():
@@ -28,29 +30,76 @@ class Journal:
                 rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
             self.rows = [{**row, "step": int(row["step"])} for row in rows]
             self.rows = [row for row in self.rows if row["step"] <= resumed_at]
-        self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_at + 1)
+        self._events = _Events(folder / "tensorboard", resumed_at + 1)
 
     def write(self, step: int, numbers: Mapping[str, float]) -> None:
         """Add the numbers of a step."""
         self.rows.append({"step": step, **numbers})
         for name, value in numbers.items():
-            self._events.add_scalar(name, value, step)
+            self._events.add(name, value, step)
 
     def save(self) -> None:
-        """Write the CSV and the curve."""
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        temporary = self.path.with_name(f".{self.path.name}")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        """Write the CSV, the events and the curve.
+
+        Raises:
+            InputError: see :func:`~focus.files.replace_file`.
+        """
+        names = _names(self.rows)
+        with (
+            replace_file(self.path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, names, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
-        temporary.replace(self.path)
-        self._events.flush()
+        self._events.save()
         draw_curve(self.rows, self.path.with_name("curve.png"))
 
-    def close(self) -> None:
-        """Close the event file."""
-        self._events.close()
+
+class _Events:
+    """TensorBoard's events. Its own writer has a thread, which a full disk ends with a traceback.
+
+    Args:
+        folder: of the event files, one for each start of the run.
+        first: step from which on events of earlier files are void.
+    """
+
+    def __init__(self, folder: Path, first: int) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+        # TensorBoard reads them in the order of their names; a clock may be set back.
+        number = len(list(folder.glob("*.tfevents.*")))
+        self.path = folder / f"events.out.tfevents.{number:010d}.{socket.gethostname()}"
+        start = SessionLog(status=SessionLog.START)
+        self._waiting = [
+            Event(wall_time=time.time(), file_version="brain.Event:2"),
+            Event(wall_time=time.time(), step=first, session_log=start),
+        ]
+
+    def add(self, name: str, value: float, step: int) -> None:
+        """Add a number of a step."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        summary = Summary(value=[Summary.Value(tag=name, simple_value=value)])
+        self._waiting.append(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def save(self) -> None:
+        """Write what was added.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                for event in self._waiting:
+                    RecordWriter(file).write(event.SerializeToString())
+        except OSError as error:
+            raise unwritable(self.path, error) from None
+        self._waiting.clear()
 
 
 def draw_curve(rows: list[dict[str, float]], path: Path) -> None:
@@ -72,9 +121,8 @@ def draw_curve(rows: list[dict[str, float]], path: Path) -> None:
         axes.grid(alpha=0.25)
         if axes.lines:
             axes.legend(frameon=False, fontsize=8)
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
+    with replace_file(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _names(rows: list[dict[str, float]]) -> list[str]:

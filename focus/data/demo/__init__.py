@@ -15,12 +15,9 @@ compression they are equal outside the mask.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -33,6 +30,8 @@ from focus.data.demo.forging import METHODS, Forgery, forge
 from focus.data.demo.people import Person, Shot, draw_person, draw_shot
 from focus.data.index import Face, FaceIndex
 from focus.errors import InputError
+from focus.files import replace_file
+from focus.processes.pools import Pool
 from focus.runtime import track
 from focus.types import FAKE, REAL
 
@@ -117,10 +116,11 @@ def write_demo_corpus(
     folder = Path(folder)
     if _is_complete(folder, config):
         return FaceIndex.read(folder / "index.csv")
+    record = {"config": to_json(config), "fingerprint": _fingerprint(config)}
+    with replace_file(folder / _RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for name in ("real", "mask", "region", *(f"fake/{method}" for method in METHODS)):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    record = {"config": to_json(config), "fingerprint": _fingerprint(config)}
-    (folder / _RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     with ExitStack() as stack:
         drawn = _draw_all(folder, config, workers, stack)
         people = track(drawn, config.people, "drawing the demo corpus", "people", quiet)
@@ -159,9 +159,7 @@ def _draw_all(
     people = range(config.people)
     if workers <= 1:
         return (_draw_person_files(folder, config, number) for number in people)
-    # Started fresh: a fork of a process with torch's or OpenCV's threads in it may hang.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    stack.enter_context(pool)
+    pool = stack.enter_context(Pool(workers))
     repeat = [folder] * config.people, [config] * config.people
     return pool.map(_draw_person_files, *repeat, people, chunksize=8)
 
@@ -191,15 +189,13 @@ def _draw_person_files(folder: Path, config: DemoConfig, number: int) -> list[Fa
 
 
 def _save(path: Path, picture: np.ndarray, quality: int = 0) -> None:
-    """Write RGB as JPEG of a quality, or a mask as PNG of 0 and 255; whole, in one rename."""
+    """Write RGB as JPEG of a quality, or a mask as PNG of 0 and 255."""
     if quality:
         options = [cv2.IMWRITE_JPEG_QUALITY, quality]
         code = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1]
     else:
         code = cv2.imencode(".png", picture.astype(np.uint8) * 255)[1]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(code.tobytes())
-    temporary.replace(path)
+    path.write_bytes(code.tobytes())
 
 
 CORPUS = Corpus(

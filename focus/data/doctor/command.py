@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from focus.data.doctor.findings import SEVERITIES, Examination, Finding
 from focus.data.inputs import INDEX_NAME, Source, open_source
 from focus.data.loading import count_workers
 from focus.errors import CheckFailedError, InputError
+from focus.files import replace_file
 from focus.runtime import Runtime
 
 _TWICE = "path stands twice"
@@ -28,7 +28,7 @@ class DoctorCommand:
     json: str = ""
     """Also write the findings to this file (-: to standard output, and nothing else)."""
     workers: int = -1
-    """Processes that look at files; -1: as many as there are cores but one, at most 8."""
+    """Processes that look at files; -1: as many as there are cores but one, at most 16."""
     quick: bool = False
     """Read the headers of files and decode nothing."""
     runtime: Runtime = field(default_factory=Runtime)
@@ -39,7 +39,7 @@ def doctor_command(command: DoctorCommand) -> None:
     """Run ``focus doctor``: print the report, and write it as JSON if asked to.
 
     Raises:
-        InputError: the faces cannot be opened at all.
+        InputError: the faces cannot be opened at all, or the file cannot be written.
         CheckFailedError: something serious was found.
     """
     source = command.source
@@ -49,7 +49,9 @@ def doctor_command(command: DoctorCommand) -> None:
     else:
         print(describe(examination, source.data))
     if command.json not in ("", "-"):
-        _write(Path(command.json), json.dumps(examination.to_json(), indent=1) + "\n")
+        with replace_file(Path(command.json)) as temporary:
+            text = json.dumps(examination.to_json(), indent=1)
+            temporary.write_text(text + "\n", encoding="utf-8")
     if not examination.is_sound:
         raise CheckFailedError(f"{source.data}: {_count(examination, 'serious')}")
 
@@ -93,14 +95,6 @@ def _find_corpus(source: Source, root: Path) -> Corpus | None:
     if not is_named or (root / INDEX_NAME).exists():
         return None
     return CORPORA.get(source.data)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file; it appears whole, in one rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 # Text

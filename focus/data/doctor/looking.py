@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import signal
 import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -83,7 +82,6 @@ Seen = tuple[np.ndarray, dict[int, str]]
 def start_process() -> None:
     """Prepare a process that looks at files."""
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers to Ctrl-C
 
 
 def look_at_all(root: Path, quick: bool, tasks: Sequence[Task]) -> Seen:

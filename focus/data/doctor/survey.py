@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from focus.data.doctor.files import Files
 from focus.data.doctor.looking import LOOK, UNREADABLE, Seen, Task, look_at_all, start_process
 from focus.data.images import VIDEO_SUFFIXES, split_path
 from focus.errors import InputError
+from focus.processes.pools import Pool
 from focus.runtime import Progress
 
 IMAGE_CHUNK, VIDEO_CHUNK = 256, 4
@@ -111,7 +111,7 @@ def _look_elsewhere(
 ) -> Iterator[tuple[list[Task], Seen]]:
     """Keep the processes busy, with few chunks waiting; outlive a process that dies."""
     waiting: deque[tuple[list[Task], Future[Seen]]] = deque()
-    pool = _start(workers)
+    pool = Pool(workers, start_process)
     try:
         while True:
             while len(waiting) < 2 * workers and (tasks := next(chunks, None)):
@@ -124,7 +124,7 @@ def _look_elsewhere(
             except BrokenProcessPool:
                 pool.shutdown()
                 seen = _look_one_by_one(root, quick, tasks)
-                pool = _start(workers)
+                pool = Pool(workers, start_process)
                 lost = [tasks for tasks, _ in waiting]
                 waiting = deque((tasks, _submit(pool, root, quick, tasks)) for tasks in lost)
             yield tasks, seen
@@ -139,7 +139,7 @@ def _look_one_by_one(root: Path, quick: bool, tasks: Sequence[Task]) -> Seen:
         InputError: no process can be started at all.
     """
     looks, reasons = np.zeros(len(tasks), LOOK), dict[int, str]()
-    pool = _start(1)
+    pool = Pool(1, start_process)
     if _submit(pool, root, quick, []).exception():
         raise InputError("processes cannot be started here: use --workers 0")
     for at, task in enumerate(tasks):
@@ -150,22 +150,15 @@ def _look_one_by_one(root: Path, quick: bool, tasks: Sequence[Task]) -> Seen:
         except BrokenProcessPool:  # noqa: PERF203 (a process is started in this loop)
             looks[at]["status"], reasons[task.place] = UNREADABLE, CRASHED
             pool.shutdown()
-            pool = _start(1)
+            pool = Pool(1, start_process)
     pool.shutdown()
     return looks, reasons
 
 
-def _submit(
-    pool: ProcessPoolExecutor, root: Path, quick: bool, tasks: Sequence[Task]
-) -> Future[Seen]:
+def _submit(pool: Pool, root: Path, quick: bool, tasks: Sequence[Task]) -> Future[Seen]:
     try:
         return pool.submit(look_at_all, root, quick, tasks)
     except BrokenProcessPool as error:  # a process died while another chunk was waited for
         future: Future[Seen] = Future()
         future.set_exception(error)
         return future
-
-
-def _start(workers: int) -> ProcessPoolExecutor:
-    # Started fresh: a fork of a process with torch's or OpenCV's threads in it may hang.
-    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_process)

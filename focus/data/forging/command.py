@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import posixpath
 import re
 from collections import Counter
@@ -21,6 +22,8 @@ from focus.data.images import VIDEO_SUFFIXES, split_path
 from focus.data.index import Face, FaceIndex
 from focus.data.inputs import INDEX_NAME, Source, open_source
 from focus.errors import CheckFailedError, InputError
+from focus.files import replace_file
+from focus.locks import hold, is_ours
 from focus.runtime import Runtime, note, track
 from focus.types import FAKE, REAL
 
@@ -81,7 +84,20 @@ def forge_command(command: ForgeCommand) -> None:
     quiet = command.runtime.quiet
     faces = _take_real(open_source(command.source, quiet), command, quiet)
     job = _plan(faces, command)
-    _claim(job, command)
+    _check_apart(job, command)
+    with hold(job.out):
+        _claim(job, command)
+        failures = _forge(job, faces, command)
+    if failures:
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        raise CheckFailedError(
+            f"{len(failures)} of {len(faces)} faces left out: {failures[0]}{more}"
+        )
+
+
+def _forge(job: Job, faces: FaceIndex, command: ForgeCommand) -> list[str]:
+    """Make what is not there yet, and the index; return the faces left out, with the reasons."""
+    quiet = command.runtime.quiet
     rows, failures = list[Face](), list[str]()
     results = make_all(job, command.workers)
     for row, made in enumerate(track(results, len(faces), "forging", "faces", quiet)):
@@ -93,16 +109,14 @@ def forge_command(command: ForgeCommand) -> None:
         note(f"  {failure}", quiet)
     if not rows:
         raise InputError(f"{command.source.data}: no face can be forged; {failures[0]}")
+    if hasattr(os, "sync"):
+        os.sync()  # the index says that all is there
     FaceIndex.of(rows, job.out).write(job.out / INDEX_NAME)
     methods = Counter(face.method for face in rows if face.label == FAKE)
     counts = ", ".join(f"{count} {method}" for method, count in sorted(methods.items()))
     real = len(rows) - methods.total()
     print(f"{job.out}: {real} real and {methods.total()} forged faces ({counts})")
-    if failures:
-        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-        raise CheckFailedError(
-            f"{len(failures)} of {len(faces)} faces left out: {failures[0]}{more}"
-        )
+    return failures
 
 
 def _take_real(index: FaceIndex, command: ForgeCommand, quiet: bool) -> FaceIndex:
@@ -200,8 +214,8 @@ def _name_face(key: str) -> str:
     return "/".join(part for part in parts if part not in ("/", ".."))
 
 
-def _claim(job: Job, command: ForgeCommand) -> None:
-    """Write down what the folder will hold; refuse one that holds something else."""
+def _check_apart(job: Job, command: ForgeCommand) -> None:
+    """Refuse a folder that the next run would take for a source."""
     given = Path(command.source.data)
     is_walked = given.is_dir() and not (given / INDEX_NAME).is_file()
     if is_walked and job.out.resolve().is_relative_to(given.resolve()):
@@ -209,6 +223,10 @@ def _claim(job: Job, command: ForgeCommand) -> None:
             f"--out {job.out}: lies in {given}, where forgeries would be taken for photographs "
             "the next time; name a folder elsewhere"
         )
+
+
+def _claim(job: Job, command: ForgeCommand) -> None:
+    """Write down what the folder will hold; refuse one that holds something else."""
     model = hashlib.sha256(job.landmarks.read_bytes()).hexdigest() if job.landmarks else ""
     mark = fingerprint(
         {
@@ -221,7 +239,7 @@ def _claim(job: Job, command: ForgeCommand) -> None:
     if record.is_file():
         try:
             found = json.loads(record.read_text(encoding="utf-8")).get("fingerprint")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             found = None
         if found != mark:
             raise InputError(
@@ -229,13 +247,11 @@ def _claim(job: Job, command: ForgeCommand) -> None:
                 f"{RECORD}); name a new folder, or delete this one"
             )
         return
-    if job.out.is_file() or (job.out.is_dir() and any(job.out.iterdir())):
+    if not all(map(is_ours, job.out.iterdir())):
         raise InputError(f"--out {job.out}: is not empty and holds no {RECORD}; name a new folder")
-    job.out.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"command": to_json(command), "fingerprint": mark}, indent=1) + "\n"
-    temporary = record.with_name(f".{RECORD}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(record)
+    with replace_file(record) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _describe(job: Job, row: int, made: Made, given: Mapping[str, str]) -> Iterator[Face]:

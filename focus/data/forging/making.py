@@ -6,7 +6,6 @@ Nothing here imports torch: every process of the work starts with this file.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import cycle
@@ -22,6 +21,7 @@ from focus.data.forging.landmarks import FaceShape, LandmarkModel
 from focus.data.forging.swapping import Look, Portrait, look_at, rank_donors, swap
 from focus.data.images import read_face
 from focus.errors import InputError, UnreadableError
+from focus.files import replace_file
 
 METHODS = ("blend", *(f"partial-{part}" for part in PARTS), "swap")
 LEAST_CHANGE = 2.0
@@ -167,6 +167,11 @@ def find_frame(image: np.ndarray) -> tuple[slice, slice]:
     return slice(top, max(height - bottom, top)), slice(left, max(width - right, left))
 
 
+def _is_whole(path: Path) -> bool:
+    """Tell whether a file is there; a power cut may leave its name without content."""
+    return path.is_file() and path.stat().st_size > 0
+
+
 def _count_black(lines: np.ndarray) -> int:
     """Return how many lines are black before the first that is not."""
     return next((at for at, line in enumerate(lines) if line.max() > _BLACK), len(lines))
@@ -196,7 +201,7 @@ class Forger:
         job, copies = self.job, range(self.job.per_face)
         made = [job.real(row), job.region(row)]
         made += [path for copy in copies for path in (job.fake(row, copy), job.mask(row, copy))]
-        is_complete = all((job.out / path).exists() for path in made)
+        is_complete = all(_is_whole(job.out / path) for path in made)
         methods = [job.draw_method(row, copy) for copy in copies]
         swaps = [method for method, _ in methods].count("swap")
         if is_complete and not swaps:
@@ -286,7 +291,5 @@ class Forger:
         """Write a file by its suffix; it appears whole, in one rename."""
         file = self.job.out / path
         code = cv2.imencode(file.suffix, pixels, options)[1]
-        temporary = file.with_name(f".{file.name}.{os.getpid()}")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(code.tobytes())
-        temporary.replace(file)
+        with replace_file(file, within=self.job.out, sync=False) as temporary:
+            temporary.write_bytes(code.tobytes())

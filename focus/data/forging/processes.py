@@ -5,18 +5,14 @@ Nothing here imports torch: every process of the work starts with this file.
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
 
 import cv2
 
 from focus.data.forging.making import Forger, Job, Made
 from focus.errors import InputError
+from focus.processes.pools import Pool
 from focus.runtime import available_cores
 
 _CHUNK = 64  # neighbours that share the candidates of their swaps
@@ -44,9 +40,7 @@ def make_all(job: Job, workers: int) -> Iterator[Made]:
         finally:
             cv2.setNumThreads(threads)
         return
-    # Started fresh: a fork of a process with torch's or OpenCV's threads in it may hang.
-    context = get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_process, initargs=(job,))
+    pool = Pool(workers, _start_process, job)
     try:
         yield from pool.map(_make, rows, chunksize=_CHUNK)
     except BrokenProcessPool:
@@ -63,18 +57,8 @@ _forger: list[Forger] = []
 
 
 def _start_process(job: Job) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers to Ctrl-C
     cv2.setNumThreads(1)
-    threading.Thread(target=_follow_parent, daemon=True).start()
     _forger.append(Forger(job))
-
-
-def _follow_parent() -> None:
-    """End with a parent that was killed; else the process would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _make(row: int) -> Made:

@@ -18,15 +18,15 @@ from focus.data.corpus import CORPORA
 from focus.data.images import VIDEO_SUFFIXES
 from focus.data.index import COLUMNS, FaceIndex
 from focus.data.inputs import INDEX_NAME, Source, open_source
-from focus.data.prepare.crops import ADDED, CropConfig, Cropper, Outcome
+from focus.data.prepare.crops import ADDED, RECORDS, CropConfig, Cropper, Outcome
 from focus.data.prepare.planning import Task, plan
 from focus.data.prepare.running import Job, Unit, recall, run
 from focus.data.prepare.truth import needs_masks, write_truth
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file, write_failures
+from focus.locks import hold
 from focus.runtime import Progress, Runtime, available_cores, note
 
-RECORDS = ".prepare"
 ERRORS_NAME = "errors.csv"
 SPOKEN_FAILURES = 20
 _WHOLE_VIDEO = 2**30
@@ -74,10 +74,11 @@ def prepare_command(command: PrepareCommand) -> None:
         CheckFailedError: some videos or pictures could not be read; the index is complete without
             them.
     """
-    start, out = time.monotonic(), Path(command.out)
+    out = Path(command.out)
     corpus = needs_masks(command.source)
     if corpus is not None:
-        written, count = write_truth(corpus, command.source, out)
+        with hold(out):
+            written, count = write_truth(corpus, command.source, out)
         print(f"{out / INDEX_NAME}: {len(written)} rows of {corpus.name} in place, {count} masks")
         return
     index = _open(command)
@@ -86,7 +87,16 @@ def prepare_command(command: PrepareCommand) -> None:
     source = command.source
     job = Job(index.root, out, config, source.detector, source.detector_weights)
     cropper = job.open()
-    _claim(out, command, config)
+    with hold(out):
+        _claim(out, command, config)
+        _prepare(job, cropper, index, tasks, command)
+
+
+def _prepare(
+    job: Job, cropper: Cropper, index: FaceIndex, tasks: Sequence[Task], command: PrepareCommand
+) -> None:
+    """Cut what is not cut yet, write the index, and say what came of it."""
+    start, out = time.monotonic(), job.out
     units = [Unit(task, out / RECORDS / f"{task.digest(index.root)}.json") for task in tasks]
     made = _do(job, cropper, units, command)
     total = Outcome()
@@ -146,8 +156,6 @@ def _claim(out: Path, command: PrepareCommand, config: CropConfig) -> None:
     source, record = command.source, out / RECORDS / "run.json"
     this = {"format": "focus-prepare", "version": 1, "data": source.data}
     this |= {"detector": source.detector, **to_json(config)}
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: is a file; give a folder")
     if (out / INDEX_NAME).exists() and not record.exists():
         raise InputError(
             f"--out {out}: holds an {INDEX_NAME} that focus prepare did not write; "
@@ -161,7 +169,7 @@ def _claim(out: Path, command: PrepareCommand, config: CropConfig) -> None:
                 for name in this
                 if old.get(name) != this[name]
             ]
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             differs = ["its record cannot be read"]
         if differs:
             raise InputError(
@@ -175,7 +183,7 @@ def _claim(out: Path, command: PrepareCommand, config: CropConfig) -> None:
     record.parent.mkdir(parents=True, exist_ok=True)
     for path in record.parent.glob(".*.tmp"):  # of a run that was killed
         path.unlink()
-    with replace_file(record) as temporary:
+    with replace_file(record, within=record.parent) as temporary:
         temporary.write_text(json.dumps(this, indent=1), encoding="utf-8")
 
 
@@ -200,8 +208,8 @@ def _do(job: Job, cropper: Cropper, units: Sequence[Unit], command: PrepareComma
                     raise InputError(f"{job.root / path}: {reason} (--on-error skip passes it by)")
                 progress.advance(done)
     except KeyboardInterrupt:
-        note(f"\n{job.out}: stopped; the same command goes on from there", quiet)
-        raise
+        text = f"{job.out}: stopped; the same command goes on from there"
+        raise KeyboardInterrupt(text) from None
     return clips
 
 

@@ -20,8 +20,11 @@ from focus.data.prepare.frames import PictureReader, at_frame, spread
 from focus.data.prepare.planning import Clip
 from focus.data.prepare.tracks import follow, steady_boxes
 from focus.errors import InputError, UnreadableError
+from focus.files import replace_file
 from focus.types import FAKE
 
+RECORDS = ".prepare"
+"""Folder of what is finished, and of what is being written."""
 ADDED = ("source", "frame", "box", "detector", "score", "track")
 """Columns of the new index. A further column of such a name is kept as ``<name>_id``: corpora call
 the person whose face was put in ``source``."""
@@ -119,7 +122,7 @@ class Cropper:
         """Cut the faces out of clips; one that cannot be read becomes a failure.
 
         Raises:
-            OSError: a crop cannot be written.
+            InputError: a crop cannot be written.
         """
         total = Outcome()
         for clip in clips:
@@ -237,9 +240,8 @@ class Cropper:
         suffix = ".png" if lossless else ".jpg"
         options = [] if lossless else [cv2.IMWRITE_JPEG_QUALITY, self._config.quality]
         path = f"{kind}/{name}{suffix}"
-        target = self._out / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(cv2.imencode(suffix, pixels, options)[1].tobytes())
+        with replace_file(self._out / path, self._out / RECORDS, sync=False) as temporary:
+            temporary.write_bytes(cv2.imencode(suffix, pixels, options)[1].tobytes())
         return path
 
 

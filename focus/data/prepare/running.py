@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import threading
 from collections import Counter
 from collections.abc import Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import active_children, connection, get_context, parent_process
+from multiprocessing import active_children
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +18,10 @@ from focus.data.detection import open_detector
 from focus.data.prepare.crops import CropConfig, Cropper, Outcome
 from focus.data.prepare.planning import Task
 from focus.errors import InputError
-from focus.files import replace_file, unwritable
+from focus.files import flush, replace_file
+from focus.processes.pools import Pool
+
+FILES = ("path", "mask", "original", "region")
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,23 @@ def recall(unit: Unit, out: Path) -> Outcome | None:
     """Return the outcome of a task, None if it is not finished."""
     try:
         kept = json.loads(unit.record.read_text(encoding="utf-8"))
-        outcome = Outcome(**{**kept, "counts": Counter(kept["counts"])})
+        outcome = Outcome(
+            [{str(name): value for name, value in row.items()} for row in kept["rows"]],
+            [(str(path), str(reason)) for path, reason in kept["failures"]],
+            [(str(path), str(reason)) for path, reason in kept["gaps"]],
+            Counter({name: int(count) for name, count in kept["counts"].items()}),
+        )
         # One look tells whether the crops were moved away; a million would take minutes.
         whole = not outcome.rows or (out / str(outcome.rows[0]["path"])).is_file()
-    except (OSError, ValueError, TypeError, KeyError):
+    except (
+        OSError,
+        RecursionError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ):
         return None
     return outcome if whole else None
 
@@ -90,8 +103,7 @@ def run(
             yield _finish(job.out, cropper, unit)
         return
     others = set(active_children())
-    # Started fresh: a fork of a process with torch's or OpenCV's threads in it may hang.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (job,))
+    pool = Pool(workers, _start_worker, job)
     try:
         for done in as_completed([pool.submit(_work, unit) for unit in units]):
             yield done.result()
@@ -109,11 +121,13 @@ def run(
 
 
 def _finish(out: Path, cropper: Cropper, unit: Unit) -> Done:
-    try:
-        outcome = cropper.cut(unit.task.clips)
-    except OSError as error:
-        raise unwritable(Path(error.filename or out), error) from None
-    with replace_file(unit.record) as temporary:
+    outcome = cropper.cut(unit.task.clips)
+    # What the record says is there has to be there after a power cut.
+    for row in outcome.rows:
+        for name in FILES:
+            if name in row:
+                flush(out / str(row[name]))
+    with replace_file(unit.record, within=unit.record.parent) as temporary:
         temporary.write_text(json.dumps(vars(outcome)), encoding="utf-8")
     return Done(len(unit.task.clips), outcome.failures)
 
@@ -122,24 +136,14 @@ _worker: tuple[Path, Cropper] | None = None
 
 
 def _start_worker(job: Job) -> None:
-    """Load the detector, once a process; keep to one thread, and end with the main process."""
+    """Load the detector, once a process, and keep to one thread."""
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process to answer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     if job.detector != "yunet":
         import torch
 
         torch.set_num_threads(1)
     _worker = job.out, job.open()
-
-
-def _end_with_parent() -> None:
-    """Leave when the main process is gone: one that was killed cannot say so."""
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _work(unit: Unit) -> Done:
