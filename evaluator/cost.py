@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from evaluator.output import present
+from focus.output import present
 from focus.config import parse_options, split_options
 from focus.errors import InputError
 from focus.generation.command import find_generator, load_generator

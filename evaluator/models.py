@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evaluator.output import present
+from focus.output import present
 from focus.errors import InputError
 from focus.generators.registry import GENERATORS
 from focus.network.registry import DETECTORS

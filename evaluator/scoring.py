@@ -15,9 +15,9 @@ from evaluator.judged import JudgedFaces
 from evaluator.measuring import Measured, TruthReader, masked_fakes, mean_mask, measure
 from evaluator.metrics.counting import HALF, LEVELS
 from evaluator.metrics.localization import choose_level
-from evaluator.output import present
 from evaluator.parts import COLUMN, part_metrics
 from evaluator.summary import format_summary
+from focus.output import present
 from focus.data.index import SPLITS, FaceIndex
 from focus.data.inputs import Source, reopen
 from focus.errors import CheckFailedError, InputError

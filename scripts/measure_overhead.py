@@ -197,6 +197,7 @@ def prepare_cam(encoder: str, device: torch.device, side: int) -> Callable[[int]
 
     model: Any = timm.create_model(encoder, num_classes=2)
     model.to(device).eval().requires_grad_(False)
+    model.blocks[-1].requires_grad_(True)  # the package wants a gradient where it looks
     grid = model.patch_embed.grid_size
 
     def to_planes(tokens: Tensor) -> Tensor:

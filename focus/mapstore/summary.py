@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from focus.errors import printable
-from focus.files import replace_file
 from focus.mapstore.reader import MapReader
+from focus.output import present
 from focus.runtime import Runtime
 
 _LABELS = {"real": 0, "fake": 1, "unknown": -1}
@@ -41,14 +41,7 @@ def info_command(command: InfoCommand) -> None:
         InputError: a file that is no map file, or one that cannot be written.
     """
     summary = info(Path(command.maps))
-    text = json.dumps(summary, indent=2)
-    if command.json == "-":
-        print(text)
-        return
-    if command.json:
-        with replace_file(Path(command.json)) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-    print(describe(summary))
+    present(summary, describe(summary), command.json)
 
 
 def info(path: Path | str) -> dict[str, Any]:

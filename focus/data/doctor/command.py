@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from focus.data.doctor.findings import SEVERITIES, Examination, Finding
 from focus.data.inputs import INDEX_NAME, Source, open_source
 from focus.data.loading import count_workers
 from focus.errors import CheckFailedError, InputError
-from focus.files import replace_file
+from focus.output import present
 from focus.runtime import Runtime
 
 _TWICE = "path stands twice"
@@ -44,14 +43,7 @@ def doctor_command(command: DoctorCommand) -> None:
     """
     source = command.source
     examination = _examine(command)
-    if command.json == "-":
-        print(json.dumps(examination.to_json(), indent=1))
-    else:
-        print(describe(examination, source.data))
-    if command.json not in ("", "-"):
-        with replace_file(Path(command.json)) as temporary:
-            text = json.dumps(examination.to_json(), indent=1)
-            temporary.write_text(text + "\n", encoding="utf-8")
+    present(examination.to_json(), describe(examination, source.data), command.json)
     if not examination.is_sound:
         raise CheckFailedError(f"{source.data}: {_count(examination, 'serious')}")
 

@@ -20,7 +20,7 @@ def present(values: Any, text: str, path: str) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    document = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    document = json.dumps(values, indent=2, allow_nan=False)
     print(document if path == "-" else text)
     if path in ("", "-"):
         return
