@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from focus.output import present
 from focus.config import parse_options, split_options
 from focus.errors import InputError
 from focus.generation.command import find_generator, load_generator
@@ -25,6 +24,7 @@ from focus.generators.contract import Generator, PairGenerator
 from focus.generators.registry import GENERATORS
 from focus.network.registry import DETECTORS, config_type
 from focus.network.runs import build_detector, describe_run, load_network, read_run, save_weights
+from focus.output import present
 from focus.runtime import Runtime, seed_everything
 from focus.types import InputSpec, Prediction, Trainable
 

@@ -17,11 +17,11 @@ from evaluator.metrics.counting import HALF, LEVELS
 from evaluator.metrics.localization import choose_level
 from evaluator.parts import COLUMN, part_metrics
 from evaluator.summary import format_summary
-from focus.output import present
 from focus.data.index import SPLITS, FaceIndex
 from focus.data.inputs import Source, reopen
 from focus.errors import CheckFailedError, InputError
 from focus.mapstore import MapReader
+from focus.output import present
 from focus.runtime import Runtime, note
 from focus.types import FAKE, REAL, UNKNOWN, Failure
 
