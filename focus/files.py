@@ -52,6 +52,16 @@ def replace_file(path: Path, within: Path | None = None, sync: bool = True) -> I
         raise unwritable(path, error) from None
 
 
+def refuse_folder(path: Path) -> None:
+    """Say before hours of work that no file can take the name of a folder.
+
+    Raises:
+        InputError: a folder stands there.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file in it, such as {path / 'focus.h5'}")
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, unless they are there.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from focus.errors import InputError
-from focus.files import replace_file
+from focus.files import refuse_folder, replace_file
 from focus.mapstore.hdf5 import write_file
 from focus.mapstore.reader import MapReader
 from focus.mapstore.rows import IDENTITY, Rows, now
@@ -53,6 +53,7 @@ def merge(parts: Sequence[Path], out: Path, overwrite: bool = False) -> int:
         InputError: a file that is no shard, shards of different runs, one that is missing or
             given twice, or faces that stand in two of them.
     """
+    refuse_folder(out)
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists; --overwrite replaces it")
     if not parts:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from focus.errors import InputError
-from focus.files import replace_file, write_failures
+from focus.files import refuse_folder, replace_file, write_failures
 from focus.mapstore.folder import PartsFolder
 from focus.mapstore.hdf5 import write_file
 from focus.mapstore.reader import MapReader
@@ -53,7 +53,7 @@ class MapWriter:
 
     Raises:
         InputError: the file exists and is of another run, its parts are, another process is
-            writing it, or nothing can be written there.
+            writing it, or nothing can be written there (a folder, say).
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class MapWriter:
         self.attributes = complete_attributes({**(attributes or {}), **more})
         self.identity = {name: self.attributes.get(name, "") for name in IDENTITY}
         self.faces, self.failures = 0, list[tuple[int, str, str]]()
+        refuse_folder(self.out)
         self.complete = owner and not overwrite and self._is_complete()
         self._waiting, self._appended = NO_ROWS, 0
         self._folder = PartsFolder(self.out)

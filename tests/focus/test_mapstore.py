@@ -749,3 +749,11 @@ def test_info_starts_without_torch(maps: Path) -> None:
         f"info_command(InfoCommand({str(maps)!r})); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_is_refused_before_the_work(tmp_path, overwrite):
+    with pytest.raises(InputError, match="is a folder; name a file"):
+        MapWriter(tmp_path, overwrite=overwrite)
+    with pytest.raises(InputError, match="is a folder; name a file"):
+        merge([], tmp_path, overwrite)
