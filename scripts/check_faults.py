@@ -147,6 +147,7 @@ def disk(folder: Path, kilobytes: int) -> Iterator[Callable[[str], None]]:
         yield change
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
+        folder.rmdir()
 
 
 def fill_disks(bench: Bench) -> None:
@@ -173,7 +174,6 @@ def fill_disks(bench: Bench) -> None:
                 left = [name for name in read_all(folder) if ".tmp" in name]
                 good = code == 2 and is_one and not left and bench.ends_alike(command, folder)
                 bench.report(command, f"{room} KiB", code, line, good=good)
-            folder.rmdir()
 
 
 def spoil_places(bench: Bench) -> None:
@@ -203,7 +203,6 @@ def spoil_places(bench: Bench) -> None:
                 line, is_one = last_line(running)
                 line = line.replace(str(bench.place), "")
                 bench.report(command, what, code, line, good=code == 2 and is_one)
-            folder.rmdir()
 
 
 def start_twice(bench: Bench) -> None:

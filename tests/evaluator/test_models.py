@@ -49,8 +49,8 @@ def test_the_table_names_every_model_and_the_file_holds_the_list(capsys, tmp_pat
     assert json.loads(path.read_text()) == list_models()
     lines = [line.split()[0] for line in table.splitlines() if line.startswith("  ")]
     assert lines == [model["name"] for model in list_models()]
-    with pytest.raises(InputError, match="--json"):
-        models_command(ModelsCommand(json=str(tmp_path / "none" / "models.json")))
+    with pytest.raises(InputError, match="Not a directory"):
+        models_command(ModelsCommand(json=str(path / "models.json")))
 
 
 def test_a_model_of_this_process_is_listed():
