@@ -337,8 +337,6 @@ KINDS = {
 
 
 def main() -> int:
-    # A shell lets what it starts in the background ignore it; the commands here must not.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     """Make the material, try all faults, and return 1 if any lost something."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kind", nargs="+", default=[*KINDS], choices=KINDS)
