@@ -267,15 +267,8 @@ def _take_shard(index: FaceIndex, shard: str) -> FaceIndex:
 
 @contextmanager
 def _memory_hints(config: GenerationConfig) -> Iterator[None]:
-    """Say what to change when memory runs out, on the device or between processes."""
+    """Say what to change when the device's memory runs out."""
     try:
         yield
     except torch.cuda.OutOfMemoryError:
         raise InputError(f"--batch {config.batch} does not fit into the GPU; halve it") from None
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise InputError(
-            "a loader process was killed, as happens when shared memory is short: use --workers 0,"
-            " or give the container more (docker --shm-size)"
-        ) from error

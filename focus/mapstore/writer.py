@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from focus.errors import InputError
 from focus.files import refuse_folder, replace_file, write_failures
@@ -22,6 +22,13 @@ from focus.mapstore.rows import (
 )
 
 PART_ROWS = 2048
+
+
+class _Part(NamedTuple):
+    """What a whole part holds."""
+
+    faces: int
+    failures: list[tuple[int, str, str]]
 
 
 class MapWriter:
@@ -90,14 +97,7 @@ class MapWriter:
 
     def has(self, block: int) -> bool:
         """Say whether a part is there and whole."""
-        path = self._folder.part(block)
-        if not path.exists():
-            return False
-        try:
-            with MapReader(path) as reader:
-                return reader.attributes.get("block") == block and _failures(reader) is not None
-        except InputError:
-            return False
+        return self._look(block) is not None
 
     def append(
         self,
@@ -152,14 +152,13 @@ class MapWriter:
         """
         if len(self._waiting):
             self._flush()
-        missing = self.missing
+        found = [self._look(block) for block in self._blocks()]
+        missing = [block for block, part in enumerate(found) if part is None]
         if missing:
             lost = ", ".join(map(str, missing[:10]))
-            raise InputError(f"{self.out}: missing part {lost} of {len(self._blocks())}; run again")
-        self.failures, count = [], 0
-        for part in self._parts():
-            count += len(part)
-            self.failures += _failures(part) or ()
+            raise InputError(f"{self.out}: missing part {lost} of {len(found)}; run again")
+        self.failures = [failure for part in found if part for failure in part.failures]
+        count = sum(part.faces for part in found if part)
         if not count:
             self._folder.remove()
             why = ": {1}: {2}".format(*self.failures[0]) if self.failures else ""
@@ -189,6 +188,20 @@ class MapWriter:
 
     def _blocks(self) -> range:
         return range(self._appended if self.rows is None else -(-self.rows // self.part_rows))
+
+    def _look(self, block: int) -> _Part | None:
+        """Return what a part holds, None unless it is there and whole."""
+        path = self._folder.part(block)
+        if not path.exists():
+            return None
+        try:
+            with MapReader(path) as reader:
+                failures = _failures(reader)
+                if reader.attributes.get("block") != block or failures is None:
+                    return None
+                return _Part(len(reader), failures)
+        except InputError:
+            return None
 
     def _parts(self) -> Iterator[MapReader]:
         """Open the parts one after the other: a process may have only so many open files."""
