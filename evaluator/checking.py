@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from focus.config import parse_options, split_options, to_json
+from focus.detectors import DETECTORS, config_type
 from focus.errors import CheckFailedError
-from focus.network.registry import DETECTORS, config_type
 from focus.runtime import Runtime
 from plugins.conformance import CHECKS, check_detector
 

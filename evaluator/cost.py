@@ -17,16 +17,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from focus.config import parse_options, split_options
+from focus.detectors import DETECTORS, Trainable, config_type
 from focus.errors import InputError
 from focus.generation.command import find_generator, load_generator
 from focus.generation.running import QUIET
 from focus.generators.contract import Generator, PairGenerator
 from focus.generators.registry import GENERATORS
-from focus.network.registry import DETECTORS, config_type
-from focus.network.runs import build_detector, describe_run, load_network, read_run, save_weights
 from focus.output import present
+from focus.runs import build_detector, describe_run, load_network, read_run, save_weights
 from focus.runtime import Runtime, seed_everything
-from focus.types import InputSpec, Prediction, Trainable
+from focus.types import InputSpec, Prediction
 
 NATIVE_SIZE = 224  # of pictures, for what takes them as they are
 BATCHES = {"cuda": 32, "cpu": 1}

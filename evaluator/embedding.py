@@ -23,13 +23,14 @@ from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
 from focus.data.inputs import Source, open_source
 from focus.data.loading import build_loader
+from focus.detectors import Trainable
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file, unwritable
 from focus.generation.command import RUNS
 from focus.generation.running import QUIET
-from focus.network.runs import load_network, newest_run, read_run
+from focus.runs import load_network, newest_run, read_run
 from focus.runtime import Progress, Runtime, note
-from focus.types import FAKE, REAL, Failure, Trainable
+from focus.types import FAKE, REAL, Failure
 
 COMPONENTS = 50
 FEWEST = 5

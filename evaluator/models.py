@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from focus.detectors import DETECTORS
 from focus.errors import InputError
 from focus.generators.registry import GENERATORS
-from focus.network.registry import DETECTORS
 from focus.output import present
 from focus.registry import Registry
 from focus.runtime import Runtime, note

@@ -20,9 +20,9 @@ from efficientnet_pytorch.utils import url_map
 from torch import Tensor, nn
 from torch.hub import load_state_dict_from_url
 
+from focus.backbones import create_backbone, read_tensors
 from focus.config import check_options
 from focus.errors import InputError
-from focus.network.encoder import create_backbone, read_tensors
 from focus.optim import OptimizerConfig
 from focus.types import Batch, InputSpec, Prediction, resize_maps
 from plugins import Detector

@@ -27,13 +27,13 @@ from focus.config import fingerprint, parse_options, split_options, to_json
 from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
 from focus.data.inputs import Source, open_source, reopen
+from focus.detectors import DETECTORS, config_type
 from focus.errors import CheckFailedError, InputError
 from focus.generation import GenerationConfig, generate
 from focus.generators.focus import TrainedGenerator
 from focus.locks import hold
 from focus.mapstore import MapReader
-from focus.network.registry import DETECTORS, config_type
-from focus.network.runs import build_detector, describe_run, sha256
+from focus.runs import build_detector, describe_run, sha256
 from focus.runtime import Runtime, note, seed_everything
 from focus.training.command import FINISHED, claim_folder, mark_finished, package_versions
 from focus.training.loop import Fit, FitConfig

@@ -6,16 +6,13 @@ stays on the CPU without a word.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-from focus.optim import OptimizerConfig
+from torch import Tensor
 
 REAL, FAKE, UNKNOWN = 0, 1, -1
 
@@ -106,42 +103,3 @@ def resize_maps(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     shrinks = maps.shape[-2] > size[0] or maps.shape[-1] > size[1]
     resized = F.interpolate(flat, tuple(size), mode="bilinear", antialias=shrinks)
     return resized.view(*maps.shape[:-2], *size)
-
-
-class Trainable(nn.Module, ABC):
-    """What the one training loop trains: a network that knows its own loss.
-
-    A class is built by ``Class(config)``, where ``config`` is a frozen dataclass and has a default:
-    so its type is found. A field ``encoder_weights`` of it says what a pretrained part starts from.
-
-    Attributes:
-        input_spec: size and standardisation of the images that the two methods below receive; of
-            the class, or of an instance whose configuration sets the size.
-        optimizer: the paper's optimiser and schedule.
-        steps: how many optimiser steps the paper takes.
-        batch: faces per optimiser step in the paper.
-        companion: ``original`` if ``batch.companions`` shall hold the aligned originals.
-        draws_untaught: whether it draws maps that mean something after training on labels alone.
-    """
-
-    input_spec: InputSpec = InputSpec()
-    optimizer: ClassVar[OptimizerConfig] = OptimizerConfig()
-    steps: ClassVar[int] = 30_000
-    batch: ClassVar[int] = 128
-    companion: str = ""
-    draws_untaught: bool = False
-
-    def begin(self, steps: int) -> None:
-        """Hear, before a run, how often ``loss`` will be called in it; nothing to do for most."""
-
-    @abstractmethod
-    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return weighted scalar terms; the loop sums and logs them.
-
-        ``batch.images`` are standardised, and ``batch.maps``, of the same height and width, are
-        None in a run without maps: then only the terms that need none are returned.
-        """
-
-    @abstractmethod
-    def predict(self, images: Tensor) -> Prediction:
-        """Return scores and maps of standardised images (B, 3, [T,] H, W)."""

@@ -24,11 +24,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from focus.config import from_json, to_json
+from focus.detectors import Trainable, config_type
 from focus.errors import InputError
-from focus.network.registry import config_type
-from focus.network.runs import save_weights
+from focus.runs import save_weights
 from focus.runtime import seed_everything
-from focus.types import FAKE, REAL, Batch, Trainable
+from focus.types import FAKE, REAL, Batch
 from plugins.exchange import train_in_two_processes
 
 FACES = 8

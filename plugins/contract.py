@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from focus.types import Trainable
+from focus.detectors import Trainable
 
 C = TypeVar("C")
 
@@ -17,5 +17,6 @@ class Detector(Trainable, Generic[C]):
     inside: the loop moves, steps, logs and saves. Found through the entry-point group
     ``focus.detectors``, or registered in this process by ``@register("name")``.
 
-    Shapes and ranges are those of :class:`~focus.types.Trainable` and :class:`~focus.types.Batch`.
+    Shapes and ranges are those of :class:`~focus.detectors.Trainable` and
+    :class:`~focus.types.Batch`.
     """

@@ -14,8 +14,9 @@ from torch import nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
+from focus.detectors import Trainable
 from focus.runtime import seed_everything
-from focus.types import Batch, Trainable
+from focus.types import Batch
 
 STEPS = 2
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from focus.network.registry import DETECTORS
+from focus.detectors import DETECTORS
 
 register = DETECTORS.register
 get = DETECTORS.get

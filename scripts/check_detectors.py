@@ -12,7 +12,7 @@ import time
 import torch
 from accelerate.utils import send_to_device
 
-from focus.network.registry import DETECTORS
+from focus.detectors import DETECTORS
 from plugins.conformance import Subject, drawn_faces, plain_config
 
 STEPS = 4

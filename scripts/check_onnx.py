@@ -14,8 +14,8 @@ import numpy as np
 import onnxruntime
 import torch
 
+from focus.detectors import DETECTORS
 from focus.generation.exporting import Face, export_network
-from focus.network.registry import DETECTORS
 from plugins.conformance import Subject, plain_config
 
 SMALL: dict[str, dict[str, object]] = {

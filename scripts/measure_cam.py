@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from focus.generators.cam import ActivationMap, GradCam, ScoreCam
-from focus.network.runs import save_weights
+from focus.runs import save_weights
 from focus.runtime import keep_freed_memory
 
 try:

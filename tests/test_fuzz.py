@@ -23,6 +23,7 @@ import pytest
 from evaluator.interchange.reading import read_prediction
 from evaluator.protocols.planning import JOURNAL, read_journal
 from evaluator.tables import read_result
+from focus.backbones import read_tensors
 from focus.cli import main
 from focus.data.archives import list_members, read_member
 from focus.data.images import read_image
@@ -32,8 +33,7 @@ from focus.data.prepare.running import Unit, recall
 from focus.errors import InputError, UnreadableError
 from focus.mapstore import MapReader, MapWriter
 from focus.mapstore.heaps import check_attribute_texts
-from focus.network.encoder import read_tensors
-from focus.network.runs import load_network, read_run
+from focus.runs import load_network, read_run
 
 ROOT = Path(__file__).parent.parent
 ESCAPE = "\x1b]0;owned\x07\x1b[31m\nred\u202e\x9b"

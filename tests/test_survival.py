@@ -30,7 +30,7 @@ from focus.files import replace_file
 from focus.locks import hold
 from focus.mapstore import MapReader, MapWriter
 from focus.network.model import FoCusConfig
-from focus.network.runs import newest_run, write_tensors
+from focus.runs import newest_run, write_tensors
 from focus.runtime import Runtime
 from focus.training.command import TrainCommand, mark_finished, train_command
 from focus.training.journal import Journal

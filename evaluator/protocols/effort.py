@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from focus.network.registry import DETECTORS
+from focus.detectors import DETECTORS
 
 SUSTAINED_TFLOPS = 20.0
 """Assumed speed of one GPU in training, all waits included; a guess, not a measurement."""

@@ -112,7 +112,7 @@ def load_generator(
         made_by = getattr(kind, "kind", "")
         if not made_by:
             raise InputError(f"--weights is missing: --method {method} needs a run or weights file")
-        from focus.network.runs import newest_run  # imports timm, which takes two seconds
+        from focus.runs import newest_run  # imports timm, which takes two seconds
 
         path = newest_run(RUNS, made_by)
         note(f"weights: {path}, the newest finished run", quiet)
@@ -127,7 +127,7 @@ def find_generator(method: str) -> tuple[type[Generator], dict[str, str]]:
     Raises:
         InputError: nothing is called so.
     """
-    from focus.network.registry import DETECTORS
+    from focus.detectors import DETECTORS
 
     known = GENERATORS.names()
     name, sign, threshold = method.partition("@")

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from focus.detectors import Trainable
 from focus.errors import InputError
 from focus.files import replace_file
-from focus.network.runs import load_network, read_run, sha256
+from focus.runs import load_network, read_run, sha256
 from focus.runtime import Runtime
-from focus.types import Trainable
 
 OPSET = 18
 

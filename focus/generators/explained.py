@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from focus.backbones import create_backbone, read_tensors
 from focus.errors import InputError
-from focus.network.encoder import create_backbone, read_tensors
-from focus.network.runs import Run, load_network, read_run, sha256
+from focus.runs import Run, load_network, read_run, sha256
 from focus.types import InputSpec
 
 NATURAL_LAYERS = {"classifier": "encoder", "focus": "fusion.block.norm1"}

@@ -10,13 +10,13 @@ from torch import Tensor
 from typing_extensions import Self
 
 from focus.config import parse_options, to_json
+from focus.detectors import DETECTORS, Trainable, config_type
 from focus.errors import InputError
 from focus.generators.contract import Generator
 from focus.network.maps import finish, weigh_evidence
 from focus.network.model import FoCus, fuse_parts
-from focus.network.registry import DETECTORS, config_type
-from focus.network.runs import Run, load_network, read_run, sha256
-from focus.types import Prediction, Trainable
+from focus.runs import Run, load_network, read_run, sha256
+from focus.types import Prediction
 
 
 class TrainedGenerator(Generator):

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from focus.detectors import Trainable
 from focus.network.carp import CLASSES
 from focus.network.encoder import Encoder, EncoderConfig
-from focus.types import Batch, InputSpec, Prediction, Trainable
+from focus.types import Batch, InputSpec, Prediction
 
 
 class Classifier(Trainable):

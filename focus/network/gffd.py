@@ -27,12 +27,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from focus.backbones import create_backbone
 from focus.config import check_options
+from focus.detectors import Trainable
 from focus.modalities import SRM_CLAMP, srm, srm_kernels
-from focus.network.encoder import create_backbone
 from focus.network.maps import minmax
 from focus.optim import OptimizerConfig
-from focus.types import FAKE, Batch, InputSpec, Prediction, Trainable
+from focus.types import FAKE, Batch, InputSpec, Prediction
 
 MIDDLE, DEEP = 728, 2048  # channels of Xception after block 3, and at its end
 KEY_RATIO, ATTENTION_RATIO = 8, 16

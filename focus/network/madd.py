@@ -36,12 +36,13 @@ import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 from torch import Tensor, nn
 
+from focus.backbones import create_backbone
 from focus.config import check_options
+from focus.detectors import Trainable
 from focus.errors import InputError
-from focus.network.encoder import create_backbone
 from focus.network.maps import minmax
 from focus.optim import OptimizerConfig
-from focus.types import REAL, Batch, InputSpec, Prediction, Trainable
+from focus.types import REAL, Batch, InputSpec, Prediction
 
 TEXTURE, ATTENTION = 1, 3  # places of b2 and b5 among the levels that timm yields
 PROJECTION = 256

@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from focus.detectors import Trainable
 from focus.errors import InputError
 from focus.modalities import MODALITIES
 from focus.network.carp import AttentionProposal, Proposal, RegionProposal
 from focus.network.encoder import Encoder, EncoderConfig
 from focus.network.maps import Normalisation, finish, modality_map
 from focus.network.swapping import FusionHead, TokenSwap
-from focus.types import Batch, InputSpec, Prediction, Trainable
+from focus.types import Batch, InputSpec, Prediction
 
 
 @dataclass(frozen=True)

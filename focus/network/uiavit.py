@@ -31,12 +31,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from focus.backbones import create_backbone
 from focus.config import check_choices, check_options
+from focus.detectors import Trainable
 from focus.errors import InputError
-from focus.network.encoder import create_backbone
 from focus.network.maps import minmax
 from focus.optim import OptimizerConfig
-from focus.types import FAKE, REAL, Batch, InputSpec, Prediction, Trainable
+from focus.types import FAKE, REAL, Batch, InputSpec, Prediction
 
 Map = Literal["attention", "location"]
 EPOCHS, FITS_PER_EPOCH = 8, 2

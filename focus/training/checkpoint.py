@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from focus.errors import InputError
-from focus.network.runs import write_tensors
+from focus.runs import write_tensors
 
 RESUME = "resume.safetensors"
 

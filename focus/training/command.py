@@ -22,19 +22,19 @@ from focus.data.index import FaceIndex
 from focus.data.inputs import Source, open_source
 from focus.data.loading import build_loader
 from focus.data.transforms import Augmentation
+from focus.detectors import DETECTORS, config_type
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file
 from focus.locks import hold, is_ours
 from focus.network.model import FoCus, FoCusConfig, fuse_parts
-from focus.network.registry import DETECTORS, config_type
-from focus.network.runs import (
+from focus.optim import OptimizerConfig
+from focus.runs import (
     build_detector,
     describe_run,
     load_network,
     read_run,
     save_weights,
 )
-from focus.optim import OptimizerConfig
 from focus.runtime import Runtime, note, seed_everything
 from focus.training.checkpoint import RESUME
 from focus.training.loop import Fit, FitConfig, Report

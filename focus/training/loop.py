@@ -22,14 +22,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from focus.data.faces import FaceDataset
 from focus.data.loading import Balance, TrainingPlan, build_loader
 from focus.data.transforms import Augmentation
+from focus.detectors import Trainable
 from focus.errors import InputError
-from focus.network.runs import save_weights
 from focus.optim import OptimizerConfig, build_optimizer, learning_rate
 from focus.processes import watch
+from focus.runs import save_weights
 from focus.runtime import Progress, Runtime, note, seed_everything
 from focus.training.checkpoint import RESUME, load_state, save_state
 from focus.training.journal import Journal
-from focus.types import FAKE, REAL, Batch, Failure, Prediction, Trainable
+from focus.types import FAKE, REAL, Batch, Failure, Prediction
 
 SPOKEN_FAILURES = 20
 LAUNCHER_SECONDS = 5.0  # in which a launcher passes on a signal that its processes had too
@@ -107,7 +108,7 @@ class Fit:
     """One run of the loop over one network.
 
     Args:
-        network: what is trained (see :class:`~focus.types.Trainable`).
+        network: what is trained (see :class:`~focus.detectors.Trainable`).
         train, val: faces to learn from, and to select on.
         config: how.
         runtime: device, precision and seed.

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
+from focus.backbones import create_backbone
 from focus.config import check_choices, check_options
-from focus.network.encoder import create_backbone
 from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
 from plugins.msccnet.mfa import MultiLevelAggregation, convolve
 from plugins.msccnet.mscc import CLASSES, DctBases, MultiSpectralClassCenter

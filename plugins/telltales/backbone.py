@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from focus.network.encoder import create_backbone
+from focus.backbones import create_backbone
 
 WIDTHS = (64, 256, 728)  # channels of the three levels
 BLOCKS = range(3, 12)  # between the middle level and the deep one
@@ -24,7 +24,7 @@ class Backbone(nn.Module):
     """Xception without its exit flow.
 
     Args:
-        weights: ``timm``, ``none`` or a file; see :func:`~focus.network.encoder.create_backbone`.
+        weights: ``timm``, ``none`` or a file; see :func:`~focus.backbones.create_backbone`.
 
     Raises:
         InputError: weights that cannot be had or do not fit.

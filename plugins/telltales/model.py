@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from focus.backbones import read_tensors
 from focus.config import check_choices, check_options
 from focus.errors import InputError
-from focus.network.encoder import read_tensors
 from focus.types import resize_maps
 from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
 from plugins.targets import MapMode

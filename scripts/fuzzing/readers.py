@@ -18,6 +18,7 @@ import torch
 from evaluator.interchange.reading import read_names, read_prediction, read_scores
 from evaluator.protocols.planning import read_journal
 from evaluator.tables import FORMATS, read_result
+from focus.backbones import read_tensors
 from focus.data.archives import list_members, read_member
 from focus.data.corpus import CORPORA, ScanOptions
 from focus.data.doctor.looking import FACE, MASK, look_at
@@ -30,8 +31,7 @@ from focus.data.videos import FrameReader
 from focus.errors import CheckFailedError, InputError, UnreadableError
 from focus.mapstore import MapReader, MapWriter, info
 from focus.mapstore.summary import describe
-from focus.network.encoder import read_tensors
-from focus.network.runs import load_network, read_run
+from focus.runs import load_network, read_run
 from focus.runtime import Runtime
 from focus.training.checkpoint import load_state
 from focus.view.gallery import ViewCommand, read_metrics, view_command

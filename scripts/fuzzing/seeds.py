@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from focus.mapstore import MapWriter
 from focus.network.classifier import Classifier
 from focus.network.encoder import EncoderConfig
-from focus.network.runs import describe_run
+from focus.runs import describe_run
 from focus.training.checkpoint import RESUME, save_state
 
 TINY = EncoderConfig("test_vit.r160_in1k", encoder_weights="none", image_size=32)

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from evaluator.cost import CostCommand, cost_command, load_subject, measure_cost
+from focus.detectors import DETECTORS, Trainable
 from focus.errors import InputError
-from focus.network.registry import DETECTORS
-from focus.network.runs import describe_run, save_weights
+from focus.runs import describe_run, save_weights
 from focus.runtime import Runtime
-from focus.types import InputSpec, Prediction, Trainable
+from focus.types import InputSpec, Prediction
 
 SIDE, WIDTH = 16, 4
 PARAMETERS = WIDTH * (3 * 9 + 1) + 2 * (WIDTH + 1)

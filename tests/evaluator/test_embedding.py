@@ -25,11 +25,11 @@ from evaluator.embedding import (
 )
 from focus.data.index import Face, FaceIndex
 from focus.data.inputs import Source
+from focus.detectors import DETECTORS, Trainable
 from focus.errors import CheckFailedError, InputError
-from focus.network.registry import DETECTORS
-from focus.network.runs import describe_run, save_weights
+from focus.runs import describe_run, save_weights
 from focus.runtime import Runtime
-from focus.types import InputSpec, Prediction, Trainable
+from focus.types import InputSpec, Prediction
 
 SIDE = 8
 QUIET = Runtime(device="cpu", quiet=True)

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from evaluator.models import ModelsCommand, format_models, list_models, models_command
+from focus.detectors import DETECTORS
 from focus.errors import InputError
-from focus.network.registry import DETECTORS
 
 KEYS = {"name", "kind", "distribution", "version", "error"}
 

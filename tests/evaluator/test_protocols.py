@@ -34,8 +34,8 @@ from evaluator.protocols.records import Column, Faces, Maps, Network, Row, numbe
 from focus.commands import _parse
 from focus.data.corpus import CORPORA
 from focus.data.index import Face, FaceIndex
+from focus.detectors import DETECTORS
 from focus.errors import CheckFailedError, InputError
-from focus.network.registry import DETECTORS
 from focus.types import InputSpec, Prediction
 from plugins import Detector, OptimizerConfig
 

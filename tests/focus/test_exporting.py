@@ -12,7 +12,7 @@ from focus.cli import main as focus
 from focus.errors import InputError
 from focus.generation.exporting import Face, export_network
 from focus.network.model import FoCus, FoCusConfig
-from focus.network.runs import describe_run, save_weights
+from focus.runs import describe_run, save_weights
 
 CONFIG = FoCusConfig(
     encoder="resnet10t", encoder_weights="none", image_size=64, stage=2, output_stride=8

@@ -12,7 +12,7 @@ from focus.generation import GenerationConfig, RenormaliseCommand, generate, ren
 from focus.generators.focus import FocusGenerator, FocusMaximum
 from focus.mapstore import MapReader
 from focus.network.model import FoCus, FoCusConfig
-from focus.network.runs import describe_run, save_weights
+from focus.runs import describe_run, save_weights
 from focus.runtime import seed_everything
 
 CONFIG = FoCusConfig(

@@ -13,9 +13,9 @@ from scipy.ndimage import uniform_filter
 from torch._subclasses import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from focus.backbones import create_backbone
 from focus.errors import InputError
-from focus.network.encoder import create_backbone
-from focus.network.runs import save_weights
+from focus.runs import save_weights
 from focus.types import Batch, resize_maps
 from plugins.telltales import Telltales, TelltalesConfig
 from plugins.telltales.classification import Classification

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
+from focus.detectors import DETECTORS, Trainable
 from focus.errors import InputError
 from focus.generators.attention_maps import Attention, Rollout
 from focus.generators.cam import GradCam, GradCamPlusPlus, LayerCam, ScoreCam
@@ -19,9 +20,8 @@ from focus.generators.layers import ClassTokenBlock, Layer
 from focus.network.classifier import Classifier
 from focus.network.encoder import EncoderConfig
 from focus.network.model import FoCus, FoCusConfig
-from focus.network.registry import DETECTORS
-from focus.network.runs import describe_run, save_weights
-from focus.types import InputSpec, Prediction, Trainable
+from focus.runs import describe_run, save_weights
+from focus.types import InputSpec, Prediction
 
 SIDE = 64
 VIT = "test_vit"

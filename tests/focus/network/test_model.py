@@ -6,9 +6,10 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from focus.backbones import read_tensors
 from focus.errors import InputError
 from focus.network.carp import RegionProposal
-from focus.network.encoder import Encoder, EncoderConfig, read_tensors
+from focus.network.encoder import Encoder, EncoderConfig
 from focus.network.maps import finish, minmax, modality_map
 from focus.network.model import FoCus, FoCusConfig, fuse_parts
 from focus.network.swapping import TokenSwap

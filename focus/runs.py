@@ -16,12 +16,11 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from focus.backbones import read_tensors
 from focus.config import from_json, to_json
+from focus.detectors import DETECTORS, Trainable, config_type
 from focus.errors import InputError
 from focus.files import replace_file
-from focus.network.encoder import read_tensors
-from focus.network.registry import DETECTORS, config_type
-from focus.types import Trainable
 
 RUN_FORMAT = "focus-run"
 

@@ -1,0 +1,121 @@
+"""Pretrained parts: timm models by name, and weights from files that are never unpickled."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from focus.errors import InputError
+from focus.runtime import note
+
+
+def read_tensors(path: Path | str) -> dict[str, Tensor]:
+    """Read a state dict from safetensors or a tensors-only .pth; never unpickles objects.
+
+    Raises:
+        InputError: missing, unreadable, or a file that holds more than tensors.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that it refuses anyway
+            values = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot read weights ({_first_line(error)})") from None
+    except Exception as error:  # torch.load fails in many ways on a hostile or broken file
+        reason = _first_line(error)
+        raise InputError(
+            f"{path}: not a tensors-only checkpoint ({reason}); convert it to safetensors"
+        ) from None
+    for key in ("state_dict", "model"):
+        if isinstance(values, dict) and isinstance(values.get(key), dict):
+            values = values[key]
+    if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
+        raise InputError(f"{path}: holds no state dict of tensors")
+    return {name.removeprefix("module."): value for name, value in values.items()}
+
+
+def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
+    """Return a timm model.
+
+    Args:
+        name: of the model.
+        weights: ``timm`` downloads, ``none`` starts from random ones, else a file (safetensors or a
+            tensors-only .pth) of this model's tensors; its classifier may be missing or differ.
+        arguments: of ``timm.create_model``, such as ``features_only`` or ``num_classes``.
+
+    Raises:
+        InputError: an unknown model, weights that cannot be had, or that do not fit.
+    """
+    source: dict[str, Any] = {"pretrained": False}
+    tensors: dict[str, Tensor] = {}
+    if weights == "timm":
+        source = {"pretrained": True}
+    elif weights != "none":
+        tensors = {key: _as_convolution(key, value) for key, value in read_tensors(weights).items()}
+        source = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": tensors}}
+    if not timm.is_model(name):
+        near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
+        raise InputError(
+            f"encoder {name}: timm has no such model" + (f"; near: {near}" if near else "")
+        )
+    # timm warns of the classifier's weights, which nobody asked for, the hub of every new try.
+    loggers = [logging.getLogger(package) for package in ("timm", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    hint = threading.Timer(5, note, [f"{name}: asking the Hugging Face hub for timm's weights"])
+    if weights == "timm":
+        hint.start()
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        body = timm.create_model(name, **arguments, **source)
+    except Exception as error:  # timm and the hub raise many kinds
+        raise InputError(_explain(name, weights, error)) from None
+    finally:
+        hint.cancel()
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+    if tensors:
+        # timm writes "stages.0" as "stages_0" in models that give features only.
+        given = {tensor.replace("_", ".") for tensor in tensors}
+        known = sum(tensor.replace("_", ".") in given for tensor in body.state_dict())
+        if known < len(body.state_dict()) / 2:
+            raise InputError(
+                f"encoder weights {weights}: only {known} of {len(body.state_dict())} tensors "
+                f"belong to {name}"
+            )
+    return body
+
+
+def _as_convolution(key: str, value: Tensor) -> Tensor:
+    """Give the pointwise kernels of old Xception files, stored as matrices, their two axes."""
+    return value[..., None, None] if value.ndim == 2 and "pointwise" in key else value
+
+
+def _explain(name: str, weights: str, error: Exception) -> str:
+    reason = _first_line(error)
+    if weights == "timm":
+        return (
+            f"encoder {name}: cannot build it with timm's weights ({reason}); offline, give a file "
+            "as encoder weights, or none for random ones"
+        )
+    return f"encoder {name}: cannot build it ({reason})"
+
+
+def _first_line(error: Exception) -> str:
+    """Return the first line that says something; torch begins such errors with a heading."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch writes some of it in bold
+    lines = (text.strip() or type(error).__name__).splitlines()
+    return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])[:200]
