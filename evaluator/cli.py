@@ -6,14 +6,14 @@ from focus.commands import Command, run
 
 COMMANDS = {
     "run": Command(
-        "evaluator.running:RunCommand",
-        "evaluator.running:run_command",
+        "evaluator.trial.command:RunCommand",
+        "evaluator.trial.command:run_command",
         "train a detector under a kind of map and judge it on other faces",
         "evaluator run --maps focus.h5 --model probe --test cdf=faces/cdf --out results/focus",
     ),
     "score": Command(
-        "evaluator.scoring:ScoreCommand",
-        "evaluator.scoring:score_command",
+        "evaluator.scoring.command:ScoreCommand",
+        "evaluator.scoring.command:score_command",
         "judge maps against truth masks, without training",
         "evaluator score --maps focus.h5 --data index.csv --split test",
     ),

@@ -49,8 +49,8 @@ TRIAL = (
 
 
 IMPORTS = (
-    "evaluator.running",
-    "evaluator.report",
+    "evaluator.trial.command",
+    "evaluator.trial.report",
     "focus.generation",
     "focus.training.command",
     "tyro",

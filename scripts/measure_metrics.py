@@ -29,9 +29,9 @@ import torch
 from torch.nn.functional import interpolate
 from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 
-from evaluator.measuring import TruthReader, measure
 from evaluator.metrics.counting import HALF, LEVELS, count_levels
 from evaluator.metrics.ranking import auc
+from evaluator.scoring.measure import TruthReader, measure
 from focus.data.index import Face, FaceIndex
 from focus.mapstore import MapReader, MapWriter
 from focus.runtime import available_cores, keep_freed_memory

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from evaluator.running import RunCommand, run_command
+from evaluator.trial.command import RunCommand, run_command
 from focus import commands
 from focus.commands import Command
 from focus.data.faces import FaceDataset

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from evaluator.measuring import masked_fakes, measure_each
 from evaluator.metrics.counting import HALF
 from evaluator.metrics.image import rank, video_groups
 from evaluator.metrics.intervals import Estimate, Resampling, bootstrap, stated
 from evaluator.metrics.ranking import auc, divide
 from evaluator.perturbations import KINDS, SEVEN
+from evaluator.scoring.measure import masked_fakes, measure_each
 from focus.data.index import FaceIndex
 from focus.mapstore import MapReader
 from focus.types import FAKE, REAL, Failure

@@ -19,7 +19,7 @@ from evaluator.interchange import (
 )
 from evaluator.interchange.names import flat_names, kept_paths
 from evaluator.interchange.reading import read_prediction
-from evaluator.scoring import score_maps
+from evaluator.scoring.command import score_maps
 from focus.data.index import Face, FaceIndex
 from focus.data.inputs import Source
 from focus.errors import CheckFailedError, InputError, UnreadableError

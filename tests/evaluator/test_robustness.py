@@ -18,7 +18,7 @@ from evaluator.robustness.choosing import choose_faces, spread
 from evaluator.robustness.curves import draw_curves
 from evaluator.robustness.judging import CLEAN, Condition, judge, seven_of
 from evaluator.robustness.report import describe, format_tables, known_metrics
-from evaluator.scoring import score_maps
+from evaluator.scoring.command import score_maps
 from focus.data.index import Face, FaceIndex
 from focus.data.inputs import Source, reopen
 from focus.errors import CheckFailedError, InputError

@@ -1,6 +1,6 @@
-"""Maps against part labels: which of the eyes, the nose and the mouth were changed.
+"""Maps against region labels: which of the eyes, the nose and the mouth were changed.
 
-Some corpora say which parts of a face were forged without a mask of them. Where an upright face
+Some corpora name the forged regions of a face without a mask. Where an upright face
 fills its picture up to the usual margin, a part's place is known well enough to ask whether the map
 is higher there.
 """
@@ -22,12 +22,12 @@ from focus.mapstore import MapReader
 from focus.types import FAKE
 
 COLUMN = "parts"
-PARTS = ("eyes", "nose", "mouth")
+REGIONS = ("eyes", "nose", "mouth")
 SIDE = 112
 _BLOCK = 2048
 
 
-def part_metrics(
+def region_metrics(
     index: FaceIndex, rows: np.ndarray, reader: MapReader, draws: int, seed: int
 ) -> dict[str, Estimate]:
     """Judge the maps of fakes whose column ``parts`` names what was changed.
@@ -50,9 +50,9 @@ def part_metrics(
     changed = np.array([_changed(text) for text in index.column(COLUMN)], dtype=bool)[rows]
     partly = (index.labels[rows] == FAKE) & changed.any(axis=1) & ~changed.all(axis=1)
     chosen, changed = rows[partly], changed[partly]
-    levels = part_levels(reader, [index.keys[row] for row in chosen])
+    levels = region_levels(reader, [index.keys[row] for row in chosen])
     order = (levels[:, None, :] < levels[:, :, None]).sum(axis=2)  # equal levels share a place
-    places = np.arange(len(PARTS))
+    places = np.arange(len(REGIONS))
     positives = ((order[:, :, None] == places) & changed[:, :, None]).sum(axis=1)
     negatives = ((order[:, :, None] == places) & ~changed[:, :, None]).sum(axis=1)
     top = levels == levels.max(axis=1, keepdims=True)
@@ -67,19 +67,19 @@ def part_metrics(
     return estimate(terms, resampling)
 
 
-def part_levels(reader: MapReader, keys: Sequence[str]) -> np.ndarray:
+def region_levels(reader: MapReader, keys: Sequence[str]) -> np.ndarray:
     """Return the mean level of maps on each part, float64 (N, 3) in [0, 1]."""
     rows = np.array([reader.row(key) for key in keys], dtype=np.int64)
-    weights = part_weights(*reader.shape)
+    weights = region_weights(*reader.shape)
     found = [
         np.tensordot(reader.read(rows[start : start + _BLOCK]), weights, ([1, 2], [1, 2])) / 255
         for start in range(0, len(rows), _BLOCK)
     ]
-    return np.concatenate(found) if found else np.zeros((0, len(PARTS)))
+    return np.concatenate(found) if found else np.zeros((0, len(REGIONS)))
 
 
 @cache
-def part_weights(height: int, width: int) -> np.ndarray:
+def region_weights(height: int, width: int) -> np.ndarray:
     """Return the share of each part in the cells of a map, float64 (3, height, width), sum 1."""
     shape = FaceShape.from_box(SIDE, SIDE)
     eyes, mouth = cv2.convexHull(shape.eyes), cv2.convexHull(shape.mouth)
@@ -99,7 +99,7 @@ def part_weights(height: int, width: int) -> np.ndarray:
 def _changed(text: str) -> tuple[bool, ...]:
     """Return which parts a cell of the column names, divided by spaces, commas or semicolons."""
     names = set(text.replace(",", " ").replace(";", " ").split())
-    strange = sorted(names - {*PARTS})
+    strange = sorted(names - {*REGIONS})
     if strange:
-        raise InputError(f"column {COLUMN}: no part '{strange[0]}'; use {', '.join(PARTS)}")
-    return tuple(part in names for part in PARTS)
+        raise InputError(f"column {COLUMN}: no part '{strange[0]}'; use {', '.join(REGIONS)}")
+    return tuple(part in names for part in REGIONS)

@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
-from evaluator.results import join_seeds
-from evaluator.running import RunCommand, run_command
-from evaluator.trials import check_apart, open_lessons, open_tests
+from evaluator.trial.command import RunCommand, run_command
+from evaluator.trial.data import check_apart, open_tests, open_training
+from evaluator.trial.results import join_seeds
 from focus.data.faces import TruthMaps
 from focus.data.images import read_mask
 from focus.data.index import FaceIndex
@@ -106,11 +106,11 @@ def test_nothing_is_learnt_from_test_faces(command, demo_corpus, tmp_path):
 
 def test_val_may_be_tested_on_when_selection_is_held_out_of_train(demo_corpus):
     index = FaceIndex.read(demo_corpus)
-    lessons = open_lessons(index, "none", 0.3, 0)
+    data = open_training(index, "none", 0.3, 0)
     tests = open_tests((f"mine={demo_corpus}:val",), index)
-    check_apart(lessons, tests)
-    assert not set(lessons.val.column("video")) & set(lessons.train.column("video"))
-    assert set(lessons.val.keys) < set(index.where("train").keys)
+    check_apart(data, tests)
+    assert not set(data.val.column("video")) & set(data.train.column("video"))
+    assert set(data.val.keys) < set(index.where("train").keys)
 
 
 def test_without_a_test_split_val_is_judged_and_said_to_be(command, demo_corpus, tmp_path):
@@ -135,11 +135,11 @@ def test_a_wrong_name_shows_before_anything_is_read(command):
 
 def test_videos_of_one_corpus_are_kept_apart(demo_corpus, tmp_path):
     index = FaceIndex.read(demo_corpus)
-    lessons = open_lessons(index, "none", 0, 0)
+    data = open_training(index, "none", 0, 0)
     shared = index.take(np.arange(4))
     shared.columns["path"] = [f"other/{key}" for key in shared.keys]
     with pytest.raises(InputError, match="videos are trained on"):
-        check_apart(lessons, [open_tests((), index)[0]._replace(faces=shared)])
+        check_apart(data, [open_tests((), index)[0]._replace(faces=shared)])
 
 
 def test_maps_of_other_faces_are_refused_with_ten_names(command, demo_corpus, tmp_path):
@@ -155,20 +155,20 @@ def test_partial_coverage_and_empty_maps_are_said(demo_corpus, tmp_path):
     index = FaceIndex.read(demo_corpus)
     fakes = list(index.where("train", label=1).keys)
     path = write_maps(tmp_path / "most.h5", fakes[1:], [1] * (len(fakes) - 1), value=0.0)
-    lessons = open_lessons(index, str(path), 0, 0)
-    assert fakes[0] not in lessons.train.keys
-    assert any("1 of" in note and "left out" in note for note in lessons.notes)
-    assert any("empty map" in note for note in lessons.notes)
+    data = open_training(index, str(path), 0, 0)
+    assert fakes[0] not in data.train.keys
+    assert any("1 of" in note and "left out" in note for note in data.notes)
+    assert any("empty map" in note for note in data.notes)
 
 
 def test_maps_too_faint_for_a_hard_mask_are_counted(demo_corpus, tmp_path):
     index = FaceIndex.read(demo_corpus)
     fakes = list(index.where("train", label=1).keys)
     path = write_maps(tmp_path / "faint.h5", fakes, [1] * len(fakes), value=0.3)
-    said = open_lessons(index, str(path), 0, 0, hard=0.5).notes
+    said = open_training(index, str(path), 0, 0, hard=0.5).notes
     assert len(said) == 1
     assert f"{len(fakes)} of {len(fakes)} fakes have no value of 0.5" in said[0]
-    assert open_lessons(index, str(path), 0, 0, hard=0.2).notes == []
+    assert open_training(index, str(path), 0, 0, hard=0.2).notes == []
 
 
 def test_truth_as_maps(demo_corpus):

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.measuring import Measured
 from evaluator.metrics import METRICS, PRIOR
 from evaluator.metrics.counting import HALF
 from evaluator.metrics.image import image_metrics, video_groups
 from evaluator.metrics.intervals import Estimate, Resampling
 from evaluator.metrics.localization import localization_metrics, prior_metrics
+from evaluator.scoring.measure import Measured
 from focus.data.index import FaceIndex
 from focus.errors import InputError
 from focus.types import REAL
@@ -21,7 +21,7 @@ MOST_GROUPS = 100
 
 
 @dataclass(frozen=True)
-class JudgedFaces:
+class EvaluatedFaces:
     """N faces, their scores, and the comparison of their maps with the truth."""
 
     index: FaceIndex

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from evaluator.cli import main
 from evaluator.metrics import DETECTION, METRICS
-from evaluator.scoring import ScoreCommand, score_command, score_maps
+from evaluator.scoring.command import ScoreCommand, score_command, score_maps
 from focus.data.index import Face, FaceIndex
 from focus.errors import CheckFailedError, InputError
 from focus.mapstore import MapReader, MapWriter

@@ -14,9 +14,12 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torchmetrics.classification import BinaryCalibrationError
 
-from evaluator.report import write_report
-from evaluator.report.cases import find_cases
-from evaluator.report.curves import (
+from evaluator.scoring.command import score_maps
+from evaluator.trial.command import KEPT
+from evaluator.trial.data import EvaluationSet
+from evaluator.trial.report import write_report
+from evaluator.trial.report.cases import find_cases
+from evaluator.trial.report.curves import (
     BINS,
     GRID,
     Scores,
@@ -27,10 +30,7 @@ from evaluator.report.curves import (
     receiver_curve,
     reliability,
 )
-from evaluator.results import FORMAT, join_groups, join_seeds
-from evaluator.running import KEPT
-from evaluator.scoring import score_maps
-from evaluator.trials import HeldOut
+from evaluator.trial.results import FORMAT, join_groups, join_seeds
 from focus.data.index import Face, FaceIndex
 from focus.mapstore import MapReader, MapWriter
 
@@ -139,7 +139,7 @@ class Trial:
 
     def write(self, name="set"):
         result = json.loads(json.dumps(self.result(name), allow_nan=False))
-        tests = [HeldOut(name, self.index)]
+        tests = [EvaluationSet(name, self.index)]
         return write_report(self.folder, result, tests, {name: self.files})
 
 
@@ -199,7 +199,7 @@ def test_a_set_shows_24_faces_at_most(tmp_path):
 
 def test_the_furthest_off_come_first_and_a_video_once(several):
     scores = Scores.read(several.index, several.files)
-    groups = find_cases(HeldOut("set", several.index), scores, several.files[0])
+    groups = find_cases(EvaluationSet("set", several.index), scores, several.files[0])
     titles = [group.title for group in groups]
     assert titles[:2] == ["Fakes with the lowest scores", "Fakes with the highest scores"]
     lowest = groups[0].cases
@@ -252,7 +252,7 @@ def test_faces_without_a_score_and_predictions_of_others(tmp_path):
     with MapReader(trial.files[0]) as reader, MapWriter(short, {"generator": "t"}) as file:
         scores = np.where(np.arange(9) == 0, np.nan, reader.scores[:9])
         file.append(reader.keys[:9], reader.read(slice(9)), reader.labels[:9], scores)
-    tests = [HeldOut("a", trial.index), HeldOut("b", trial.index)]
+    tests = [EvaluationSet("a", trial.index), EvaluationSet("b", trial.index)]
     result["tests"] = {"a": trial.judged, "b": trial.judged}
     files = {"a": [short], "b": trial.files}
     text = Reader(write_report(tmp_path, result, tests, files).read_text(encoding="utf-8")).text

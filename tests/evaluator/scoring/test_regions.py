@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from evaluator.cli import main as evaluator
-from evaluator.parts import PARTS, part_levels, part_metrics, part_weights
+from evaluator.scoring.regions import REGIONS, region_levels, region_metrics, region_weights
 from focus.data.index import FaceIndex
 from focus.errors import InputError
 from focus.mapstore import MapReader, MapWriter
@@ -25,7 +25,7 @@ def write(tmp_path, labels, parts, maps):
 
 
 def test_parts_lie_where_a_face_has_them():
-    eyes, nose, mouth = part_weights(14, 14)
+    eyes, nose, mouth = region_weights(14, 14)
     rows = np.arange(14)[:, None]
     centres = [float((plane * rows).sum()) for plane in (eyes, nose, mouth)]
     assert centres == sorted(centres)
@@ -38,13 +38,13 @@ def test_parts_lie_where_a_face_has_them():
 def test_metrics_equal_a_slow_loop(tmp_path):
     rng = np.random.default_rng(0)
     labels = [1] * 40 + [0] * 5
-    names = [" ".join(p for p in PARTS if rng.random() < 0.5) for _ in labels]
+    names = [" ".join(p for p in REGIONS if rng.random() < 0.5) for _ in labels]
     index, reader = write(tmp_path, labels, names, rng.random((45, 8, 8)).astype(np.float32))
-    found = part_metrics(index, np.arange(45), reader, 0, 0)
-    levels = part_levels(reader, index.keys)
+    found = region_metrics(index, np.arange(45), reader, 0, 0)
+    levels = region_levels(reader, index.keys)
     areas, hits = [], []
     for row in range(40):
-        truth = [part in names[row].split() for part in PARTS]
+        truth = [part in names[row].split() for part in REGIONS]
         if 0 < sum(truth) < 3:
             areas.append(roc_auc_score(truth, levels[row]))
             hits.append(truth[int(levels[row].argmax())])
@@ -55,13 +55,13 @@ def test_metrics_equal_a_slow_loop(tmp_path):
 
 def test_equal_levels_count_a_half_and_a_share(tmp_path):
     index, reader = write(tmp_path, [1], ["eyes"], np.zeros((1, 8, 8), np.float32))
-    found = part_metrics(index, np.arange(1), reader, 0, 0)
+    found = region_metrics(index, np.arange(1), reader, 0, 0)
     assert found["part_auc"].value == 0.5
     assert found["part_pointing"].value == pytest.approx(1 / 3)
 
 
 def test_the_command_prints_them_and_names_a_strange_part(tmp_path, capsys):
-    maps = np.stack([part_weights(14, 14)[k] * 20 for k in (0, 2, 0)]).clip(0, 1)
+    maps = np.stack([region_weights(14, 14)[k] * 20 for k in (0, 2, 0)]).clip(0, 1)
     write(tmp_path, [1, 1, 0], ["eyes", "mouth;nose", ""], maps.astype(np.float32))
     call = ["score", "--maps", str(tmp_path / "maps.h5"), "--data", str(tmp_path / "index.csv")]
     assert evaluator([*call, "--split", "all", "--json", "-", "--quiet"]) == 0
@@ -75,8 +75,10 @@ def test_the_command_prints_them_and_names_a_strange_part(tmp_path, capsys):
 
 def test_without_a_partly_changed_face_there_is_a_reason(tmp_path):
     index, reader = write(tmp_path, [1, 0], ["eyes nose mouth", ""], np.ones((2, 8, 8), np.float32))
-    found = part_metrics(index, np.arange(2), reader, 10, 0)
+    found = region_metrics(index, np.arange(2), reader, 10, 0)
     assert found["part_auc"].value is None
     assert "some parts" in found["part_auc"].reason
     with pytest.raises(InputError):
-        part_metrics(index.take(np.arange(2)), np.arange(2), MapReader(tmp_path / "none.h5"), 0, 0)
+        region_metrics(
+            index.take(np.arange(2)), np.arange(2), MapReader(tmp_path / "none.h5"), 0, 0
+        )

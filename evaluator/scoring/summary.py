@@ -14,7 +14,7 @@ _FIRST = 24
 def format_summary(result: Mapping[str, Any]) -> str:
     """Return a table of the whole split, one per column that it is broken down by, and a legend.
 
-    ``result`` is what :func:`evaluator.scoring.score_maps` returns.
+    ``result`` is what :func:`evaluator.scoring.command.score_maps` returns.
     """
     faces, coverage = result["faces"], result["coverage"]
     head = (

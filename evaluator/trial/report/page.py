@@ -9,12 +9,12 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from evaluator.metrics import DETECTION, METRICS
-from evaluator.report.cases import Group, draw_case, draw_scale, find_cases
-from evaluator.report.charts import draw_charts
-from evaluator.report.curves import Scores
-from evaluator.report.elements import element, table, to_html
-from evaluator.report.values import draw_comparison, draw_metrics, draw_tiles
-from evaluator.trials import HeldOut
+from evaluator.trial.data import EvaluationSet
+from evaluator.trial.report.cases import Group, draw_case, draw_scale, find_cases
+from evaluator.trial.report.charts import draw_charts
+from evaluator.trial.report.curves import Scores
+from evaluator.trial.report.elements import element, table, to_html
+from evaluator.trial.report.values import draw_comparison, draw_metrics, draw_tiles
 from focus.files import replace_file
 from focus.mapstore import MapReader
 
@@ -32,7 +32,7 @@ _APART = ("metrics", "tests", "notes", "format", "format_version")
 def write_report(
     folder: Path,
     result: Mapping[str, Any],
-    tests: Sequence[HeldOut],
+    tests: Sequence[EvaluationSet],
     files: Mapping[str, list[Path]],
 ) -> Path:
     """Write ``report.html``, which shows a trial to whoever has a browser.
@@ -73,7 +73,7 @@ def write_report(
 
 
 def _head(title: str) -> Element:
-    style = package_files("evaluator.report").joinpath("page.css").read_text(encoding="utf-8")
+    style = package_files("evaluator.trial.report").joinpath("page.css").read_text(encoding="utf-8")
     return element(
         "head",
         element("meta", charset="utf-8"),
@@ -105,7 +105,7 @@ def _subtitle(result: Mapping[str, Any]) -> str:
     return ", ".join([*parts, _count(len(result["tests"]), "test set")])
 
 
-def _draw_overview(result: Mapping[str, Any], tests: Sequence[HeldOut]) -> Iterator[Element]:
+def _draw_overview(result: Mapping[str, Any], tests: Sequence[EvaluationSet]) -> Iterator[Element]:
     """Yield what holds of all test sets, and where each of them is."""
     yield from _draw_notes(result.get("notes") or [])
     if len(tests) < 2:
@@ -118,7 +118,9 @@ def _draw_overview(result: Mapping[str, Any], tests: Sequence[HeldOut]) -> Itera
     )
 
 
-def _draw_test(name: str, test: HeldOut, judged: Mapping[str, Any], files: list[Path]) -> Element:
+def _draw_test(
+    name: str, test: EvaluationSet, judged: Mapping[str, Any], files: list[Path]
+) -> Element:
     scores = Scores.read(test.faces, files)
     charts = list(draw_charts(scores))
     with MapReader(files[0]) as reader:

@@ -6,6 +6,6 @@ what ``curves`` counts) and ``cases`` (faces with their maps); ``elements`` make
 
 from __future__ import annotations
 
-from evaluator.report.page import write_report
+from evaluator.trial.report.page import write_report
 
 __all__ = ["write_report"]

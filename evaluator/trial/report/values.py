@@ -7,9 +7,9 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from evaluator.metrics import METRICS, PRIOR
-from evaluator.report.charts import draw_interval, draw_legend
-from evaluator.report.elements import Content, element, table
 from evaluator.tables import LOWER_IS_BETTER
+from evaluator.trial.report.charts import draw_interval, draw_legend
+from evaluator.trial.report.elements import Content, element, table
 
 HEADLINE = (
     "frame_auc",

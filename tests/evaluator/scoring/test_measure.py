@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from evaluator import measuring
-from evaluator.measuring import TruthReader, masked_fakes, mean_mask, measure, measure_each
 from evaluator.metrics.counting import count_levels
+from evaluator.scoring.measure import TruthReader, masked_fakes, mean_mask, measure, measure_each
 from focus.data.index import Face, FaceIndex
 from focus.mapstore import MapReader, MapWriter
 

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from evaluator.report.curves import (
+from evaluator.trial.report.curves import (
     BARS,
     GRID,
     Scores,
@@ -22,7 +22,7 @@ from evaluator.report.curves import (
     receiver_curve,
     reliability,
 )
-from evaluator.report.elements import Content, element
+from evaluator.trial.report.elements import Content, element
 from focus.types import FAKE, REAL
 
 WIDTH, HEIGHT = 320, 280

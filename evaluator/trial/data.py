@@ -20,7 +20,7 @@ from focus.types import FAKE
 LISTED = 10
 
 
-class HeldOut(NamedTuple):
+class EvaluationSet(NamedTuple):
     """Labelled faces that a trial is judged by, under the name that results call them."""
 
     name: str
@@ -28,7 +28,7 @@ class HeldOut(NamedTuple):
     selected: bool = False  # the weights were chosen on these very faces, and the result says so
 
 
-class Lessons(NamedTuple):
+class TrainingData(NamedTuple):
     """What a trial learns from and selects on, and the maps that go with it."""
 
     train: FaceIndex
@@ -48,7 +48,7 @@ class ZeroMaps:
         return np.zeros((1, 1), dtype=np.float32)
 
 
-def open_tests(words: Sequence[str], own: FaceIndex, hold_out: float = 0.0) -> list[HeldOut]:
+def open_tests(words: Sequence[str], own: FaceIndex, hold_out: float = 0.0) -> list[EvaluationSet]:
     """Return the test sets: NAME=SOURCE or NAME=SOURCE:SPLIT each, else the data's own test split.
 
     Data without a test split are judged on their val split: honest where the selection is held out
@@ -64,8 +64,8 @@ def open_tests(words: Sequence[str], own: FaceIndex, hold_out: float = 0.0) -> l
         there = set(own.column("split"))
         split = "val" if "val" in there and "test" not in there else "test"
         faces = _labelled(_take_split(own, split, "the data"), "the data")
-        return [HeldOut(split, faces, selected=split == "val" and not hold_out)]
-    tests: list[HeldOut] = []
+        return [EvaluationSet(split, faces, selected=split == "val" and not hold_out)]
+    tests: list[EvaluationSet] = []
     for word in words:
         name, sign, given = word.partition("=")
         if not (sign and name and given) or "/" in name:
@@ -80,13 +80,13 @@ def open_tests(words: Sequence[str], own: FaceIndex, hold_out: float = 0.0) -> l
             chosen = index
         else:
             chosen = _take_split(index, split or "test", f"--test {word}")
-        tests.append(HeldOut(name, _labelled(chosen, f"--test {word}")))
+        tests.append(EvaluationSet(name, _labelled(chosen, f"--test {word}")))
     return tests
 
 
-def open_lessons(
+def open_training(
     index: FaceIndex, maps: str, hold_out: float, seed: int, hard: float = 0.0
-) -> Lessons:
+) -> TrainingData:
     """Return training and validation faces, and their maps.
 
     Args:
@@ -109,20 +109,20 @@ def open_lessons(
     if source is not None:
         train = _covered(train, source, maps, notes)
         _count_empty(train, source, maps, hard, notes)
-    return Lessons(train, val, source, notes)
+    return TrainingData(train, val, source, notes)
 
 
-def check_apart(lessons: Lessons, tests: Sequence[HeldOut]) -> None:
+def check_apart(data: TrainingData, tests: Sequence[EvaluationSet]) -> None:
     """Refuse a test set that shares a face, or a video of one corpus, with what is learnt from.
 
     Raises:
         InputError: naming the set, how much it shares, and an example.
     """
-    for part, what in ((lessons.train, "trained"), (lessons.val, "selected")):
+    for part, what in ((data.train, "trained"), (data.val, "selected")):
         files = set(_places(part))
         videos = set(part.column("video")) - {""}
         for test in tests:
-            if test.selected and part is lessons.val:
+            if test.selected and part is data.val:
                 continue
             places = zip(test.faces.keys, _places(test.faces), strict=True)
             shared = [key for key, place in places if place in files]

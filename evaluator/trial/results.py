@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.metrics import METRICS
-from evaluator.trials import HeldOut
+from evaluator.trial.data import EvaluationSet
 from focus.files import replace_file
 from focus.mapstore import MapReader
 
@@ -84,7 +84,7 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
 
 
 def write_predictions(
-    folder: Path, tests: Sequence[HeldOut], maps: Mapping[str, list[Path]]
+    folder: Path, tests: Sequence[EvaluationSet], maps: Mapping[str, list[Path]]
 ) -> None:
     """Write ``predictions.csv``: a row per test face, its score under every seed.
 
@@ -108,7 +108,7 @@ def write_predictions(
             writer.writerows(_predictions(test, maps[test.name]))
 
 
-def _predictions(test: HeldOut, files: Sequence[Path]) -> Iterator[list[Any]]:
+def _predictions(test: EvaluationSet, files: Sequence[Path]) -> Iterator[list[Any]]:
     """Yield the rows of a test set."""
     index = test.faces
     scores = []

@@ -12,11 +12,11 @@ from xml.etree.ElementTree import Element
 import cv2
 import numpy as np
 
-from evaluator.measuring import masked_fakes, measure, video_names
 from evaluator.metrics.ranking import auc
-from evaluator.report.curves import Scores
-from evaluator.report.elements import element
-from evaluator.trials import HeldOut
+from evaluator.scoring.measure import masked_fakes, measure, video_names
+from evaluator.trial.data import EvaluationSet
+from evaluator.trial.report.curves import Scores
+from evaluator.trial.report.elements import element
 from focus.data.index import FaceIndex
 from focus.mapstore import MapReader
 from focus.types import FAKE, REAL
@@ -55,7 +55,7 @@ class Group:
     """Whether they are the furthest off, rather than the best."""
 
 
-def find_cases(test: HeldOut, scores: Scores, maps: Path) -> list[Group]:
+def find_cases(test: EvaluationSet, scores: Scores, maps: Path) -> list[Group]:
     """Return the worst and best faces by score and by the pixel AUC of their maps, 24 at most.
 
     A group shows a video once, and leaves out what cannot be read. Pixel AUCs are those of the

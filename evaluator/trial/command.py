@@ -13,16 +13,16 @@ from accelerate.utils import broadcast_object_list
 
 from evaluator.interchange import import_maps
 from evaluator.metrics import DETECTION
-from evaluator.results import (
+from evaluator.scoring.command import score_maps
+from evaluator.tables import Row, is_known, to_markdown
+from evaluator.trial.data import EvaluationSet, TrainingData, check_apart, open_tests, open_training
+from evaluator.trial.results import (
     FORMAT,
     join_groups,
     join_seeds,
     write_predictions,
     write_result,
 )
-from evaluator.scoring import score_maps
-from evaluator.tables import Row, is_known, to_markdown
-from evaluator.trials import HeldOut, Lessons, check_apart, open_lessons, open_tests
 from focus.config import fingerprint, parse_options, split_options, to_json
 from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
@@ -120,13 +120,13 @@ def run_command(command: RunCommand) -> None:
             _report(command, tests, trial)
 
 
-def _report(command: RunCommand, tests: Sequence[HeldOut], trial: Trial) -> None:
+def _report(command: RunCommand, tests: Sequence[EvaluationSet], trial: Trial) -> None:
     """Judge a trial, write what came of it, and say so."""
     files, facts, failed = trial
     folder = Path(command.out)
     result = _judge(command, tests, files, facts)
     write_predictions(folder, tests, files)
-    from evaluator.report import write_report  # imports matplotlib
+    from evaluator.trial.report import write_report  # imports matplotlib
 
     page = write_report(folder, result, tests, files)
     write_result(folder, result)  # last: whoever finds it finds all
@@ -149,29 +149,31 @@ def _open_faces(command: RunCommand) -> FaceIndex:
         return reopen(reader.attributes, command.source, command.maps, all_splits=True)
 
 
-def _train(command: RunCommand, config: Any, index: FaceIndex, tests: Sequence[HeldOut]) -> Trial:
+def _train(
+    command: RunCommand, config: Any, index: FaceIndex, tests: Sequence[EvaluationSet]
+) -> Trial:
     """Train every seed and let it predict."""
     hard = config.map_threshold if getattr(config, "map_mode", "") == "hard" else 0.0
-    lessons = open_lessons(index, command.maps, command.hold_out, command.runtime.seed, hard)
-    check_apart(lessons, tests)
+    data = open_training(index, command.maps, command.hold_out, command.runtime.seed, hard)
+    check_apart(data, tests)
     if any(test.selected for test in tests):
-        lessons.notes.append(
+        data.notes.append(
             "the data have no test split: judged on val, where the weights are selected, which is "
             "optimistic; --hold-out 0.1 selects on a part of train instead, --test names others"
         )
-    for line in lessons.notes:
+    for line in data.notes:
         note(f"note: {line}", command.runtime.quiet)
     fit = command.fit.adopt(DETECTORS.get(command.model))
-    facts = _facts(command, lessons, tests, config, fit)
+    facts = _facts(command, data, tests, config, fit)
     folder = Path(command.out)
     files: dict[str, list[Path]] = {test.name: [] for test in tests}
     failed: list[str] = []
     for seed in range(command.runtime.seed, command.runtime.seed + command.seeds):
         runtime = dataclasses.replace(command.runtime, seed=seed)
         here = folder / f"seed-{seed}"
-        failed += _fit_seed(command, lessons, config, fit, runtime, here, facts)
+        failed += _fit_seed(command, data, config, fit, runtime, here, facts)
         generator = TrainedGenerator.load(here, {})
-        facts["judged_maps"] = lessons.maps is not None or generator.network.draws_untaught
+        facts["judged_maps"] = data.maps is not None or generator.network.draws_untaught
         for test in tests:
             out = here / f"{test.name}.h5"
             _predict(command, fit, generator, test, out, runtime)
@@ -181,8 +183,8 @@ def _train(command: RunCommand, config: Any, index: FaceIndex, tests: Sequence[H
 
 def _facts(
     command: RunCommand,
-    lessons: Lessons,
-    tests: Sequence[HeldOut],
+    data: TrainingData,
+    tests: Sequence[EvaluationSet],
     config: Any,
     fit: FitConfig,
 ) -> dict[str, Any]:
@@ -197,17 +199,17 @@ def _facts(
         "fit": plain,
         "precision": command.runtime.precision,
         "maps": {"source": command.maps, "sha256": sha256(own) if own.is_file() else ""},
-        "train": {"faces": len(lessons.train), "fingerprint": lessons.train.fingerprint()},
-        "val": {"faces": len(lessons.val), "fingerprint": lessons.val.fingerprint()},
+        "train": {"faces": len(data.train), "fingerprint": data.train.fingerprint()},
+        "val": {"faces": len(data.val), "fingerprint": data.val.fingerprint()},
         "tests": {test.name: {"fingerprint": test.faces.fingerprint()} for test in tests},
         "stills": command.stills,
-        "notes": lessons.notes,
+        "notes": data.notes,
     }
 
 
 def _fit_seed(
     command: RunCommand,
-    lessons: Lessons,
+    data: TrainingData,
     config: Any,
     fit: FitConfig,
     runtime: Runtime,
@@ -234,12 +236,12 @@ def _fit_seed(
         [(folder / name).exists() for name in (FINISHED, "config.json")]
     )
     with claim_folder(accelerator, folder, content, resume=begun, finished=done):
-        return [] if done else _fit(command, lessons, config, fit, runtime, folder)
+        return [] if done else _fit(command, data, config, fit, runtime, folder)
 
 
 def _fit(
     command: RunCommand,
-    lessons: Lessons,
+    data: TrainingData,
     config: Any,
     fit: FitConfig,
     runtime: Runtime,
@@ -251,15 +253,15 @@ def _fit(
     spec = network.input_spec
     clip = {"frames": spec.frames, "stills": command.stills}
     train = FaceDataset(
-        lessons.train,
+        data.train,
         spec.image_size,
-        lessons.maps,
+        data.maps,
         fit.augmentation,
         runtime.seed,
         companion=network.companion,
         **clip,  # type: ignore[arg-type]
     )
-    val = FaceDataset(lessons.val, spec.image_size, **clip)  # type: ignore[arg-type]
+    val = FaceDataset(data.val, spec.image_size, **clip)  # type: ignore[arg-type]
     run = Fit(network, train, val, fit, runtime, folder)
     note(f"training {command.model}, seed {runtime.seed}, into {folder}", runtime.quiet)
     report = run.run(resume=True)
@@ -276,7 +278,7 @@ def _predict(
     command: RunCommand,
     fit: FitConfig,
     generator: TrainedGenerator,
-    test: HeldOut,
+    test: EvaluationSet,
     out: Path,
     runtime: Runtime,
 ) -> None:
@@ -293,7 +295,7 @@ def _predict(
 
 def _judge(
     command: RunCommand,
-    tests: Sequence[HeldOut],
+    tests: Sequence[EvaluationSet],
     files: dict[str, list[Path]],
     facts: dict[str, Any],
 ) -> dict[str, Any]:
@@ -339,7 +341,7 @@ def _score(command: RunCommand, index: FaceIndex, path: Path) -> dict[str, Any]:
         )
 
 
-def _judge_outside(command: RunCommand, tests: Sequence[HeldOut]) -> Trial:
+def _judge_outside(command: RunCommand, tests: Sequence[EvaluationSet]) -> Trial:
     """Take an outside system's predictions in place of training."""
     given, folder = Path(command.predictions), Path(command.out)
     path, drawn = given, given.is_dir() or given.suffix.lower() in (".h5", ".hdf5")

@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from evaluator.judged import JudgedFaces
-from evaluator.measuring import Measured, TruthReader, masked_fakes, mean_mask, measure
 from evaluator.metrics.counting import HALF, LEVELS
 from evaluator.metrics.localization import choose_level
-from evaluator.parts import COLUMN, part_metrics
-from evaluator.summary import format_summary
+from evaluator.scoring.faces import EvaluatedFaces
+from evaluator.scoring.measure import Measured, TruthReader, masked_fakes, mean_mask, measure
+from evaluator.scoring.regions import COLUMN, region_metrics
+from evaluator.scoring.summary import format_summary
 from focus.data.index import SPLITS, FaceIndex
 from focus.data.inputs import Source, reopen
 from focus.errors import CheckFailedError, InputError
@@ -143,7 +143,7 @@ def score_maps(
     _check_labels(index, rows, reader, notes)
     zeroed = reader.attributes["real_maps"] == "zero"
     scores = reader.scores[[reader.row(index.keys[row]) for row in rows]]
-    faces = JudgedFaces(index.take(rows), scores, None, None, zeroed, draws, seed)
+    faces = EvaluatedFaces(index.take(rows), scores, None, None, zeroed, draws, seed)
     columns = list(dict.fromkeys([*(["method"] if "method" in index.columns else []), *by]))
     groups = {name: faces.groups(name) for name in columns}
     chosen: dict[str, Any] = {"rule": "none", "value": None}
@@ -158,7 +158,7 @@ def score_maps(
         faces = dataclasses.replace(faces, measured=measured, level=level)
         _note_limits(faces, chosen["rule"], notes)
     labelled = COLUMN in index.columns and any(index.column(COLUMN))
-    parts = part_metrics(index, rows, reader, draws, seed) if labelled else {}
+    parts = region_metrics(index, rows, reader, draws, seed) if labelled else {}
     return {
         "metrics": faces.metrics(),
         **({"parts": {name: found.to_json() for name, found in parts.items()}} if parts else {}),
@@ -281,7 +281,7 @@ def _check_labels(index: FaceIndex, rows: np.ndarray, reader: MapReader, notes: 
         notes.append(f"{differ:,} labels differ between map file and index: the index's are used")
 
 
-def _note_limits(faces: JudgedFaces, rule: str, notes: list[str]) -> None:
+def _note_limits(faces: EvaluatedFaces, rule: str, notes: list[str]) -> None:
     """Say what does not enter, and what enters without merit."""
     if rule == "val" and "val" in faces.index.column("split"):
         notes.append("the threshold was chosen on val, and faces of val are judged: optimistic")
