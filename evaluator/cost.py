@@ -13,8 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from focus.config import parse_options, split_options
 from focus.detectors import DETECTORS, Trainable, config_type
@@ -23,6 +21,7 @@ from focus.generation.command import find_generator, load_generator
 from focus.generation.running import QUIET
 from focus.generators.contract import Generator, PairGenerator
 from focus.generators.registry import GENERATORS
+from focus.macs import count_macs
 from focus.output import present
 from focus.runs import build_detector, describe_run, load_network, read_run, save_weights
 from focus.runtime import Runtime, seed_everything
@@ -141,9 +140,7 @@ def measure_cost(
             torch.cuda.synchronize(device)
 
     one = draw_faces(subject, 1, device)
-    # Attention in its plain form is made of matrix products, which are counted on every device.
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        predict(one)
+    macs, _ = count_macs(lambda: predict(one))
     many = draw_faces(subject, batch, device)
     try:
         run(many)
@@ -153,7 +150,7 @@ def measure_cost(
         raise InputError(f"--batch {batch}: does not fit into the GPU; halve it") from None
     return {
         "parameters": sum(values.numel() for values in subject.parameters()),
-        "macs": counter.get_total_flops() // 2 or None,
+        "macs": macs or None,
         "throughput": rate,
         "peak_memory": _read_peak(device),
         "peak_memory_of": "tensors on the GPU" if device.type == "cuda" else "the process",
