@@ -21,8 +21,8 @@ from torch.overrides import TorchFunctionMode
 
 from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source, open_source
 from focus.data.loading import build_loader
+from focus.data.sources import Source, open_source
 from focus.detectors import Trainable
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file, unwritable

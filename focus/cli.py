@@ -6,8 +6,8 @@ from focus.commands import Command, run
 
 COMMANDS = {
     "index": Command(
-        "focus.data.inputs:IndexCommand",
-        "focus.data.inputs:index_command",
+        "focus.data.sources:IndexCommand",
+        "focus.data.sources:index_command",
         "write the face index of any source",
         "focus index --data faces/ --out index.csv",
     ),
@@ -15,7 +15,8 @@ COMMANDS = {
         "focus.data.prepare:PrepareCommand",
         "focus.data.prepare:prepare_command",
         "cut faces out of videos and photographs, with their masks and originals",
-        "focus prepare --data cdf --root Celeb-DF-v2 --detector-weights yunet.onnx --out faces/cdf",
+        "focus prepare --data cdf --root Celeb-DF-v2 --out faces/cdf "
+        "--face-detector-weights yunet.onnx",
     ),
     "forge": Command(
         "focus.data.forging:ForgeCommand",

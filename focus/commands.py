@@ -29,6 +29,12 @@ _WORKER_GONE = (
 )
 
 
+RENAMED_FLAGS = {
+    "--detector": "--face-detector",
+    "--detector-weights": "--face-detector-weights",
+}
+
+
 class Command(NamedTuple):
     """One command; its modules are imported when it is called, not before."""
 
@@ -115,6 +121,10 @@ def _leaving_at_once(program: str) -> Handler:
 def _parse(program: str, command: Command, arguments: list[str]) -> Any:
     import tyro
 
+    for word in arguments:
+        flag = word.partition("=")[0]
+        if flag in RENAMED_FLAGS:
+            raise InputError(f"{flag} is now called {RENAMED_FLAGS[flag]}")
     config = _load(command.config)
     description = (
         f"{command.summary[0].upper()}{command.summary[1:]}.\n\nExample: {command.example}"

@@ -18,8 +18,8 @@ from evaluator.metrics.counting import count_levels
 from focus.data.demo import DemoConfig, write_demo_corpus
 from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source
 from focus.data.loading import build_loader
+from focus.data.sources import Source
 from focus.generators.comparison import dissimilarity, dissimilarity_torch
 from focus.network.model import FoCus, FoCusConfig
 from focus.runtime import Runtime

@@ -22,7 +22,7 @@ import torch
 from skimage.metrics import structural_similarity
 
 from focus.data.images import read_face
-from focus.data.inputs import Source, open_source
+from focus.data.sources import Source, open_source
 from focus.generators.comparison import Ssim
 from focus.runtime import keep_freed_memory
 from focus.types import FAKE

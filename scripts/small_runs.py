@@ -59,7 +59,7 @@ def make_small() -> None:
     """Let runs be short: parts of six faces, a detector without weights, and one time of day."""
     from focus.data.prepare import running
 
-    running.open_detector = lambda *_: SquareDetector()  # type: ignore[assignment]
+    running.open_face_detector = lambda *_: SquareDetector()  # type: ignore[assignment]
     if sys.argv[0] == "-c" or sys.modules["__main__"].__name__ != "__main__":
         return  # a worker of prepare: it needs neither torch nor the rest
     import focus.generation.command as generation

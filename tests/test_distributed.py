@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source
 from focus.data.loading import count_workers
+from focus.data.sources import Source
 from focus.errors import InputError
 from focus.generation import GenerationConfig, generate
 from focus.generation.command import load_generator

@@ -23,8 +23,8 @@ from focus.commands import Command
 from focus.data.faces import FaceDataset
 from focus.data.forging import ForgeCommand, forge_command
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source
 from focus.data.loading import build_loader
+from focus.data.sources import Source
 from focus.errors import InputError
 from focus.files import replace_file
 from focus.locks import hold

@@ -19,7 +19,7 @@ from evaluator.interchange.rle import encode_rle
 from evaluator.metrics.counting import LEVELS, resize_levels
 from focus.data.images import read_face
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source, reopen
+from focus.data.sources import Source, reopen
 from focus.errors import CheckFailedError, InputError, UnreadableError
 from focus.mapstore import MapReader
 from focus.runtime import Runtime, note, track

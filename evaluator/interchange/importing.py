@@ -21,7 +21,7 @@ from evaluator.interchange.reading import (
 )
 from focus.config import to_json
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source, open_source
+from focus.data.sources import Source, open_source
 from focus.errors import CheckFailedError, InputError, UnreadableError
 from focus.mapstore import MapWriter
 from focus.mapstore.hdf5 import LIMIT_SIDE

@@ -11,7 +11,7 @@ from evaluator.protocols.effort import training_hours
 from evaluator.protocols.places import Place
 from evaluator.protocols.plans import Cell, Evidence, Form, Step
 from evaluator.protocols.records import CLEAN, COSTS, Faces, Maps, Network, Protocol, Setting
-from focus.data.inputs import INDEX_NAME
+from focus.data.sources import INDEX_NAME
 from focus.errors import InputError
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Builder:
         folder = self.out / "faces" / name
         words = ["prepare", *self._name(faces), *_flag("--methods", methods)]
         words += [] if trained & set(same) else ["--split", "test"]
-        words += ["--frames", str(faces.frames), "--detector", "retinaface", "--out", folder]
+        words += ["--frames", str(faces.frames), "--face-detector", "retinaface", "--out", folder]
         self._add("focus", words, folder / INDEX_NAME, [faces])
         return folder
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evaluator.protocols.records import Faces
 from focus.data.corpus import CORPORA
-from focus.data.inputs import INDEX_NAME
+from focus.data.sources import INDEX_NAME
 
 FOLDERS = {
     "cdf": ("Celeb-DF-v2",),

@@ -21,7 +21,7 @@ from evaluator.protocols.plans import Plan, Step
 from evaluator.protocols.printing import format_plan
 from evaluator.protocols.tables import get_protocol
 from focus.commands import INTERRUPTED
-from focus.data.inputs import ROOT_VARIABLE
+from focus.data.sources import ROOT_VARIABLE
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file
 from focus.runtime import Runtime, note

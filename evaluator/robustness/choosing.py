@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source
+from focus.data.sources import Source
 from focus.errors import InputError
 from focus.types import FAKE, REAL
 

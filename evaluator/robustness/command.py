@@ -18,7 +18,7 @@ from evaluator.robustness.report import describe, format_tables, write_csv
 from focus.config import split_options
 from focus.data.images import UnreadableError, read_face
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source, open_source, reopen
+from focus.data.sources import Source, open_source, reopen
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file
 from focus.generation import GenerationConfig, generate, load_generator

@@ -18,7 +18,7 @@ from evaluator.scoring.measure import Measured, TruthReader, masked_fakes, mean_
 from evaluator.scoring.regions import COLUMN, region_metrics
 from evaluator.scoring.summary import format_summary
 from focus.data.index import SPLITS, FaceIndex
-from focus.data.inputs import Source, reopen
+from focus.data.sources import Source, reopen
 from focus.errors import CheckFailedError, InputError
 from focus.mapstore import MapReader
 from focus.output import present

@@ -15,8 +15,8 @@ import numpy as np
 
 from evaluator.metrics.intervals import Estimate, Resampling, estimate, mean
 from evaluator.metrics.ranking import auc
-from focus.data.forging.landmarks import FaceShape
 from focus.data.index import FaceIndex
+from focus.data.landmarks import FaceShape
 from focus.errors import InputError
 from focus.mapstore import MapReader
 from focus.types import FAKE

@@ -26,7 +26,7 @@ from evaluator.trial.results import (
 from focus.config import fingerprint, parse_options, split_options, to_json
 from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source, open_source, reopen
+from focus.data.sources import Source, open_source, reopen
 from focus.detectors import DETECTORS, config_type
 from focus.errors import CheckFailedError, InputError
 from focus.generation import GenerationConfig, generate

@@ -11,10 +11,10 @@ import numpy as np
 
 from focus.data.faces import Maps, TruthMaps
 from focus.data.index import SPLITS, FaceIndex
-from focus.data.inputs import Source, open_source
+from focus.data.sources import Source, open_source
+from focus.data.splits import split_index
 from focus.errors import InputError
 from focus.mapstore import MapReader
-from focus.training.command import split_index
 from focus.types import FAKE
 
 LISTED = 10

@@ -187,7 +187,7 @@ def decode(anchors: Tensor, offsets: Tensor, places: Tensor) -> tuple[Tensor, Te
 
 
 class RetinaFaceMobileNetDetector:
-    """RetinaFace mobilenet 0.25 as a :class:`~focus.data.detection.FaceDetector`.
+    """RetinaFace mobilenet 0.25 as a :class:`~focus.data.face_detection.FaceDetector`.
 
     A picture is brought down to 1280 pixels on its longer side.
 
@@ -216,7 +216,7 @@ class RetinaFaceMobileNetDetector:
         ) as error:
             reason = str(error).splitlines()[0].rstrip(":")
             raise InputError(
-                f"--detector-weights {weights}: not RetinaFace mobilenet 0.25 ({reason})"
+                f"--face-detector-weights {weights}: not RetinaFace mobilenet 0.25 ({reason})"
             ) from None
         self._network.eval()
 

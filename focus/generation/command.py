@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from focus.config import split_options
-from focus.data.inputs import Source, open_source
+from focus.data.sources import Source, open_source
 from focus.errors import CheckFailedError, InputError
 from focus.generation.running import GenerationConfig, generate
 from focus.generators.contract import Generator

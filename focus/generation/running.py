@@ -18,8 +18,8 @@ from focus.config import to_json
 from focus.data.faces import FaceDataset, Perturb
 from focus.data.images import read_face
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source
 from focus.data.loading import PREFETCH, build_loader, collate
+from focus.data.sources import Source
 from focus.errors import InputError, UnreadableError
 from focus.generation.pipeline import Flight, Network, PartWriter
 from focus.generation.processes import PATIENCE, await_parts, claim

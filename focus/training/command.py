@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -19,8 +18,9 @@ from accelerate import Accelerator
 from focus.config import fingerprint, parse_options, split_options, to_json
 from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source, open_source
 from focus.data.loading import build_loader
+from focus.data.sources import Source, open_source
+from focus.data.splits import split_index
 from focus.data.transforms import Augmentation
 from focus.detectors import DETECTORS, config_type
 from focus.errors import CheckFailedError, InputError
@@ -38,7 +38,7 @@ from focus.runs import (
 from focus.runtime import Runtime, note, seed_everything
 from focus.training.checkpoint import RESUME
 from focus.training.loop import Fit, FitConfig, Report
-from focus.types import FAKE, REAL, UNKNOWN
+from focus.types import FAKE
 
 FINISHED = "finished"
 CALIBRATION_FACES = 256
@@ -180,48 +180,6 @@ def _train(
     if run.accelerator.is_main_process:
         _finish(command, fit, folder, faces, report)
     return report
-
-
-def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
-    """Return training and validation faces with known labels; nothing is read from ``test``.
-
-    Raises:
-        InputError: no train or val faces, or one of a single class.
-    """
-    known = index.take(index.labels != UNKNOWN)
-    if not len(known):
-        raise InputError("no face has a label; training needs label 0 (real) and 1 (fake)")
-    if any(known.column("split")):
-        train, val = known.where("train"), known.where("val")
-        if not len(train):
-            raise InputError("the index has no 'train' rows; training needs splits train and val")
-        if not len(val) and hold_out:
-            train, val = _hold_out(train, hold_out, seed)
-    elif hold_out:
-        train, val = _hold_out(known, hold_out, seed)
-    else:
-        raise InputError(
-            "the index has no split column; give one (train, val, test), or --hold-out 0.2 to set "
-            "a share of the videos aside as val"
-        )
-    if not len(val):
-        raise InputError(
-            "the index has no 'val' rows, and nothing is ever selected on test; give val rows, or "
-            "--hold-out 0.2 to set a share of the training videos aside"
-        )
-    for name, part in (("train", train), ("val", val)):
-        for label, word in ((REAL, "real"), (FAKE, "fake")):
-            if not (part.labels == label).any():
-                raise InputError(f"the {name} split has no {word} face; both classes are needed")
-    return train, val
-
-
-def _hold_out(index: FaceIndex, share: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
-    """Split by a hash of the video (or of the path), so that the choice outlives new rows."""
-    units = [video or path for video, path in zip(index.column("video"), index.keys, strict=True)]
-    digests = (hashlib.sha256(f"{seed}:{unit}".encode()).digest() for unit in units)
-    held = np.array([int.from_bytes(digest[:8], "big") / 2**64 < share for digest in digests])
-    return index.take(~held), index.take(held)
 
 
 def _network_config(command: TrainCommand) -> Any:

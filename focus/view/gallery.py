@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source, reopen
+from focus.data.sources import Source, reopen
 from focus.errors import InputError
 from focus.files import make_folder, replace_file
 from focus.mapstore import MapReader

@@ -24,9 +24,9 @@ from focus.data.corpus import CORPORA, ScanOptions
 from focus.data.doctor.looking import FACE, MASK, look_at
 from focus.data.images import count_frames, read_face, read_image, read_mask
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source, reopen
 from focus.data.prepare.planning import Task
 from focus.data.prepare.running import Unit, recall
+from focus.data.sources import Source, reopen
 from focus.data.videos import FrameReader
 from focus.errors import CheckFailedError, InputError, UnreadableError
 from focus.mapstore import MapReader, MapWriter, info

@@ -172,7 +172,7 @@ def make_provenance() -> list[bytes]:
         "weights_sha256": "00",
         "data": "DATA",
         "root": "",
-        "source": '{"split": "", "methods": ["a"], "every": 10, "detector": "yunet"}',
+        "source": '{"split": "", "methods": ["a"], "every": 10, "face_detector": "yunet"}',
         "index_fingerprint": "f",
         "real_maps": "zero",
         "normalisation": "none",

@@ -24,7 +24,7 @@ from evaluator.embedding import (
     spread_evenly,
 )
 from focus.data.index import Face, FaceIndex
-from focus.data.inputs import Source
+from focus.data.sources import Source
 from focus.detectors import DETECTORS, Trainable
 from focus.errors import CheckFailedError, InputError
 from focus.runs import describe_run, save_weights

@@ -21,7 +21,7 @@ from evaluator.interchange.names import flat_names, kept_paths
 from evaluator.interchange.reading import read_prediction
 from evaluator.scoring.command import score_maps
 from focus.data.index import Face, FaceIndex
-from focus.data.inputs import Source
+from focus.data.sources import Source
 from focus.errors import CheckFailedError, InputError, UnreadableError
 from focus.mapstore import MapReader, MapWriter
 from focus.runtime import Runtime

@@ -20,7 +20,7 @@ from evaluator.robustness.judging import CLEAN, Condition, judge, seven_of
 from evaluator.robustness.report import describe, format_tables, known_metrics
 from evaluator.scoring.command import score_maps
 from focus.data.index import Face, FaceIndex
-from focus.data.inputs import Source, reopen
+from focus.data.sources import Source, reopen
 from focus.errors import CheckFailedError, InputError
 from focus.generators.contract import Generator
 from focus.generators.registry import GENERATORS

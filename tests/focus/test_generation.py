@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from focus.data.index import Face, FaceIndex
-from focus.data.inputs import Source
+from focus.data.sources import Source
 from focus.errors import CheckFailedError, InputError
 from focus.generation import GenerateCommand, GenerationConfig, generate, generate_command, pipeline
 from focus.generation.processes import await_parts

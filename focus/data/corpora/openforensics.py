@@ -44,7 +44,7 @@ from focus.data.corpora.lists import PictureList, find_lists, read_pictures
 from focus.data.corpora.masks import find_mask, write_mask
 from focus.data.corpora.reading import build_index, read_json
 from focus.data.corpus import Corpus, ScanOptions
-from focus.data.detection import enlarge
+from focus.data.face_detection import enlarge
 from focus.data.index import Face, FaceIndex
 from focus.errors import InputError
 from focus.types import FAKE, REAL

@@ -9,8 +9,8 @@ from pathlib import Path
 from focus.data.corpus import CORPORA, Corpus
 from focus.data.doctor.examining import examine
 from focus.data.doctor.findings import SEVERITIES, Examination, Finding
-from focus.data.inputs import INDEX_NAME, Source, open_source
 from focus.data.loading import count_workers
+from focus.data.sources import INDEX_NAME, Source, open_source
 from focus.errors import CheckFailedError, InputError
 from focus.output import present
 from focus.runtime import Runtime

@@ -1,6 +1,6 @@
 """Forgeries of real faces with exact masks, for whoever has real photographs only.
 
-``landmarks`` finds the face, ``areas`` draws which part of it is forged, ``blending`` blends a
+``areas`` draws which part of it is forged, ``blending`` blends a
 picture with its own variant there, ``swapping`` brings in another face; ``making`` turns one face
 into its files and ``command`` all of them, in several processes.
 
@@ -18,16 +18,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from focus.data.forging.blending import Forgery
     from focus.data.forging.command import ForgeCommand, forge_command
-    from focus.data.forging.landmarks import FaceShape, LandmarkModel
     from focus.data.forging.making import METHODS, forge_face
     from focus.data.forging.swapping import Portrait
 
 __all__ = [
     "METHODS",
-    "FaceShape",
     "ForgeCommand",
     "Forgery",
-    "LandmarkModel",
     "Portrait",
     "forge_command",
     "forge_face",
@@ -35,10 +32,8 @@ __all__ = [
 
 _HOMES = {
     "METHODS": "making",
-    "FaceShape": "landmarks",
     "ForgeCommand": "command",
     "Forgery": "blending",
-    "LandmarkModel": "landmarks",
     "Portrait": "swapping",
     "forge_command": "command",
     "forge_face": "making",

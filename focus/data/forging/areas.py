@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from focus.data.forging.landmarks import FaceShape
+from focus.data.landmarks import FaceShape
 
 PARTS = ("half", "eyes", "mouth", "blob")
 FAINTEST = 0.05

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from focus.data.forging.areas import Area, draw_area
-from focus.data.forging.landmarks import FaceShape
+from focus.data.landmarks import FaceShape
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 

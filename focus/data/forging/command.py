@@ -15,12 +15,12 @@ from typing import Literal
 
 from focus.config import fingerprint, to_json
 from focus.data.archives import ARCHIVE_SUFFIXES
-from focus.data.forging.landmarks import LANDMARKS_VARIABLE, LandmarkModel, find_landmark_weights
 from focus.data.forging.making import SMALLEST_SIDE, Job, Made, hash_text
 from focus.data.forging.processes import make_all
 from focus.data.images import VIDEO_SUFFIXES, split_path
 from focus.data.index import Face, FaceIndex
-from focus.data.inputs import INDEX_NAME, Source, open_source
+from focus.data.landmarks import LANDMARKS_VARIABLE, LandmarkModel, find_landmark_weights
+from focus.data.sources import INDEX_NAME, Source, open_source
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file
 from focus.locks import hold, is_ours

@@ -17,9 +17,9 @@ import numpy as np
 
 from focus.data.forging.areas import PARTS, fill_region
 from focus.data.forging.blending import Forgery, blend_with_itself, measure_change
-from focus.data.forging.landmarks import FaceShape, LandmarkModel
 from focus.data.forging.swapping import Look, Portrait, look_at, rank_donors, swap
 from focus.data.images import read_face
+from focus.data.landmarks import FaceShape, LandmarkModel
 from focus.errors import InputError, UnreadableError
 from focus.files import replace_file
 
@@ -181,7 +181,7 @@ class Forger:
     """Makes the files of faces, in one process of several.
 
     Raises:
-        InputError: see :class:`~focus.data.forging.landmarks.LandmarkModel`.
+        InputError: see :class:`~focus.data.landmarks.LandmarkModel`.
     """
 
     def __init__(self, job: Job) -> None:

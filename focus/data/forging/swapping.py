@@ -10,7 +10,7 @@ import numpy as np
 
 from focus.data.forging.areas import bend, draw_hull, scale, soften
 from focus.data.forging.blending import Forgery, composite
-from focus.data.forging.landmarks import FaceShape
+from focus.data.landmarks import FaceShape
 from focus.errors import InputError
 
 _STEP = 8

@@ -17,11 +17,11 @@ from focus.config import to_json
 from focus.data.corpus import CORPORA
 from focus.data.images import VIDEO_SUFFIXES
 from focus.data.index import COLUMNS, FaceIndex
-from focus.data.inputs import INDEX_NAME, Source, open_source
 from focus.data.prepare.crops import ADDED, RECORDS, CropConfig, Cropper, Outcome
 from focus.data.prepare.planning import Task, plan
 from focus.data.prepare.running import Job, Unit, recall, run
 from focus.data.prepare.truth import needs_masks, write_truth
+from focus.data.sources import INDEX_NAME, Source, open_source
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file, write_failures
 from focus.locks import hold
@@ -85,7 +85,7 @@ def prepare_command(command: PrepareCommand) -> None:
     tasks = plan(index, whole=_is_listing(command.source))
     config = CropConfig(**{each.name: getattr(command, each.name) for each in fields(CropConfig)})
     source = command.source
-    job = Job(index.root, out, config, source.detector, source.detector_weights)
+    job = Job(index.root, out, config, source.face_detector, source.face_detector_weights)
     cropper = job.open()
     with hold(out):
         _claim(out, command, config)
@@ -155,7 +155,7 @@ def _claim(out: Path, command: PrepareCommand, config: CropConfig) -> None:
     """Record in ``out`` how it is made; refuse a folder that holds something else."""
     source, record = command.source, out / RECORDS / "run.json"
     this = {"format": "focus-prepare", "version": 1, "data": source.data}
-    this |= {"detector": source.detector, **to_json(config)}
+    this |= {"detector": source.face_detector, **to_json(config)}
     if (out / INDEX_NAME).exists() and not record.exists():
         raise InputError(
             f"--out {out}: holds an {INDEX_NAME} that focus prepare did not write; "

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from focus.data.cropping import Box, FaceBox, crop, format_box, resize
-from focus.data.detection import FaceDetector
+from focus.data.face_detection import FaceDetector
 from focus.data.images import count_frames, read_mask, split_path
 from focus.data.index import Face
 from focus.data.prepare.frames import PictureReader, at_frame, spread

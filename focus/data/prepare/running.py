@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import cv2
 
-from focus.data.detection import open_detector
+from focus.data.face_detection import open_face_detector
 from focus.data.prepare.crops import CropConfig, Cropper, Outcome
 from focus.data.prepare.planning import Task
 from focus.errors import InputError
@@ -38,9 +38,9 @@ class Job:
         """Load the detector.
 
         Raises:
-            InputError: as in :func:`~focus.data.detection.open_detector`.
+            InputError: as in :func:`~focus.data.face_detection.open_face_detector`.
         """
-        detector = open_detector(self.detector, self.weights)
+        detector = open_face_detector(self.detector, self.weights)
         return Cropper(self.root, self.out, self.config, detector, self.detector)
 
 

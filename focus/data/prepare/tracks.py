@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from focus.data.cropping import Box, FaceBox
-from focus.data.detection import enlarge
+from focus.data.face_detection import enlarge
 
 REACH = 2.0
 LEAST_OVERLAP = 0.1

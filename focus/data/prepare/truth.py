@@ -7,7 +7,7 @@ from pathlib import Path
 from focus.data.corpora.masks import find_mask
 from focus.data.corpus import CORPORA, Corpus
 from focus.data.index import FaceIndex
-from focus.data.inputs import INDEX_NAME, Source, open_source
+from focus.data.sources import INDEX_NAME, Source, open_source
 from focus.errors import InputError
 
 

@@ -16,7 +16,7 @@ from evaluator.trial.results import join_seeds
 from focus.data.faces import TruthMaps
 from focus.data.images import read_mask
 from focus.data.index import FaceIndex
-from focus.data.inputs import Source
+from focus.data.sources import Source
 from focus.errors import InputError
 from focus.mapstore import MapReader, MapWriter
 from focus.runtime import Runtime

@@ -20,7 +20,7 @@ from focus.data.doctor.files import list_files
 from focus.data.doctor.looking import FACE, FINE, hash_picture, look_at, read_compression
 from focus.data.doctor.shortcuts import score_feature
 from focus.data.index import Face, FaceIndex
-from focus.data.inputs import Source
+from focus.data.sources import Source
 from focus.errors import CheckFailedError, InputError
 from focus.runtime import Runtime
 

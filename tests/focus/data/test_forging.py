@@ -16,12 +16,10 @@ from skimage.transform import SimilarityTransform
 
 from focus.data.cropping import crop
 from focus.data.demo import draw_face
-from focus.data.detection import YuNetDetector, enlarge
+from focus.data.face_detection import YuNetDetector, enlarge
 from focus.data.forging import (
     METHODS,
-    FaceShape,
     ForgeCommand,
-    LandmarkModel,
     Portrait,
     forge_command,
     forge_face,
@@ -33,7 +31,8 @@ from focus.data.forging.command import draw_split, name_faces
 from focus.data.forging.swapping import bring, match_colours, measure_mismatch
 from focus.data.images import read_image
 from focus.data.index import Face, FaceIndex
-from focus.data.inputs import Source
+from focus.data.landmarks import FaceShape, LandmarkModel
+from focus.data.sources import Source
 from focus.errors import CheckFailedError, InputError, UnreadableError
 from focus.runtime import Runtime
 

@@ -18,12 +18,12 @@ from focus.data.corpus import CORPORA, Corpus
 from focus.data.cropping import FaceBox, crop, parse_box
 from focus.data.images import read_face, read_image, read_mask
 from focus.data.index import Face, FaceIndex
-from focus.data.inputs import Source
 from focus.data.prepare import PrepareCommand, prepare_command, running
 from focus.data.prepare.crops import choose
 from focus.data.prepare.frames import PictureReader, at_frame, spread
 from focus.data.prepare.planning import name_crops, plan
 from focus.data.prepare.tracks import follow, steady_boxes
+from focus.data.sources import Source
 from focus.errors import CheckFailedError, InputError
 from focus.runtime import Runtime
 
@@ -49,7 +49,7 @@ class SquareDetector:
 
 @pytest.fixture(autouse=True)
 def _square_detector(monkeypatch):
-    monkeypatch.setattr(running, "open_detector", lambda *_: SquareDetector())
+    monkeypatch.setattr(running, "open_face_detector", lambda *_: SquareDetector())
 
 
 def draw(*corners, side=SIDE, back=40):
@@ -430,7 +430,7 @@ import sys
 from pathlib import Path
 from focus.data.prepare import running
 from test_prepare import SquareDetector, prepare
-running.open_detector = lambda *_: SquareDetector(pause=0.15)
+running.open_face_detector = lambda *_: SquareDetector(pause=0.15)
 if __name__ == "__main__":
     prepare(sys.argv[1], Path(sys.argv[2]), frames=3, workers=2)
 """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from focus.data.detection import open_detector
+from focus.data.face_detection import open_face_detector
 from focus.data.images import read_image
 from focus.data.retinaface import (
     RetinaFaceMobileNet,
@@ -39,8 +39,8 @@ def overlap(a, b):
 @pytest.mark.parametrize("name", ["lfw_real_1006.jpg", "lfw_real_1011.jpg", "real_00305.jpg"])
 def test_finds_the_faces_that_yunet_finds(name):
     image = read_image(PHOTOS / name)
-    ours = open_detector("retinaface-mobilenet", str(WEIGHTS)).detect(image)
-    theirs = open_detector("yunet", str(YUNET)).detect(image)
+    ours = open_face_detector("retinaface-mobilenet", str(WEIGHTS)).detect(image)
+    theirs = open_face_detector("yunet", str(YUNET)).detect(image)
     assert len(ours) == len(theirs) > 0
     assert [face.area for face in ours] == sorted((face.area for face in ours), reverse=True)
     for face, other in zip(ours, theirs, strict=True):
@@ -87,7 +87,7 @@ def test_decoding_by_hand():
 def test_weights_of_a_parallel_network_load_and_others_are_refused(tmp_path):
     state = RetinaFaceMobileNet().state_dict()
     torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "a.pth")
-    detector = open_detector("retinaface-mobilenet", str(tmp_path / "a.pth"))
+    detector = open_face_detector("retinaface-mobilenet", str(tmp_path / "a.pth"))
     assert isinstance(detector, RetinaFaceMobileNetDetector)
     state.popitem()
     torch.save(state, tmp_path / "b.pth")
@@ -95,11 +95,11 @@ def test_weights_of_a_parallel_network_load_and_others_are_refused(tmp_path):
     (tmp_path / "d.pth").write_text("no weights")
     for name in ("b.pth", "c.pth", "d.pth"):
         with pytest.raises(InputError, match=f"{name}: not RetinaFace mobilenet") as caught:
-            open_detector("retinaface-mobilenet", str(tmp_path / name))
+            open_face_detector("retinaface-mobilenet", str(tmp_path / name))
         assert "\n" not in str(caught.value)
 
 
 def test_missing_weights_say_which_to_get(monkeypatch):
     monkeypatch.delenv("FOCUS_DETECTOR_WEIGHTS", raising=False)
     with pytest.raises(InputError, match=r"needs a weights file; download mobilenet0\.25_Final"):
-        open_detector("retinaface-mobilenet")
+        open_face_detector("retinaface-mobilenet")

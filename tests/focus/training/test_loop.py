@@ -9,15 +9,15 @@ from safetensors.torch import load_file
 
 from focus.config import from_json, to_json
 from focus.data.faces import Draw, FaceDataset
-from focus.data.index import Face, FaceIndex
-from focus.data.inputs import Source
+from focus.data.index import FaceIndex
 from focus.data.loading import TrainingPlan, build_loader
+from focus.data.sources import Source
 from focus.data.transforms import Augmentation, Geometry
 from focus.errors import CheckFailedError, InputError
 from focus.network.model import FoCusConfig
 from focus.optim import OptimizerConfig, learning_rate
 from focus.runtime import Runtime
-from focus.training.command import TrainCommand, split_index, train_command
+from focus.training.command import TrainCommand, train_command
 from focus.training.loop import FitConfig
 
 NETWORK = FoCusConfig(
@@ -178,35 +178,6 @@ def test_infinite_loss_is_one_line_and_keeps_the_last_state(demo_corpus, tmp_pat
     hot = from_fields(command.fit, optimizer=OptimizerConfig(optimizer="sgd", lr=1e12))
     with pytest.raises(InputError, match=r"not finite at step 2 .*--lr"):
         train_command(from_fields(command, fit=hot))
-
-
-@pytest.mark.parametrize(
-    ("splits", "labels", "message"),
-    [
-        (["train", "train"], [0, 1], "no 'val' rows"),
-        (["val", "val"], [0, 1], "no 'train' rows"),
-        (["", ""], [0, 1], "no split column"),
-        (["train", "train", "val"], [0, 1, 1], "val split has no real face"),
-        (["train", "val", "val"], [1, 0, 1], "train split has no real face"),
-        (["train", "val"], [-1, -1], "no face has a label"),
-        (["train", "train", "test", "test"], [0, 1, 0, 1], "nothing is ever selected on test"),
-    ],
-)
-def test_unusable_splits_are_one_line(splits, labels, message):
-    faces = [
-        Face(f"{k}.png", label, split)
-        for k, (split, label) in enumerate(zip(splits, labels, strict=True))
-    ]
-    with pytest.raises(InputError, match=message):
-        split_index(FaceIndex.of(faces, "."), 0.0, 0)
-
-
-def test_hold_out_keeps_videos_whole():
-    faces = [Face(f"{k}.png", k % 2, video=f"v{k // 4}") for k in range(400)]
-    train, val = split_index(FaceIndex.of(faces, "."), 0.3, 0)
-    assert not set(train.column("video")) & set(val.column("video"))
-    assert 60 < len(val) < 180
-    assert len(train) + len(val) == 400
 
 
 def test_unreadable_faces_are_named_and_the_run_goes_on(demo_corpus, tmp_path):

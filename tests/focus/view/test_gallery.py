@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from focus.data.index import Face, FaceIndex
-from focus.data.inputs import Source
+from focus.data.sources import Source
 from focus.errors import InputError
 from focus.mapstore import MapWriter
 from focus.runtime import Runtime

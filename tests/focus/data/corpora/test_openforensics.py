@@ -11,8 +11,8 @@ from focus.data.corpora.openforensics import CORPUS, CORPUS_V2, draw_polygons
 from focus.data.corpus import ScanOptions
 from focus.data.images import read_face, read_mask
 from focus.data.index import SPLITS, FaceIndex
-from focus.data.inputs import Source
 from focus.data.prepare import PrepareCommand, prepare_command
+from focus.data.sources import Source
 from focus.errors import InputError
 
 CATEGORIES = [{"id": 0, "name": "Real"}, {"id": 1, "name": "Fake"}]

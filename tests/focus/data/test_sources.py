@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from focus.data import inputs
+from focus.data import sources
 from focus.data.corpus import CORPORA, Corpus
 from focus.data.cropping import FaceBox
 from focus.data.images import UnreadableError, read_face
 from focus.data.index import Face, FaceIndex
-from focus.data.inputs import IndexCommand, Source, index_command, open_source
+from focus.data.sources import IndexCommand, Source, index_command, open_source
 from focus.errors import InputError
 from focus.runtime import Runtime
 
@@ -57,7 +57,7 @@ class Bright:
 
 @pytest.fixture
 def bright(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "open_detector", lambda *_: Bright())
+    monkeypatch.setattr(sources, "open_face_detector", lambda *_: Bright())
 
 
 def test_folder_in_natural_order_without_hidden_files(tmp_path: Path) -> None:
@@ -172,9 +172,7 @@ def test_faces_of_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.usefixtures("bright")
 def test_no_face_at_all(tmp_path: Path) -> None:
     clip = put_clip(tmp_path / "dark.mp4", count=5)
-    with pytest.raises(
-        InputError, match=r"no face found in .*dark\.mp4 by yunet: use --crop frame"
-    ):
+    with pytest.raises(InputError, match=r"no face found in .*dark\.mp4: use --crop frame"):
         open_source(Source(str(clip), crop="faces"))
 
 
@@ -297,7 +295,7 @@ def test_root_does_not_go_with_files(tmp_path: Path) -> None:
         ({"every": 0}, "--every 0"),
         ({"crop": "face"}, "--crop face"),
         ({"split": "dev"}, "--split dev"),
-        ({"detector": "mtcnn"}, "--detector mtcnn"),
+        ({"face_detector": "mtcnn"}, "--face-detector mtcnn"),
     ],
 )
 def test_bad_values_name_their_flag(options: dict, flag: str) -> None:

@@ -22,7 +22,7 @@ _WEIGHTS = {  # detector -> what to download for it
     "retinaface": "retinaface_resnet50_2020-07-20.pth of retinaface-pytorch",
     "retinaface-mobilenet": "mobilenet0.25_Final.pth of Pytorch_Retinaface",
 }
-DETECTORS = tuple(_WEIGHTS)
+FACE_DETECTORS = tuple(_WEIGHTS)
 
 
 class FaceDetector(Protocol):
@@ -32,11 +32,11 @@ class FaceDetector(Protocol):
         """Return the faces of an image (uint8 (H, W, 3), RGB), the largest first."""
 
 
-def open_detector(name: str, weights: str = "") -> FaceDetector:
+def open_face_detector(name: str, weights: str = "") -> FaceDetector:
     """Return a detector by name.
 
     Args:
-        name: one of ``DETECTORS``.
+        name: one of ``FACE_DETECTORS``.
         weights: its weights file; empty: ``$FOCUS_DETECTOR_WEIGHTS``. ``retinaface`` (ResNet-50)
             can do without.
 
@@ -44,18 +44,19 @@ def open_detector(name: str, weights: str = "") -> FaceDetector:
         InputError: an unknown name, no weights file, a broken one, or a package that is missing.
     """
     weights = weights or os.environ.get(WEIGHTS_VARIABLE, "")
-    if name not in DETECTORS:
-        raise InputError(f"--detector {name}: not known; use {' or '.join(DETECTORS)}")
+    if name not in FACE_DETECTORS:
+        raise InputError(f"--face-detector {name}: not known; use {' or '.join(FACE_DETECTORS)}")
     file = Path(weights) if weights else None
     advice = (
-        f"download {_WEIGHTS[name]} and name it by --detector-weights FILE or ${WEIGHTS_VARIABLE}"
+        f"download {_WEIGHTS[name]} and give it by --face-detector-weights FILE or "
+        f"${WEIGHTS_VARIABLE}"
     )
     if file and not file.is_file():
         raise InputError(f"no detector weights at {weights}; {advice}")
     if name == "retinaface":
         return RetinaFaceDetector(file)
     if not file:
-        raise InputError(f"--detector {name} needs a weights file; {advice}")
+        raise InputError(f"--face-detector {name} needs a weights file; {advice}")
     if name == "yunet":
         return YuNetDetector(file)
     from focus.data.retinaface import RetinaFaceMobileNetDetector  # imports torch
@@ -83,7 +84,7 @@ class YuNetDetector:
                 self._model = cv2.FaceDetectorYN.create(str(weights), "", (320, 320), threshold)
                 self._find(np.zeros((320, 320, 3), np.uint8), 1.0)
         except cv2.error:
-            raise InputError(f"--detector-weights {weights}: not a YuNet ONNX file") from None
+            raise InputError(f"--face-detector-weights {weights}: not a YuNet ONNX file") from None
 
     def detect(self, image: np.ndarray) -> list[FaceBox]:
         """Return the faces of an image (uint8 (H, W, 3), RGB), the largest first."""
@@ -131,7 +132,7 @@ class RetinaFaceDetector:
             from retinaface.pre_trained_models import models
         except ImportError as error:
             raise InputError(
-                f"--detector retinaface: {error}; pip install 'focus-forgery[retinaface]'"
+                f"--face-detector retinaface: {error}; pip install 'focus-forgery[retinaface]'"
             ) from None
         import torch
 

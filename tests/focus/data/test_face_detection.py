@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from focus.cli import main
 from focus.data.cropping import FaceBox
-from focus.data.detection import RetinaFaceDetector, YuNetDetector, enlarge, open_detector
+from focus.data.face_detection import RetinaFaceDetector, YuNetDetector, enlarge, open_face_detector
 from focus.data.images import read_image
 from focus.errors import InputError
 
@@ -39,7 +40,7 @@ def overlap(a: FaceBox, b: FaceBox, scale: float = 1.0) -> float:
 
 @needs_material
 def test_yunet_finds_the_face_of_every_photograph() -> None:
-    detector = open_detector("yunet", str(WEIGHTS))
+    detector = open_face_detector("yunet", str(WEIGHTS))
     for path in sorted(PHOTOS.iterdir()):
         image = read_image(path)
         faces = detector.detect(image)
@@ -87,21 +88,21 @@ def test_yunet_takes_rgb_and_finds_no_face_where_there_is_none() -> None:
 
 
 def test_weights_are_asked_for_by_name_and_flag(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"yunet_2023mar\.onnx.*--detector-weights"):
-        open_detector("yunet")
-    with pytest.raises(InputError, match=r"no detector weights at .*nope.*--detector-weights"):
-        open_detector("yunet", str(tmp_path / "nope.onnx"))
+    with pytest.raises(InputError, match=r"yunet_2023mar\.onnx.*--face-detector-weights"):
+        open_face_detector("yunet")
+    with pytest.raises(InputError, match=r"no detector weights at .*nope.*--face-detector-weights"):
+        open_face_detector("yunet", str(tmp_path / "nope.onnx"))
     (tmp_path / "bad.onnx").write_bytes(b"no network")
     with pytest.raises(InputError, match="not a YuNet ONNX file"):
-        open_detector("yunet", str(tmp_path / "bad.onnx"))
+        open_face_detector("yunet", str(tmp_path / "bad.onnx"))
     with pytest.raises(InputError, match="use yunet or retinaface"):
-        open_detector("mtcnn")
+        open_face_detector("mtcnn")
 
 
 def test_weights_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FOCUS_DETECTOR_WEIGHTS", str(tmp_path / "elsewhere.onnx"))
     with pytest.raises(InputError, match=r"elsewhere\.onnx"):
-        open_detector("yunet")
+        open_face_detector("yunet")
 
 
 class RetinaFaceStandIn:
@@ -139,7 +140,7 @@ def retinaface(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("retinaface")
 def test_retinaface_boxes(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(1)}, tmp_path / "weights.pth")
-    detector = open_detector("retinaface", str(tmp_path / "weights.pth"))
+    detector = open_face_detector("retinaface", str(tmp_path / "weights.pth"))
     faces = detector.detect(np.ones((60, 60, 3), np.uint8))
     assert [face[:5] for face in faces] == [(0, 0, 50, 40, 0.8), (1, 2, 11, 12, 0.9)]
     assert np.array_equal(faces[0].points, np.array([[3, 4]] * 5))
@@ -169,7 +170,7 @@ def test_retinaface_weights_are_never_unpickled(
 def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "retinaface", None)
     with pytest.raises(InputError, match=r"pip install 'focus-forgery\[retinaface\]'"):
-        open_detector("retinaface")
+        open_face_detector("retinaface")
 
 
 def test_enlarge_keeps_the_centre_and_makes_a_square() -> None:
@@ -179,3 +180,10 @@ def test_enlarge_keeps_the_centre_and_makes_a_square() -> None:
     assert right - left == bottom - top == round(68.5 * 1.3)
     assert abs((left + right) / 2 - 37.65) <= 1
     assert abs((top + bottom) / 2 - 34.15) <= 1
+
+
+@pytest.mark.parametrize("flag", ["--detector", "--detector-weights"])
+def test_former_flags_name_the_new_ones(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["index", "--data", "a", "--out", "b.csv", flag, "yunet"]) == 2
+    new = flag.replace("--", "--face-")
+    assert capsys.readouterr().err.strip() == f"focus index: {flag} is now called {new}"

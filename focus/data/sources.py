@@ -1,32 +1,32 @@
-"""What ``--data`` may name (corpus, index, folder, archive, image, video), made into an index."""
+"""Open what ``--data`` names (corpus, index, folder, archive, image or video) as a face index."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from focus.config import from_json
-from focus.data.archives import ARCHIVE_SUFFIXES, list_members
-from focus.data.corpora.reading import natural
+from focus.data.archives import ARCHIVE_SUFFIXES
 from focus.data.corpus import CORPORA, ScanOptions
-from focus.data.detection import DETECTORS, FaceDetector, enlarge, open_detector
-from focus.data.images import IMAGE_SUFFIXES, read_face, split_path
+from focus.data.face_detection import FACE_DETECTORS, open_face_detector
+from focus.data.images import IMAGE_SUFFIXES
 from focus.data.index import SPLITS, Face, FaceIndex
-from focus.data.videos import VIDEO_SUFFIXES, count_frames
-from focus.errors import InputError, UnreadableError
-from focus.runtime import Runtime, note, track
+from focus.data.listing import index_files, list_archive, list_folder
+from focus.data.videos import VIDEO_SUFFIXES
+from focus.errors import InputError
+from focus.runtime import Runtime
 from focus.types import FAKE, REAL, UNKNOWN
 
 INDEX_NAME = "index.csv"
 ROOT_VARIABLE = "FOCUS_DATA"
-_LABELS = {"real": REAL, "0_real": REAL, "fake": FAKE, "1_fake": FAKE}
+_FORMER_FIELDS = {"detector": "face_detector", "detector_weights": "face_detector_weights"}
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Source:
     root: str = ""
     """Folder of a corpus (else $FOCUS_DATA/NAME), or the one that an index is relative to."""
     every: int = 10
-    """Take every so many frames of a video."""
+    """Sample every N-th video frame."""
     crop: Literal["frame", "faces"] = "frame"
-    """Take whole pictures, or each face that is detected in them."""
-    detector: str = "yunet"
+    """Use whole images, or each face that is detected in them."""
+    face_detector: str = "yunet"
     """Face detector: yunet, retinaface or retinaface-mobilenet."""
-    detector_weights: str = ""
-    """Its weights file (else $FOCUS_DETECTOR_WEIGHTS)."""
+    face_detector_weights: str = ""
+    """Weights file of the face detector (else $FOCUS_DETECTOR_WEIGHTS)."""
     split: str = ""
     """Use this split only: train, val or test."""
     methods: tuple[str, ...] = ()
@@ -57,8 +57,9 @@ class Source:
             raise InputError(f"--every {self.every}: must be 1 or more")
         if self.crop not in ("frame", "faces"):
             raise InputError(f"--crop {self.crop}: use frame or faces")
-        if self.detector not in DETECTORS:
-            raise InputError(f"--detector {self.detector}: use {', '.join(DETECTORS)}")
+        if self.face_detector not in FACE_DETECTORS:
+            known = ", ".join(FACE_DETECTORS)
+            raise InputError(f"--face-detector {self.face_detector}: use {known}")
         if self.split and self.split not in SPLITS:
             raise InputError(f"--split {self.split}: use {', '.join(SPLITS)}")
 
@@ -140,7 +141,8 @@ def reopen(
     if not attributes.get("data"):
         raise InputError(f"{maps}: does not say which faces it is of; give --data")
     try:
-        kept = json.loads(str(attributes.get("source") or "{}"))
+        kept = dict(json.loads(str(attributes.get("source") or "{}")))
+        kept = {_FORMER_FIELDS.get(name, name): value for name, value in kept.items()}
         recorded = from_json(Source, {**kept, "data": str(attributes["data"])})
         root = source.root or str(attributes.get("root", ""))
         split = source.split or ("" if all_splits else recorded.split)
@@ -166,15 +168,22 @@ def _open(source: Source, quiet: bool) -> FaceIndex:
     if source.root:
         raise InputError(f"--root goes with a corpus name or an index file, not with {source.data}")
     if path.is_dir():
-        return _index_files(path, _list_folder(path, quiet), source, quiet)
+        return _make_rows(path, list_folder(path, quiet), source, quiet)
     if name.endswith(ARCHIVE_SUFFIXES):
-        return _index_files(path.parent, _list_archive(path), source, quiet)
+        return _make_rows(path.parent, list_archive(path), source, quiet)
     if name.endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)):
         video = path.stem if name.endswith(VIDEO_SUFFIXES) else ""
-        return _index_files(path.parent, [Face(path.name, video=video)], source, quiet)
+        return _make_rows(path.parent, [Face(path.name, video=video)], source, quiet)
     raise InputError(
         f"{source.data}: not an index (.csv), a folder, an archive, an image or a video"
     )
+
+
+def _make_rows(root: Path, files: list[Face], source: Source, quiet: bool) -> FaceIndex:
+    detector = None
+    if source.crop == "faces":
+        detector = open_face_detector(source.face_detector, source.face_detector_weights)
+    return index_files(root, files, source.every, detector, quiet)
 
 
 def _read_index(path: Path, source: Source, root: str = "") -> FaceIndex:
@@ -217,136 +226,3 @@ def _explain_unknown(name: str) -> str:
 def _count_splits(index: FaceIndex) -> str:
     values = index.column("split")
     return ", ".join(f"{values.count(name)} {name}" for name in SPLITS if name in values)
-
-
-# Files to rows
-
-
-def _list_folder(folder: Path, quiet: bool) -> list[Face]:
-    """Return a face per image below a folder, or else per video, labelled and in natural order."""
-    names = sorted(_walk(folder), key=natural)
-    try:
-        "".join(names).encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{folder}: holds a file whose name is not UTF-8; rename it") from None
-    images = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
-    videos = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
-    if not names or not (images or videos):
-        held = f"{len(names)} files, but no image or video" if names else "no file"
-        raise InputError(f"{folder}: holds {held} (images: {' '.join(IMAGE_SUFFIXES)})")
-    if images and videos:
-        note(f"{folder}: takes the {len(images)} images, not the {len(videos)} videos", quiet)
-    faces = _label(images or videos)
-    if images:
-        return faces
-    return [replace(face, video=str(PurePosixPath(face.path).with_suffix(""))) for face in faces]
-
-
-def _list_archive(path: Path) -> list[Face]:
-    try:
-        names = [name for name in list_members(path) if name.lower().endswith(IMAGE_SUFFIXES)]
-    except UnreadableError as error:
-        raise InputError(f"{path}: {error}") from None
-    if not names:
-        raise InputError(f"{path}: holds no image (images: {' '.join(IMAGE_SUFFIXES)})")
-    faces = _label(sorted(names, key=natural))
-    return [replace(face, path=f"{path.name}!/{face.path}") for face in faces]
-
-
-def _walk(folder: Path) -> Iterator[str]:
-    """Yield the files below a folder; hidden ones are left out, links are followed."""
-
-    def fail(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be listed ({error.strerror})")
-
-    for current, folders, files in os.walk(folder, onerror=fail, followlinks=True):
-        shown = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = [name for name in shown if not _loops(Path(current, name))]
-        below = Path(current).relative_to(folder)
-        yield from ((below / name).as_posix() for name in files if not name.startswith("."))
-
-
-def _loops(folder: Path) -> bool:
-    """Tell whether a link leads back to a folder that it was reached through."""
-    return folder.is_symlink() and any(parent.samefile(folder) for parent in folder.parents)
-
-
-def _label(names: Sequence[str]) -> list[Face]:
-    """Label by the first folder named real or fake, if there are both; name videos by folder.
-
-    The video is the whole folder path, since folder names repeat below different parents; it is
-    empty for a file that lies directly in its label folder, or in no folder at all.
-    """
-    faces = []
-    for name in names:
-        folders = name.split("/")[:-1]
-        at = next((i for i, part in enumerate(folders) if part.lower() in _LABELS), -1)
-        label = _LABELS[folders[at].lower()] if at >= 0 else UNKNOWN
-        faces.append(Face(name, label, video="/".join(folders) if folders[at + 1 :] else ""))
-    if {REAL, FAKE} <= {face.label for face in faces}:
-        return faces
-    return [replace(face, label=UNKNOWN) for face in faces]
-
-
-def _index_files(root: Path, files: list[Face], source: Source, quiet: bool) -> FaceIndex:
-    """Make the rows of files: the files themselves, frames of videos, or the faces in either.
-
-    What cannot be read keeps one row, so that whoever reads the index reports it again.
-    """
-    rows, broken = files, dict[str, str]()
-    if files[0].path.lower().endswith(VIDEO_SUFFIXES):
-        rows, broken = _list_frames(root, rows, source.every, quiet)
-    seen = len(rows)
-    if source.crop == "faces":
-        detector = open_detector(source.detector, source.detector_weights)
-        rows, broken = _list_faces(root, rows, detector, quiet)
-    faults = []
-    if broken:
-        path, reason = next(iter(broken.items()))
-        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-        faults.append(f"cannot read {root / path}: {reason}{more}")
-    if len(rows) == len(broken):
-        if len(broken) < seen:
-            faults.append(f"no face found in {source.data} by {source.detector}: use --crop frame")
-        raise InputError("; ".join(faults))
-    for fault in faults:
-        note(fault, quiet)
-    return FaceIndex.of(rows, root)
-
-
-def _list_frames(
-    root: Path, videos: list[Face], every: int, quiet: bool
-) -> tuple[list[Face], dict[str, str]]:
-    """Return a row per frame to take, and path and reason of what cannot be read."""
-    rows, broken = [], {}
-    for video in track(videos, len(videos), "counting frames", "videos", quiet):
-        try:
-            count = count_frames(root / video.path)
-        except UnreadableError as error:
-            broken[video.path], count = str(error), 1
-        frames = range(0, count, every)
-        rows += [replace(video, path=f"{video.path}#{frame}") for frame in frames]
-    return rows, broken
-
-
-def _list_faces(
-    root: Path, pictures: list[Face], detector: FaceDetector, quiet: bool
-) -> tuple[list[Face], dict[str, str]]:
-    """Return a row per face in the pictures, and path and reason of what cannot be read."""
-    rows: list[Face] = []
-    broken, faceless = {}, 0
-    for picture in track(pictures, len(pictures), "finding faces", "pictures", quiet):
-        try:
-            boxes = [enlarge(box) for box in detector.detect(read_face(root, picture.path))]
-        except UnreadableError as error:
-            broken[picture.path] = str(error)
-            rows.append(picture)
-            continue
-        path = picture.path if split_path(picture.path).frame is not None else f"{picture.path}#0"
-        for number, box in enumerate(boxes):
-            extra = {"box": " ".join(map(str, box))}
-            rows.append(replace(picture, path=f"{path}.{number}", extra=extra))
-        faceless += not boxes
-    if faceless:
-        note(f"{faceless} of {len(pictures)} pictures show no face and give no row", quiet)
-    return rows, broken

@@ -1,0 +1,167 @@
+"""Files to rows: images or videos of a folder or an archive, video frames, faces in either."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from focus.data.archives import list_members
+from focus.data.corpora.reading import natural
+from focus.data.face_detection import FaceDetector, enlarge
+from focus.data.images import IMAGE_SUFFIXES, read_face, split_path
+from focus.data.index import Face, FaceIndex
+from focus.data.videos import VIDEO_SUFFIXES, count_frames
+from focus.errors import InputError, UnreadableError
+from focus.runtime import note, track
+from focus.types import FAKE, REAL, UNKNOWN
+
+_LABELS = {"real": REAL, "0_real": REAL, "fake": FAKE, "1_fake": FAKE}
+
+
+def list_folder(folder: Path, quiet: bool) -> list[Face]:
+    """Return a face per image below a folder, or else per video, labelled and in natural order."""
+    names = sorted(_walk(folder), key=natural)
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{folder}: holds a file whose name is not UTF-8; rename it") from None
+    images = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
+    videos = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
+    if not names or not (images or videos):
+        held = f"{len(names)} files, but no image or video" if names else "no file"
+        raise InputError(f"{folder}: holds {held} (images: {' '.join(IMAGE_SUFFIXES)})")
+    if images and videos:
+        note(f"{folder}: takes the {len(images)} images, not the {len(videos)} videos", quiet)
+    faces = _label(images or videos)
+    if images:
+        return faces
+    return [replace(face, video=str(PurePosixPath(face.path).with_suffix(""))) for face in faces]
+
+
+def list_archive(path: Path) -> list[Face]:
+    """Return a face per image of an archive, labelled and in natural order.
+
+    Raises:
+        InputError: the archive cannot be read, or holds no image.
+    """
+    try:
+        names = [name for name in list_members(path) if name.lower().endswith(IMAGE_SUFFIXES)]
+    except UnreadableError as error:
+        raise InputError(f"{path}: {error}") from None
+    if not names:
+        raise InputError(f"{path}: holds no image (images: {' '.join(IMAGE_SUFFIXES)})")
+    faces = _label(sorted(names, key=natural))
+    return [replace(face, path=f"{path.name}!/{face.path}") for face in faces]
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Yield the files below a folder; hidden ones are left out, links are followed."""
+
+    def fail(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be listed ({error.strerror})")
+
+    for current, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+        shown = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in shown if not _loops(Path(current, name))]
+        below = Path(current).relative_to(folder)
+        yield from ((below / name).as_posix() for name in files if not name.startswith("."))
+
+
+def _loops(folder: Path) -> bool:
+    """Tell whether a link leads back to a folder that it was reached through."""
+    return folder.is_symlink() and any(parent.samefile(folder) for parent in folder.parents)
+
+
+def _label(names: Sequence[str]) -> list[Face]:
+    """Label by the first folder named real or fake, if there are both; name videos by folder.
+
+    The video is the whole folder path, since folder names repeat below different parents; it is
+    empty for a file that lies directly in its label folder, or in no folder at all.
+    """
+    faces = []
+    for name in names:
+        folders = name.split("/")[:-1]
+        at = next((i for i, part in enumerate(folders) if part.lower() in _LABELS), -1)
+        label = _LABELS[folders[at].lower()] if at >= 0 else UNKNOWN
+        faces.append(Face(name, label, video="/".join(folders) if folders[at + 1 :] else ""))
+    if {REAL, FAKE} <= {face.label for face in faces}:
+        return faces
+    return [replace(face, label=UNKNOWN) for face in faces]
+
+
+def index_files(
+    root: Path, files: list[Face], every: int, detector: FaceDetector | None, quiet: bool = False
+) -> FaceIndex:
+    """Return the rows of files: the files themselves, frames of videos, or the faces in either.
+
+    A file that cannot be read keeps one row, so that whoever reads the index reports it again.
+
+    Args:
+        root: folder that the paths of ``files`` are relative to.
+        files: images only, or videos only; at least one.
+        every: sample every N-th frame of a video.
+        detector: makes a row of each face that it finds; None: whole images.
+        quiet: no progress and no notes.
+
+    Raises:
+        InputError: no file can be read, or no face is found in any.
+    """
+    rows, broken = files, dict[str, str]()
+    if files[0].path.lower().endswith(VIDEO_SUFFIXES):
+        rows, broken = _list_frames(root, rows, every, quiet)
+    seen = len(rows)
+    if detector is not None:
+        rows, broken = _list_faces(root, rows, detector, quiet)
+    faults = []
+    if broken:
+        path, reason = next(iter(broken.items()))
+        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+        faults.append(f"cannot read {root / path}: {reason}{more}")
+    if len(rows) == len(broken):
+        if len(broken) < seen:
+            where = root / files[0].path if len(files) == 1 else root
+            faults.append(f"no face found in {where}: use --crop frame")
+        raise InputError("; ".join(faults))
+    for fault in faults:
+        note(fault, quiet)
+    return FaceIndex.of(rows, root)
+
+
+def _list_frames(
+    root: Path, videos: list[Face], every: int, quiet: bool
+) -> tuple[list[Face], dict[str, str]]:
+    """Return a row per frame to take, and path and reason of what cannot be read."""
+    rows, broken = [], {}
+    for video in track(videos, len(videos), "counting frames", "videos", quiet):
+        try:
+            count = count_frames(root / video.path)
+        except UnreadableError as error:
+            broken[video.path], count = str(error), 1
+        frames = range(0, count, every)
+        rows += [replace(video, path=f"{video.path}#{frame}") for frame in frames]
+    return rows, broken
+
+
+def _list_faces(
+    root: Path, pictures: list[Face], detector: FaceDetector, quiet: bool
+) -> tuple[list[Face], dict[str, str]]:
+    """Return a row per face in the pictures, and path and reason of what cannot be read."""
+    rows: list[Face] = []
+    broken, faceless = {}, 0
+    for picture in track(pictures, len(pictures), "finding faces", "pictures", quiet):
+        try:
+            boxes = [enlarge(box) for box in detector.detect(read_face(root, picture.path))]
+        except UnreadableError as error:
+            broken[picture.path] = str(error)
+            rows.append(picture)
+            continue
+        path = picture.path if split_path(picture.path).frame is not None else f"{picture.path}#0"
+        for number, box in enumerate(boxes):
+            extra = {"box": " ".join(map(str, box))}
+            rows.append(replace(picture, path=f"{path}.{number}", extra=extra))
+        faceless += not boxes
+    if faceless:
+        note(f"{faceless} of {len(pictures)} pictures show no face and give no row", quiet)
+    return rows, broken

@@ -1,0 +1,53 @@
+"""Training and validation faces of an index."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from focus.data.index import FaceIndex
+from focus.errors import InputError
+from focus.types import FAKE, REAL, UNKNOWN
+
+
+def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
+    """Return training and validation faces with known labels; nothing is read from ``test``.
+
+    Raises:
+        InputError: no train or val faces, or one of a single class.
+    """
+    known = index.take(index.labels != UNKNOWN)
+    if not len(known):
+        raise InputError("no face has a label; training needs label 0 (real) and 1 (fake)")
+    if any(known.column("split")):
+        train, val = known.where("train"), known.where("val")
+        if not len(train):
+            raise InputError("the index has no 'train' rows; training needs splits train and val")
+        if not len(val) and hold_out:
+            train, val = hold_out_videos(train, hold_out, seed)
+    elif hold_out:
+        train, val = hold_out_videos(known, hold_out, seed)
+    else:
+        raise InputError(
+            "the index has no split column; give one (train, val, test), or --hold-out 0.2 to set "
+            "a share of the videos aside as val"
+        )
+    if not len(val):
+        raise InputError(
+            "the index has no 'val' rows, and nothing is ever selected on test; give val rows, or "
+            "--hold-out 0.2 to set a share of the training videos aside"
+        )
+    for name, part in (("train", train), ("val", val)):
+        for label, word in ((REAL, "real"), (FAKE, "fake")):
+            if not (part.labels == label).any():
+                raise InputError(f"the {name} split has no {word} face; both classes are needed")
+    return train, val
+
+
+def hold_out_videos(index: FaceIndex, share: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
+    """Split by a hash of the video (or of the path), so that the choice outlives new rows."""
+    units = [video or path for video, path in zip(index.column("video"), index.keys, strict=True)]
+    digests = (hashlib.sha256(f"{seed}:{unit}".encode()).digest() for unit in units)
+    held = np.array([int.from_bytes(digest[:8], "big") / 2**64 < share for digest in digests])
+    return index.take(~held), index.take(held)
