@@ -30,6 +30,7 @@ class Trainable(nn.Module, ABC):
         batch: faces per optimiser step in the paper.
         companion: ``original`` if ``batch.companions`` shall hold the aligned originals.
         draws_untaught: whether it draws maps that mean something after training on labels alone.
+        normalisation: how its maps reach [0, 1], recorded with the map files that it makes.
     """
 
     input_spec: InputSpec = InputSpec()
@@ -38,6 +39,7 @@ class Trainable(nn.Module, ABC):
     batch: ClassVar[int] = 128
     companion: str = ""
     draws_untaught: bool = False
+    normalisation: str = "the detector's own"
 
     def begin(self, steps: int) -> None:
         """Hear, before a run, how often ``loss`` will be called in it; nothing to do for most."""

@@ -1,45 +1,67 @@
-"""The SDK: all that the author of a detector imports, and the detectors that come with it.
+"""The SDK: everything that the author of a detector imports, and the built-in detectors.
 
-A sub-package a detector, named as it is called; ``targets`` turns maps into supervision, and
-``conformance`` is what ``evaluator check NAME`` holds a detector to.
+One sub-package per detector, under the detector's name. ``plugins.targets`` turns maps into
+supervision; ``plugins.conformance`` holds the checks of ``evaluator check NAME``.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from focus.backbones import create_backbone, read_tensors
+    from focus.config import check_choices, check_options
+    from focus.data.landmarks import FaceShape
+    from focus.errors import InputError
+    from focus.generators.comparison import dissimilarity
+    from focus.modalities import SRM_CLAMP, srm, srm_kernels
+    from focus.normalisation import minmax
     from focus.optim import OptimizerConfig
-    from focus.types import Batch, InputSpec, Prediction
-    from plugins.contract import Detector
-    from plugins.registry import get, names, register
+    from focus.types import FAKE, REAL, Batch, InputSpec, Prediction, resize_maps
+    from plugins.contract import Detector, get, names, register
 
 __all__ = [
+    "FAKE",
+    "REAL",
+    "SRM_CLAMP",
     "Batch",
     "Detector",
+    "FaceShape",
+    "InputError",
     "InputSpec",
     "OptimizerConfig",
     "Prediction",
+    "check_choices",
+    "check_options",
+    "create_backbone",
+    "dissimilarity",
     "get",
+    "minmax",
     "names",
+    "read_tensors",
     "register",
+    "resize_maps",
+    "srm",
+    "srm_kernels",
 ]
-_HOMES = {
-    "Batch": "focus.types",
-    "InputSpec": "focus.types",
-    "Prediction": "focus.types",
-    "OptimizerConfig": "focus.optim",
-    "Detector": "plugins.contract",
-    "get": "plugins.registry",
-    "names": "plugins.registry",
-    "register": "plugins.registry",
+_EXPORTS = {
+    "focus.backbones": ("create_backbone", "read_tensors"),
+    "focus.config": ("check_choices", "check_options"),
+    "focus.data.landmarks": ("FaceShape",),
+    "focus.errors": ("InputError",),
+    "focus.generators.comparison": ("dissimilarity",),
+    "focus.modalities": ("SRM_CLAMP", "srm", "srm_kernels"),
+    "focus.normalisation": ("minmax",),
+    "focus.optim": ("OptimizerConfig",),
+    "focus.types": ("FAKE", "REAL", "Batch", "InputSpec", "Prediction", "resize_maps"),
+    "plugins.contract": ("Detector", "get", "names", "register"),
 }
+_MODULES = {name: module for module, names in _EXPORTS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: listing detectors must not import torch."""
-    if name not in _HOMES:
+    """Import a public name on first use: listing detectors must not import torch."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'plugins' has no attribute '{name}'")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -1,12 +1,15 @@
-"""What a detector is: a network that knows its own loss and says what it sees."""
+"""The contract of a detector: a network that computes its own loss and its predictions."""
 
 from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from focus.detectors import Trainable
+from focus.detectors import DETECTORS, Trainable
 
 C = TypeVar("C")
+register = DETECTORS.register
+get = DETECTORS.get
+names = DETECTORS.names
 
 
 class Detector(Trainable, Generic[C]):
@@ -14,8 +17,8 @@ class Detector(Trainable, Generic[C]):
 
     A subclass has a constructor ``__init__(self, config: C = C())`` and the two methods ``loss``
     and ``predict``; everything else has a default. No device, optimiser, logging or file access
-    inside: the loop moves, steps, logs and saves. Found through the entry-point group
-    ``focus.detectors``, or registered in this process by ``@register("name")``.
+    inside: the loop moves, steps, logs and saves. Detectors are found through the entry-point
+    group ``focus.detectors``, or registered in this process by ``@register("name")``.
 
     Shapes and ranges are those of :class:`~focus.detectors.Trainable` and
     :class:`~focus.types.Batch`.

@@ -33,6 +33,86 @@ broken-detector = "broken_generator:Net"
 py-modules = ["broken_generator"]
 """
 
+GUARD = """
+import builtins
+
+_import = builtins.__import__
+
+
+def _import_plugins_only(name, scope=None, *rest, **more):
+    if name.partition(".")[0] == "focus" and scope and scope.get("__name__") == __name__:
+        raise ImportError(f"{__name__} imports {name}")
+    return _import(name, scope, *rest, **more)
+
+
+builtins.__import__ = _import_plugins_only
+"""
+BACKBONE = """
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import nn
+
+from plugins import (
+    FAKE, Detector, InputError, InputSpec, Prediction, check_options, create_backbone, minmax,
+    resize_maps,
+)
+from plugins.targets import harden
+
+
+@dataclass(frozen=True)
+class Config:
+    image_size: int = 64
+    encoder: str = "resnet10t"
+    encoder_weights: str = "timm"
+
+    def __post_init__(self):
+        check_options(self, "image_size", least=32)
+        if "vit" in self.encoder:
+            raise InputError("--options encoder: use a convolutional network")
+
+
+class Net(Detector[Config]):
+    normalisation = "image_minmax"
+
+    def __init__(self, config=Config()):
+        super().__init__()
+        self.input_spec = InputSpec(config.image_size)
+        self.body = create_backbone(
+            config.encoder, config.encoder_weights, features_only=True, out_indices=(1,)
+        )
+        width = self.body.feature_info.channels()[0]
+        self.cells, self.label = nn.Conv2d(width, 1, 1), nn.Linear(width, 2)
+
+    def forward(self, images):
+        (features,) = self.body(images)
+        return self.label(features.mean(dim=(2, 3))).float(), self.cells(features).float()
+
+    def loss(self, batch):
+        logits, drawn = self(batch.images)
+        terms = {"classification": F.cross_entropy(logits, batch.labels)}
+        if batch.maps is not None:
+            truth = harden(resize_maps(batch.maps, drawn.shape[-2:]))
+            terms["map"] = F.binary_cross_entropy_with_logits(drawn, truth)
+        return terms
+
+    def predict(self, images):
+        logits, drawn = self(images)
+        return Prediction(logits.softmax(dim=1)[:, FAKE], minmax(drawn))
+"""
+TRESPASSER = """
+import torch
+from plugins import Detector
+from focus.types import Batch
+"""
+
+
+def describe(name: str, detector: str) -> str:
+    """Return the pyproject.toml of one module with one detector."""
+    text = BROKEN.split("[project.entry-points")[0].replace("broken", name)
+    entry = f'[project.entry-points."focus.detectors"]\n{name} = "{name}:{detector}"\n'
+    return f'{text}{entry}\n[tool.setuptools]\npy-modules = ["{name}"]\n'
+
 
 def blocks(document: str, language: str) -> list[str]:
     text = (ROOT / "docs" / document).read_text(encoding="utf-8")
@@ -41,13 +121,15 @@ def blocks(document: str, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def strangers(tmp_path_factory):
-    """Install three distributions into one folder; return the environment that sees it."""
+    """Install distributions into one folder; return the environment that sees it."""
     folder, site = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("site")
     sources = {
         "patchnet": (
             blocks("your-own-detector.md", "toml"),
-            blocks("your-own-detector.md", "python"),
+            [GUARD + module for module in blocks("your-own-detector.md", "python")],
         ),
+        "backbone": ([describe("backbone", "Net")], [GUARD + BACKBONE]),
+        "trespasser": ([describe("trespasser", "Net")], [GUARD + TRESPASSER]),
         "edgemaps": (
             blocks("your-own-generator.md", "toml"),
             blocks("your-own-generator.md", "python"),
@@ -100,7 +182,9 @@ def test_a_broken_one_is_listed_with_its_reason_and_harms_nobody(strangers, tmp_
     assert "a_package_that_nobody_has" in listed["broken", "generator"]["error"]
     assert "a_package_that_nobody_has" in listed["broken-detector", "detector"]["error"]
     assert listed["edges", "generator"]["distribution"] == "edgemaps"
-    assert [n for (n, _), entry in listed.items() if entry["error"] and "broken" not in n] == []
+    broken = {name for (name, _), entry in listed.items() if entry["error"]}
+    assert broken == {"broken", "broken-detector", "trespasser"}
+    assert "trespasser imports focus.types" in listed["trespasser", "detector"]["error"]
     used = call(
         strangers, "focus", "generate", "--method", "broken", "--data", tmp_path, "--out", "x.h5"
     )
@@ -126,3 +210,8 @@ def test_a_strangers_detector_from_nothing_to_a_table(strangers, demo_corpus, tm
     assert drawn.returncode == 0, drawn.stderr
     with MapReader(out) as reader:
         assert reader.shape == (8, 8)
+
+
+def test_a_detector_needs_no_import_but_plugins(strangers):
+    checked = call(strangers, "evaluator check backbone")
+    assert checked.returncode == 0, checked.stdout + checked.stderr

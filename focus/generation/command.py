@@ -14,7 +14,7 @@ from focus.generation.running import GenerationConfig, generate
 from focus.generators.contract import Generator
 from focus.generators.registry import GENERATORS
 from focus.mapstore.writer import errors_file
-from focus.network.maps import Normalisation
+from focus.normalisation import Normalisation
 from focus.runtime import Runtime, note, seed_everything
 
 RUNS = Path("runs")

@@ -17,7 +17,7 @@ from focus.generators.contract import Generator
 from focus.mapstore.reader import MapReader
 from focus.mapstore.rows import PROVENANCE, Rows
 from focus.mapstore.writer import MapWriter
-from focus.network.maps import Normalisation
+from focus.normalisation import Normalisation
 from focus.runtime import Runtime
 from focus.types import FAKE, REAL
 

@@ -18,7 +18,7 @@ from focus.errors import InputError
 from focus.generators.contract import Generator
 from focus.generators.explained import Explained, load_explained
 from focus.generators.layers import find_layer, shorten
-from focus.network.maps import Normalisation, minmax, weigh_evidence
+from focus.normalisation import Normalisation, minmax, weigh_evidence
 from focus.types import Prediction
 
 

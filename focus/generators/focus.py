@@ -13,8 +13,9 @@ from focus.config import parse_options, to_json
 from focus.detectors import DETECTORS, Trainable, config_type
 from focus.errors import InputError
 from focus.generators.contract import Generator
-from focus.network.maps import finish, weigh_evidence
+from focus.network.maps import finish
 from focus.network.model import FoCus, fuse_parts
+from focus.normalisation import weigh_evidence
 from focus.runs import Run, load_network, read_run, sha256
 from focus.types import Prediction
 
@@ -26,7 +27,6 @@ class TrainedGenerator(Generator):
     """
 
     kind = ""
-    normalisation = "the detector's own"
 
     def __init__(self, run: Run, changes: Mapping[str, Any]) -> None:
         super().__init__()
@@ -36,6 +36,7 @@ class TrainedGenerator(Generator):
             )
         self.network: Trainable = load_network(run, changes).eval()
         self.input_spec = self.network.input_spec
+        self.normalisation = self.network.normalisation
         self.weights_sha256 = sha256(run.weights)
         # Where training began is not what made the maps: the weights are, and their hash is kept.
         known = {**run.network, **changes, "detector": run.kind}
@@ -81,27 +82,6 @@ class TrainedGenerator(Generator):
             return super().renormalise(parts, scores, settings, normalisation)
         scale = settings.get("map_scale", 1.0)
         return weigh_evidence(parts["raw"][:, 0], scores, normalisation, scale)  # type: ignore[arg-type]
-
-
-class MultiAttentionMaps(TrainedGenerator):
-    """The attention maps of multi-attention (madd), summed."""
-
-    kind = "madd"
-    normalisation = "class_minmax"
-
-
-class GffdMaps(TrainedGenerator):
-    """The residual-guided spatial attention of GFFD."""
-
-    kind = "gffd"
-    normalisation = "class_minmax"
-
-
-class UiaVitMaps(TrainedGenerator):
-    """The attention, or the pseudo localisation, of UIA-ViT."""
-
-    kind = "uiavit"
-    normalisation = "class_minmax"
 
 
 class FocusGenerator(TrainedGenerator):

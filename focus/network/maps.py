@@ -7,12 +7,11 @@ first and multiplies by p afterwards: a real face has p(fake) near 0 and stays c
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-Normalisation = Literal["class_minmax", "global", "image_minmax"]
+from focus.normalisation import Normalisation, minmax
+
 FAKE = 1
 
 
@@ -33,33 +32,6 @@ def modality_map(
         maps = minmax(maps)
     terms = maps * probability[:, :, None, None]
     return terms[:, FAKE] if fake_only else terms.sum(dim=1)
-
-
-def minmax(maps: Tensor) -> Tensor:
-    """Scale every (h, w) plane to [0, 1]; a flat plane becomes 0."""
-    low = maps.amin(dim=(-2, -1), keepdim=True)
-    high = maps.amax(dim=(-2, -1), keepdim=True)
-    return (maps - low) / (high - low).clamp_min(1e-6)
-
-
-def weigh_evidence(
-    raw: Tensor, scores: Tensor, normalisation: Normalisation, scale: Tensor | float
-) -> Tensor:
-    """Return maps (B, h, w) of a detector's raw evidence; those of ``global`` unclipped.
-
-    Args:
-        raw: evidence (B, h, w), at least 0, of any unit.
-        scores: P(fake) (B,), by which a map is multiplied unless it is merely stretched.
-        normalisation: ``class_minmax`` stretches each map to [0, 1] first, ``global`` divides by
-            ``scale``, ``image_minmax`` stretches and is done.
-        scale: the constant of ``global``.
-    """
-    raw, scores = raw.float(), scores.float()[:, None, None]
-    if normalisation == "global":
-        return raw * scores / scale
-    # Relative to its peak first: a map's unit is arbitrary, and may be minute.
-    stretched = minmax(raw / raw.amax(dim=(1, 2), keepdim=True).clamp_min(1e-30))
-    return stretched if normalisation == "image_minmax" else stretched * scores
 
 
 def finish(maps: Tensor, normalisation: Normalisation, scale: Tensor | float) -> Tensor:

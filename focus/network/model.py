@@ -15,8 +15,9 @@ from focus.errors import InputError
 from focus.modalities import MODALITIES
 from focus.network.carp import AttentionProposal, Proposal, RegionProposal
 from focus.network.encoder import Encoder, EncoderConfig
-from focus.network.maps import Normalisation, finish, modality_map
+from focus.network.maps import finish, modality_map
 from focus.network.swapping import FusionHead, TokenSwap
+from focus.normalisation import Normalisation
 from focus.types import Batch, InputSpec, Prediction
 
 

@@ -10,12 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from focus.backbones import create_backbone
-from focus.config import check_choices, check_options
-from focus.errors import InputError
-from focus.generators.comparison import dissimilarity
-from focus.types import FAKE
-from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
+from plugins import (
+    FAKE,
+    Batch,
+    Detector,
+    InputError,
+    InputSpec,
+    OptimizerConfig,
+    Prediction,
+    check_choices,
+    check_options,
+    create_backbone,
+    dissimilarity,
+)
 from plugins.caddm.anchors import LEAST_GRID, Assignment, decode, lay_anchors, match_anchors
 from plugins.caddm.artifact_detection import CLASSES, ArtifactDetection
 from plugins.caddm.losses import anchor_losses

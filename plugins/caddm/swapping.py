@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
-from focus.data.landmarks import FaceShape
+from plugins import FaceShape
 from plugins.caddm.targets import draw_windows, has_mass
 
 WINDOWS = ((40, 80), (80, 120), (120, 160), (224, 224))

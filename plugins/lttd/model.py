@@ -10,8 +10,15 @@ import torch.nn.functional as F
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from focus.config import check_choices, check_options
-from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
+from plugins import (
+    Batch,
+    Detector,
+    InputSpec,
+    OptimizerConfig,
+    Prediction,
+    check_choices,
+    check_options,
+)
 from plugins.lttd.cross_patch import CrossPatchAggregation, inconsistency_loss, similarity
 from plugins.lttd.local_sequence import PATCH, LocalSequenceTransformer
 from plugins.lttd.targets import (

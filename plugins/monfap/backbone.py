@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
-from focus.backbones import create_backbone
+from plugins import create_backbone
 
 BackboneName = Literal["convnextv2_atto", "resnet50"]
 LEVELS = 4

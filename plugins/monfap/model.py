@@ -11,8 +11,15 @@ import torch.nn.functional as F
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from focus.config import check_choices, check_options
-from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
+from plugins import (
+    Batch,
+    Detector,
+    InputSpec,
+    OptimizerConfig,
+    Prediction,
+    check_choices,
+    check_options,
+)
 from plugins.monfap.backbone import Backbone, BackboneName
 from plugins.monfap.forgery_aware import ForgeryAwarePredictor
 from plugins.monfap.noise_experts import SrmLayout

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from focus.modalities import srm_kernels
+from plugins import srm_kernels
 
 SrmLayout = Literal["intended", "code"]
 

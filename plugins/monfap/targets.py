@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from focus.types import FAKE, REAL
+from plugins import FAKE, REAL
 from plugins.targets import MapMode, pixel_cross_entropy
 
 

@@ -10,9 +10,16 @@ import torch.nn.functional as F
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from focus.backbones import create_backbone
-from focus.config import check_choices, check_options
-from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
+from plugins import (
+    Batch,
+    Detector,
+    InputSpec,
+    OptimizerConfig,
+    Prediction,
+    check_choices,
+    check_options,
+    create_backbone,
+)
 from plugins.pcl.consistency import ConsistencyBranch, inconsistency_with_border
 from plugins.targets import MapMode, consistency_volume, harden
 

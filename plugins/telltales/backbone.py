@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from focus.backbones import create_backbone
+from plugins import create_backbone
 
 WIDTHS = (64, 256, 728)  # channels of the three levels
 BLOCKS = range(3, 12)  # between the middle level and the deep one

@@ -10,11 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from focus.backbones import read_tensors
-from focus.config import check_choices, check_options
-from focus.errors import InputError
-from focus.types import resize_maps
-from plugins import Batch, Detector, InputSpec, OptimizerConfig, Prediction
+from plugins import (
+    Batch,
+    Detector,
+    InputError,
+    InputSpec,
+    OptimizerConfig,
+    Prediction,
+    check_choices,
+    check_options,
+    read_tensors,
+    resize_maps,
+)
 from plugins.targets import MapMode
 from plugins.telltales.backbone import Backbone, Levels
 from plugins.telltales.classification import Attention, Classification

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from focus.types import resize_maps
+from plugins import resize_maps
 from plugins.targets import MapMode, harden
 from plugins.telltales.noise import noise_residual
 

@@ -10,9 +10,10 @@ from focus.errors import InputError
 from focus.macs import count_macs
 from focus.network.carp import RegionProposal
 from focus.network.encoder import Encoder, EncoderConfig
-from focus.network.maps import finish, minmax, modality_map
+from focus.network.maps import finish, modality_map
 from focus.network.model import FoCus, FoCusConfig, fuse_parts
 from focus.network.swapping import TokenSwap
+from focus.normalisation import minmax
 from focus.types import Batch
 
 TINY = {"encoder_weights": "none", "image_size": 64}

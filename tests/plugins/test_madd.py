@@ -9,17 +9,14 @@ from timm.layers import Conv2dSame
 
 from focus.errors import InputError
 from focus.macs import count_macs
-from focus.network.madd import (
-    AttentionHead,
-    EvenSameConv2d,
-    MultiAttention,
-    MultiAttentionConfig,
-    RegionIndependence,
-    drop_attended,
-    pool,
-)
 from focus.optim import build_optimizer, learning_rate
 from focus.types import Batch
+from plugins.madd import MultiAttention, MultiAttentionConfig
+from plugins.madd.attention import AttentionHead
+from plugins.madd.augmentation import drop_attended
+from plugins.madd.independence import RegionIndependence
+from plugins.madd.padding import EvenSameConv2d
+from plugins.madd.pooling import pool
 
 SMALL = MultiAttentionConfig(encoder="tf_efficientnet_b0", encoder_weights="none", image_size=64)
 
@@ -93,7 +90,7 @@ def test_match_leaves_the_dropped_attention_out(network, monkeypatch):
         seen.append(attention)
         return torch.zeros_like(images)
 
-    monkeypatch.setattr("focus.network.madd.drop_attended", blacken)
+    monkeypatch.setattr("plugins.madd.model.drop_attended", blacken)
     torch.manual_seed(3)
     match = network.loss(batch)["match"]
     torch.manual_seed(3)

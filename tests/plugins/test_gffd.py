@@ -8,14 +8,11 @@ import torch
 from focus.errors import InputError
 from focus.macs import count_macs
 from focus.modalities import srm
-from focus.network.gffd import (
-    CrossModalAttention,
-    Gffd,
-    GffdConfig,
-    am_softmax,
-    channel_residuals,
-)
 from focus.types import Batch
+from plugins.gffd import Gffd, GffdConfig
+from plugins.gffd.cross_modal_attention import CrossModalAttention
+from plugins.gffd.losses import am_softmax
+from plugins.gffd.multi_scale import channel_residuals
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,12 @@ from sklearn.covariance import LedoitWolf
 
 from focus.errors import InputError
 from focus.macs import count_macs
-from focus.network.uiavit import (
-    PatchGaussians,
-    UiaVit,
-    UiaVitConfig,
-    correlation_loss,
-    uniform_share,
-)
 from focus.optim import build_optimizer
 from focus.types import Batch
+from plugins.uiavit import UiaVit, UiaVitConfig
+from plugins.uiavit.model import uniform_share
+from plugins.uiavit.patch_gaussians import PatchGaussians
+from plugins.uiavit.targets import correlation_loss
 
 SMALL = UiaVitConfig(
     encoder="vit_tiny_patch16_224", encoder_weights="none", image_size=64, ramp_steps=16

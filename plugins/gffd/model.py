@@ -1,0 +1,153 @@
+"""GFFD: two Xceptions, of the colours and of their noise residuals, that guide each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plugins import (
+    FAKE,
+    Batch,
+    Detector,
+    InputSpec,
+    OptimizerConfig,
+    Prediction,
+    check_options,
+    create_backbone,
+    minmax,
+    srm,
+)
+from plugins.gffd.cross_modal_attention import CrossModalAttention
+from plugins.gffd.fusion import Fusion
+from plugins.gffd.losses import am_softmax
+from plugins.gffd.multi_scale import FeatureResidual
+from plugins.gffd.residual_attention import ResidualAttention
+
+MIDDLE, DEEP = 728, 2048  # channels of Xception after block 3, and at its end
+EXCHANGES, BLOCKS = (3, 7), 12  # blocks after which the streams exchange, of so many
+MEAN = STD = 0.5
+
+
+@dataclass(frozen=True)
+class GffdConfig:
+    """The network and its loss; the defaults are the paper's."""
+
+    encoder_weights: str = "timm"
+    """For both Xceptions: a file (safetensors or a tensors-only .pth), 'timm', or 'none'."""
+    image_size: int = 256
+    """Side of the square input in pixels; trained weights fit the size they were trained at."""
+    scale: float = 30.0
+    """s of the AM-softmax."""
+    margin: float = 0.5
+    """m of the AM-softmax: what is taken from the cosine of the true class."""
+
+    def __post_init__(self) -> None:
+        check_options(self, "image_size", least=64)
+        check_options(self, "scale", above=0)
+        check_options(self, "margin", least=0)
+
+
+class Output(NamedTuple):
+    """What the network says of a batch."""
+
+    cosines: Tensor  # (B, 2): between the face and the directions of real and fake, float32
+    attention: Tensor  # (B, 1, h, w) in (0, 1): the residual-guided spatial attention, float32
+
+
+class Gffd(Detector[GffdConfig]):
+    """Two-stream detector; its map is the attention that the residuals give the RGB stream.
+
+    Images come in as (B, 3, H, W), standardised to mean 0.5 and deviation 0.5.
+
+    Raises:
+        InputError: Xceptions that cannot be built, or weights that do not fit them.
+    """
+
+    draws_untaught = True
+    normalisation = "class_minmax"
+    optimizer = OptimizerConfig(optimizer="adam", lr=2e-4, weight_decay=5e-4, schedule="constant")
+    steps = 22_500
+    batch = 32
+
+    def __init__(self, config: GffdConfig = GffdConfig()) -> None:
+        super().__init__()
+        self.config = config
+        self.input_spec = InputSpec(config.image_size, mean=(MEAN,) * 3, std=(STD,) * 3)
+        self.rgb: Any = _create_stream(config)
+        self.noise: Any = _create_stream(config)
+        self.residuals = nn.ModuleList(FeatureResidual(channels) for channels in (32, 64))
+        self.attention = ResidualAttention()
+        self.attended = nn.Sequential(nn.BatchNorm2d(64), nn.ReLU())
+        cells = _grid(config.image_size) ** 2
+        self.exchanges = nn.ModuleList(CrossModalAttention(MIDDLE, cells) for _ in EXCHANGES)
+        self.fusion = Fusion(DEEP)
+        self.classes = nn.Linear(DEEP, 2, bias=False)
+
+    def forward(self, images: Tensor) -> Output:
+        """Return class cosines and the spatial attention of images (B, 3, H, W)."""
+        with torch.autocast(images.device.type, enabled=False):
+            residual = srm(images.float() * STD + MEAN)  # (B, 3, H, W)
+        attention = self.attention(residual)
+        rgb, noise = self._enter(images, residual, attention)
+        exchanges = iter(self.exchanges)
+        for number in range(1, BLOCKS + 1):
+            rgb = getattr(self.rgb, f"block{number}")(rgb)
+            noise = getattr(self.noise, f"block{number}")(noise)
+            if number in EXCHANGES:
+                rgb, noise = next(exchanges)(rgb, noise)
+        features = self.fusion(_leave(self.rgb, rgb), _leave(self.noise, noise))
+        return Output(self._compare(features.mean(dim=(2, 3))), attention.float())
+
+    def _enter(self, images: Tensor, residual: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the entry flow's convolutions: (B, 64, h, w) of both streams."""
+        rgb = self.rgb.act1(self.rgb.bn1(self.rgb.conv1(images)))
+        noise = self.noise.act1(self.noise.bn1(self.noise.conv1(residual)))
+        noise = F.relu(noise + self.residuals[0](rgb))
+        rgb = self.rgb.act2(self.rgb.bn2(self.rgb.conv2(rgb)))
+        noise = self.noise.act2(self.noise.bn2(self.noise.conv2(noise)))
+        noise = F.relu(noise + self.residuals[1](rgb))
+        return self.attended(rgb * (1 + attention)), noise
+
+    def _compare(self, features: Tensor) -> Tensor:
+        with torch.autocast(features.device.type, enabled=False):
+            features = F.normalize(features.float(), dim=1)
+            return F.linear(features, F.normalize(self.classes.weight, dim=1))
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the AM-softmax."""
+        cosines = self(batch.images).cosines
+        return {
+            "classification": am_softmax(
+                cosines, batch.labels, self.config.scale, self.config.margin
+            )
+        }
+
+    def predict(self, images: Tensor) -> Prediction:
+        """Return P(fake), the attention in [0, 1] times P(fake), and it as it was."""
+        output = self(images)
+        scores = (self.config.scale * output.cosines).softmax(dim=1)[:, FAKE]
+        maps = minmax(output.attention) * scores[:, None, None, None]
+        return Prediction(scores, maps, {"raw": output.attention})
+
+
+def _create_stream(config: GffdConfig) -> nn.Module:
+    return create_backbone("legacy_xception", config.encoder_weights, num_classes=0)
+
+
+def _leave(stream: Any, features: Tensor) -> Tensor:
+    """Run Xception's last two convolutions."""
+    features = stream.act3(stream.bn3(stream.conv3(features)))
+    return stream.act4(stream.bn4(stream.conv4(features)))
+
+
+def _grid(side: int) -> int:
+    """Return the side of the grid at the exchanges: two plain convolutions, three halvings."""
+    side = (side - 3) // 2 - 1
+    for _ in range(3):
+        side = (side + 1) // 2
+    return side

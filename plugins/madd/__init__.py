@@ -1,0 +1,30 @@
+"""MaDD: several attention maps over an EfficientNet, each pooling texture of its own region.
+
+H. Zhao et al., "Multi-attentional Deepfake Detection", CVPR 2021. Written from a
+description of the method; no code of its authors is used. 18.8 M parameters at the defaults
+(18,822,482).
+
+Deviations, and choices where the description is silent:
+
+* one training stage: the paper trains the EfficientNet alone for 20 epochs first; weights of such
+  a stage go in through ``encoder_weights``;
+* an epoch is taken as 72,000 faces (720 videos of five kinds, 20 frames each) for ``steps`` and
+  ``decay_steps``; the paper names epochs only;
+* strided convolutions pad as TensorFlow does for an even side, whatever the side is: the paper's
+  23 x 23 attention of a 380 pixel face needs that (exact padding gives 24 x 24);
+* texture: the level less its local mean, times tanh of the detached attention, then three
+  densely connected 3 x 3 convolutions after a first 5 x 5 one, grouped by attention;
+* the centres follow real faces alone, since fakes are pushed away from them; one batch's mean
+  carries the gradient of the inter-centre term undamped, for through the momentum it would be
+  scaled by 0.05 and fall to nothing;
+* the drop weight is scaled to be 0 where the attention is 0 and 1 at its maximum, so that what is
+  not attended stays as it is; one attention is drawn uniformly per face;
+* match: the distance of the regional features with and without the drop, over the attentions that
+  were not dropped;
+* both features are projected to 256 channels with hard-swish, joined, and classified by two
+  layers: these widths meet the known parameter count; no dropout.
+"""
+
+from plugins.madd.model import MultiAttention, MultiAttentionConfig
+
+__all__ = ["MultiAttention", "MultiAttentionConfig"]

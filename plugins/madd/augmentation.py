@@ -1,0 +1,33 @@
+"""Attention-guided data augmentation (AGDA)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from kornia.filters import gaussian_blur2d
+from torch import Tensor
+
+DROP_THRESHOLD, DROP_SLOPE = (0.4, 0.6), (3.0, 5.0)
+DROP_KERNEL, DROP_SIGMA, DROP_NOISE = 11, 7.0, 0.1
+
+
+@torch.no_grad()
+def drop_attended(images: Tensor, attention: Tensor) -> Tensor:
+    """Return images that are blurred and noised where one attention is high (AGDA).
+
+    Args:
+        images: standardised (B, 3, H, W).
+        attention: (B, 1, h, w), at least 0; what stands at 0 is left as it is.
+    """
+    size = images.shape[-2:]
+    threshold = images.new_empty(len(images), 1, 1, 1).uniform_(*DROP_THRESHOLD)
+    slope = torch.empty_like(threshold).uniform_(*DROP_SLOPE)
+    attention = F.interpolate(attention.float(), size, mode="bilinear")
+    attention = attention / attention.amax(dim=(2, 3), keepdim=True).clamp_min(1e-8)
+    low, high = torch.sigmoid(-threshold * slope), torch.sigmoid((1 - threshold) * slope)
+    weight = (torch.sigmoid((attention - threshold) * slope) - low) / (high - low)
+    small = F.interpolate(images, scale_factor=0.5, mode="bilinear")
+    with torch.autocast(images.device.type, enabled=False):
+        small = gaussian_blur2d(small, (DROP_KERNEL, DROP_KERNEL), (DROP_SIGMA, DROP_SIGMA))
+    small = small + DROP_NOISE * torch.randn_like(small)
+    return torch.lerp(images, F.interpolate(small, size, mode="bilinear"), weight)

@@ -1,0 +1,27 @@
+"""Which attention two patches should have, and the loss of those that do not have it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from plugins import REAL
+
+
+def correlation_loss(attention: Tensor, forged: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
+    """Return L_corr: how far attention between patches is from what their kinds ask for.
+
+    Args:
+        attention: (B, N, N) in [0, 1].
+        forged: bool (B, N), which patches of fakes are taken for forged; False on real faces.
+        labels: int64 (B,).
+        centres: (3,): what pairs of different kind, forged pairs and genuine pairs should have;
+            a real face's patch and itself should have 1.
+    """
+    cross, inside, outside = centres
+    first, second = forged[:, :, None], forged[:, None, :]
+    target = torch.where(first & second, inside, torch.where(first | second, cross, outside))
+    itself = torch.eye(forged.shape[1], dtype=torch.bool, device=forged.device)
+    target = torch.where(itself & (labels == REAL)[:, None, None], 1, target)
+    pairs = forged.shape[1] * (forged.shape[1] - 1)
+    return (attention - target).abs().sum(dim=(1, 2)).mean() / pairs
