@@ -8,8 +8,27 @@ COMMANDS = {
     "run": Command(
         "evaluator.trial.command:RunCommand",
         "evaluator.trial.command:run_command",
-        "train a detector under a kind of map and judge it on other faces",
+        "train a detector with maps as supervision and test it on other faces",
         "evaluator run --maps focus.h5 --model probe --test cdf=faces/cdf --out results/focus",
+        moved={
+            "--predictions": "evaluator judge PREDICTIONS --data FACES --out DIR",
+            "--protocol": "evaluator protocol NAME --root DIR --out DIR",
+            "--dry-run": "evaluator protocol NAME --root DIR --dry-run",
+        },
+    ),
+    "judge": Command(
+        "evaluator.trial.outside:JudgeCommand",
+        "evaluator.trial.outside:judge_command",
+        "judge the scores or maps of an outside system",
+        "evaluator judge theirs.csv --data index.csv --out results/theirs",
+        words="predictions",
+    ),
+    "protocol": Command(
+        "evaluator.protocols:ProtocolCommand",
+        "evaluator.protocols:protocol_command",
+        "run a paper's table and compare with its numbers",
+        "evaluator protocol focus-table-2 --root corpora --dry-run",
+        words="name",
     ),
     "score": Command(
         "evaluator.scoring.command:ScoreCommand",

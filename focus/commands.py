@@ -44,6 +44,7 @@ class Command(NamedTuple):
     example: str
     words: str = ""  # the flag that the leading words without one belong to
     recipes: str = ""  # module:dict, name -> (summary, part of the config, ...)
+    moved: Mapping[str, str] = {}  # a flag that the command no longer has -> what replaces it
 
 
 def run(
@@ -86,7 +87,7 @@ def _run(program: str, command: Command, arguments: list[str]) -> int:
     """Run a command; say in one line what stopped it."""
     try:
         with handle(_leaving_at_once(program)):  # what an import is broken off with may be anything
-            config, function = _parse(program, command, arguments), _load(command.function)
+            config, function = parse(program, command, arguments), load(command.function)
         with handle(interrupt):
             function(config)
     except InputError as error:
@@ -118,21 +119,28 @@ def _leaving_at_once(program: str) -> Handler:
     return leave
 
 
-def _parse(program: str, command: Command, arguments: list[str]) -> Any:
+def parse(program: str, command: Command, arguments: list[str]) -> Any:
+    """Return the command's dataclass, filled from arguments.
+
+    Raises:
+        InputError: arguments that do not fit.
+        SystemExit: after printing the help that was asked for.
+    """
     import tyro
 
-    for word in arguments:
-        flag = word.partition("=")[0]
+    for flag in (word.partition("=")[0].replace("_", "-") for word in arguments):
+        if flag in command.moved:
+            raise InputError(f"{flag}: use {command.moved[flag]}")
         if flag in RENAMED_FLAGS:
             raise InputError(f"{flag} is now called {RENAMED_FLAGS[flag]}")
-    config = _load(command.config)
+    config = load(command.config)
     description = (
         f"{command.summary[0].upper()}{command.summary[1:]}.\n\nExample: {command.example}"
     )
     default: Any = tyro.MISSING_NONPROP
     words = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
     if command.recipes:
-        recipes = _load(command.recipes)
+        recipes = load(command.recipes)
         lines = "\n\n".join(f"  {name}: {recipe[0]}." for name, recipe in recipes.items())
         description += f"\n\nRecipes (the first word; flags change single values):\n\n{lines}"
         name = words[0] if words else next(iter(recipes))
@@ -209,7 +217,8 @@ def _overview(program: str, about: str, commands: Mapping[str, Command]) -> str:
     )
 
 
-def _load(target: str) -> Any:
+def load(target: str) -> Any:
+    """Return what ``module:name`` names, its module imported."""
     module, name = target.split(":")
     return getattr(importlib.import_module(module), name)
 

@@ -254,8 +254,8 @@ def lose_worker(_: object) -> None:
     [(stop, 130, "interrupted; finished"), (lose_worker, 2, "a loader process was killed")],
 )
 def test_a_stopped_command_ends_in_one_line(monkeypatch, capsys, function, code, said):
-    monkeypatch.setattr(commands, "_parse", lambda *_: None)
-    monkeypatch.setattr(commands, "_load", lambda _: function)
+    monkeypatch.setattr(commands, "parse", lambda *_: None)
+    monkeypatch.setattr(commands, "load", lambda _: function)
     before = signal.getsignal(signal.SIGTERM)
     assert commands.run("focus", "", {"x": Command("", "", "", "")}, ["x"]) == code
     error = capsys.readouterr().err

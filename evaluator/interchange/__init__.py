@@ -6,10 +6,11 @@ that it is judged like any other. ``names`` and ``matching`` lead from keys to f
 """
 
 from evaluator.interchange.exporting import ExportCommand, export_command, export_maps
-from evaluator.interchange.importing import ImportCommand, import_command, import_maps
+from evaluator.interchange.importing import ABSENT, ImportCommand, import_command, import_maps
 from evaluator.interchange.rle import encode_rle
 
 __all__ = [
+    "ABSENT",
     "ExportCommand",
     "ImportCommand",
     "encode_rle",

@@ -29,6 +29,7 @@ from focus.mapstore.writer import PART_ROWS
 from focus.runtime import Progress, Runtime, note
 
 LISTED = 10
+ABSENT = "none found"
 _PART_BYTES = 2**26
 
 
@@ -146,7 +147,7 @@ def import_maps(
     found = _find(index, folder, Path(scores) if scores else None)
     wanted = found.scores if folder is None else found.files
     rows = [row for row, key in enumerate(index.keys) if key in wanted]
-    missing = [(key, "none found") for key in index.keys if key not in wanted]
+    missing = [(key, ABSENT) for key in index.keys if key not in wanted]
     shape = (1, 1) if folder is None else _first_shape(index, rows, found.files, size)
     attributes = {
         "generator": name,

@@ -10,7 +10,7 @@ from evaluator.protocols.planning import plan
 from evaluator.protocols.plans import Plan, Step
 from evaluator.protocols.printing import format_plan
 from evaluator.protocols.records import Protocol
-from evaluator.protocols.running import run_protocol
+from evaluator.protocols.running import ProtocolCommand, protocol_command, run_protocol
 from evaluator.protocols.tables import PROTOCOLS, get_protocol
 
 __all__ = [
@@ -18,11 +18,13 @@ __all__ = [
     "Comparison",
     "Plan",
     "Protocol",
+    "ProtocolCommand",
     "Step",
     "compare",
     "format_comparison",
     "format_plan",
     "get_protocol",
     "plan",
+    "protocol_command",
     "run_protocol",
 ]

@@ -1,14 +1,15 @@
-"""``evaluator run --protocol NAME``: all steps of a table, one after the other, and the result."""
+"""``evaluator protocol NAME``: all steps of a table, one after the other, and the comparison."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import evaluator.cli
+import focus.cli
 from evaluator.protocols.building import FINISHED
 from evaluator.protocols.comparing import (
     compare,
@@ -20,14 +21,36 @@ from evaluator.protocols.planning import JOURNAL, plan, read_journal, sign
 from evaluator.protocols.plans import Plan, Step
 from evaluator.protocols.printing import format_plan
 from evaluator.protocols.tables import get_protocol
-from focus.commands import INTERRUPTED
+from focus.commands import load, parse
 from focus.data.sources import ROOT_VARIABLE
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file
 from focus.runtime import Runtime, note
 
-PARTLY = 1
 _TRAINS = ("train", "run", "generate", "robustness")
+_COMMANDS = {"focus": focus.cli.COMMANDS, "evaluator": evaluator.cli.COMMANDS}
+
+
+@dataclass(frozen=True)
+class ProtocolCommand:
+    """Run a paper's table: train, test, and compare with the published numbers."""
+
+    name: str
+    """The table, such as focus-table-2."""
+    root: str = ""
+    """Folder that holds the corpora; $FOCUS_DATA unless given."""
+    out: str = "results/protocols"
+    """Folder of everything that is made; tables may share it. Re-running resumes."""
+    dry_run: bool = False
+    """Print the plan, its cost and what is missing; run nothing."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Device, precision and seed of the steps."""
+
+
+def protocol_command(command: ProtocolCommand) -> None:
+    """Run ``evaluator protocol``; see :func:`run_protocol`."""
+    runtime = command.runtime
+    run_protocol(command.name, command.root, command.out, command.dry_run, runtime.quiet, runtime)
 
 
 def run_protocol(
@@ -38,30 +61,29 @@ def run_protocol(
     quiet: bool = False,
     runtime: Runtime | None = None,
 ) -> None:
-    """Do all of a published table and print the printed numbers beside ours.
+    """Run a published table and print the published numbers beside ours.
 
-    Every step is a command of ours. What is finished is not done again: the same call goes on where
-    it was stopped. Cells whose corpora are not there are left out, and named. The comparison is
-    written to ``OUT/NAME.csv`` too.
+    Finished steps are not repeated: the same call resumes. Cells whose corpora are missing are
+    left out and named. The comparison is also written to ``OUT/NAME.csv``.
 
     Args:
         name: such as focus-table-2.
         root: the folder that holds the corpora; empty: $FOCUS_DATA.
-        out: everything goes here; tables may share it, and then share faces, networks and maps.
+        out: receives everything; tables may share it, and then share faces, networks and maps.
         dry_run: print the plan alone.
         quiet: no progress.
         runtime: device, precision and seed of the steps that compute; the defaults unless given.
 
     Raises:
-        InputError: no such table, no root, or nothing can be done with the corpora there.
-        CheckFailedError: a step did not finish; its own line says why.
+        InputError: no such table, no root, or no cell whose corpora are there.
+        CheckFailedError: a step failed; the message says why.
         KeyboardInterrupt: a step was interrupted, its work is kept.
     """
     protocol = get_protocol(name)
     root = root or os.environ.get(ROOT_VARIABLE, "")
     if not root:
         raise InputError(
-            f"--protocol {name}: give --root, the folder that holds the corpora, or set "
+            f"protocol {name}: give --root, the folder that holds the corpora, or set "
             f"{ROOT_VARIABLE}"
         )
     if dry_run:
@@ -81,13 +103,13 @@ def run_protocol(
 
 
 def execute(todo: Plan, runtime: Runtime) -> None:
-    """Run the steps that are not done, in this process.
+    """Run the steps that are not done, each by a call of its command's function.
 
-    A step that ends with exit code 1 and made its output counts as done: it has said which faces it
-    could not read.
+    A step whose check failed but that wrote its output counts as done: the faces that it could not
+    read are in its message, which is passed on.
 
     Raises:
-        CheckFailedError: a step did not finish.
+        CheckFailedError: a step failed.
         KeyboardInterrupt: a step was interrupted.
     """
     for number, step in enumerate(todo.steps, 1):
@@ -96,14 +118,34 @@ def execute(todo: Plan, runtime: Runtime) -> None:
         head = f"step {number} of {len(todo.steps)}"
         note(f"{head}: {shlex.join(step.words)}", runtime.quiet)
         _begin(step, todo)
-        code = _program(step.program)([*step.arguments, *_resume(step), *_flags(step, runtime)])
-        if code == INTERRUPTED:
-            raise KeyboardInterrupt
-        if code > PARTLY or not step.output.exists():
-            raise CheckFailedError(
-                f"{head} did not finish (exit code {code}, its line stands above): "
-                f"{shlex.join(step.words)}; mend it and give the same command again"
-            )
+        reason = "it wrote no output"
+        try:
+            run_step(step, runtime)
+        except InputError as error:
+            raise CheckFailedError(_failure(head, step, str(error))) from None
+        except CheckFailedError as error:
+            reason = str(error)
+            note(f"{head}: {reason}", runtime.quiet)
+        if not step.output.exists():
+            raise CheckFailedError(_failure(head, step, reason))
+
+
+def run_step(step: Step, runtime: Runtime) -> None:
+    """Call the function of a step's command.
+
+    Raises:
+        InputError: see the command.
+        CheckFailedError: see the command.
+    """
+    name, *arguments = step.arguments
+    command = _COMMANDS[step.program][name]
+    words = [*arguments, *_resume(step), *_flags(step, runtime)]
+    load(command.function)(parse(f"{step.program} {name}", command, words))
+
+
+def _failure(head: str, step: Step, reason: str) -> str:
+    command = shlex.join(step.words)
+    return f"{head} failed: {command}: {reason}; fix this, then re-run the same command"
 
 
 def _begin(step: Step, todo: Plan) -> None:
@@ -119,26 +161,15 @@ def _begin(step: Step, todo: Plan) -> None:
 
 
 def _resume(step: Step) -> list[str]:
-    """Return the flag with which a training that was stopped goes on."""
+    """Return the flag that resumes a training that was stopped."""
     begun = step.output.name == FINISHED and (step.output.parent / "config.json").exists()
     return ["--resume"] if begun else []
 
 
 def _flags(step: Step, runtime: Runtime) -> list[str]:
-    """Return the flags of the runtime that a command has a use for."""
+    """Return the flags of the runtime that a command has."""
     words = ["--quiet"] if runtime.quiet else []
     if step.arguments[0] in _TRAINS:
         words += ["--device", runtime.device, "--precision", runtime.precision]
         words += ["--seed", str(runtime.seed)]
     return words
-
-
-def _program(name: str) -> Callable[[list[str]], int]:
-    # Here and not above: the command lines import this when they are asked for a protocol.
-    if name == "focus":
-        from focus.cli import main
-
-        return main
-    from evaluator.cli import main as evaluator
-
-    return evaluator

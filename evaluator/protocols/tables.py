@@ -29,5 +29,5 @@ def get_protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         near = difflib.get_close_matches(name, PROTOCOLS, n=1)
         hint = f"perhaps {near[0]}? " if near else ""
-        raise InputError(f"--protocol {name}: no such table; {hint}known: {', '.join(PROTOCOLS)}")
+        raise InputError(f"protocol {name}: no such table; {hint}known: {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]

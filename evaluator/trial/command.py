@@ -11,24 +11,14 @@ from typing import Any
 
 from accelerate.utils import broadcast_object_list
 
-from evaluator.interchange import import_maps
-from evaluator.metrics import DETECTION
-from evaluator.scoring.command import score_maps
-from evaluator.tables import Row, is_known, to_markdown
 from evaluator.trial.data import EvaluationSet, TrainingData, check_apart, open_tests, open_training
-from evaluator.trial.results import (
-    FORMAT,
-    join_groups,
-    join_seeds,
-    write_predictions,
-    write_result,
-)
+from evaluator.trial.judging import Trial, judge_trial
 from focus.config import fingerprint, parse_options, split_options, to_json
 from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
 from focus.data.sources import Source, open_source, reopen
 from focus.detectors import DETECTORS, config_type
-from focus.errors import CheckFailedError, InputError
+from focus.errors import InputError
 from focus.generation import GenerationConfig, generate
 from focus.generators.focus import TrainedGenerator
 from focus.locks import hold
@@ -37,9 +27,6 @@ from focus.runs import build_detector, describe_run, sha256
 from focus.runtime import Runtime, note, seed_everything
 from focus.training.command import FINISHED, claim_folder, mark_finished, package_versions
 from focus.training.loop import Fit, FitConfig
-
-SHOWN = ("frame_auc", "frame_acc", "video_auc", "pixel_auc", "pixel_auc_region", "iou_fake")
-KEPT = ("split", "faces", "coverage", "threshold", "prior", "intervals", "notes")
 
 
 @dataclass(frozen=True)
@@ -65,15 +52,8 @@ class RunCommand:
     """NAME=VALUE settings of the detector."""
     stills: bool = False
     """Every face is a still picture: a clip is small motion over it."""
-    predictions: str = ""
-    """Judge an outside system, no training: a map file, a folder of PNG or NPY maps, or a CSV or
-    JSON of scores."""
     draws: int = 1000
     """Bootstrap draws behind the 95 % intervals; 0 for none."""
-    protocol: str = ""
-    """Do all of a paper's table instead, such as focus-table-2; --root holds the corpora."""
-    dry_run: bool = False
-    """Of a protocol: print the plan, what it costs and what is missing."""
     fit: FitConfig = field(default_factory=FitConfig)
     """The training; what is left at FoCus's default becomes the detector's own."""
     runtime: Runtime = field(default_factory=Runtime)
@@ -94,51 +74,16 @@ def run_command(command: RunCommand) -> None:
             is learnt from; an --out that holds another trial.
         CheckFailedError: some faces could not be read; everything else was judged and written.
     """
-    if command.protocol:
-        from evaluator.protocols import run_protocol
-
-        places = (command.source.root, command.out)
-        runtime = command.runtime
-        run_protocol(command.protocol, *places, command.dry_run, runtime.quiet, runtime)
-        return
     # A wrong name or setting shows before anything is read.
     kind = config_type(DETECTORS.get(command.model))
     config = parse_options(kind, split_options(command.options))
     index = _open_faces(command)
     tests = open_tests(command.test, index, command.hold_out)
-    if command.predictions and len(tests) != 1:
-        raise InputError("--predictions: is of one test set; give one --test")
-    if command.predictions and not Path(command.predictions).exists():
-        raise InputError(f"--predictions {command.predictions}: no such file or folder")
     is_main = command.runtime.accelerator().is_main_process
     with hold(Path(command.out)) if is_main else nullcontext():
-        if command.predictions:
-            trial = _judge_outside(command, tests)
-        else:
-            trial = _train(command, config, index, tests)
+        trial = _train(command, config, index, tests)
         if is_main:
-            _report(command, tests, trial)
-
-
-def _report(command: RunCommand, tests: Sequence[EvaluationSet], trial: Trial) -> None:
-    """Judge a trial, write what came of it, and say so."""
-    files, facts, failed = trial
-    folder = Path(command.out)
-    result = _judge(command, tests, files, facts)
-    write_predictions(folder, tests, files)
-    from evaluator.trial.report import write_report  # imports matplotlib
-
-    page = write_report(folder, result, tests, files)
-    write_result(folder, result)  # last: whoever finds it finds all
-    print(_summary(result))
-    note(f"{folder}: result.json, predictions.csv; {page} shows it", command.runtime.quiet)
-    if failed:
-        raise CheckFailedError(
-            f"{len(failed)} faces could not be read and were left out, such as {failed[0]}"
-        )
-
-
-Trial = tuple[dict[str, list[Path]], dict[str, Any], list[str]]
+            judge_trial(trial, tests, Path(command.out), command.draws, command.runtime)
 
 
 def _open_faces(command: RunCommand) -> FaceIndex:
@@ -167,18 +112,18 @@ def _train(
     facts = _facts(command, data, tests, config, fit)
     folder = Path(command.out)
     files: dict[str, list[Path]] = {test.name: [] for test in tests}
-    failed: list[str] = []
+    failed, judged_maps = list[str](), data.maps is not None
     for seed in range(command.runtime.seed, command.runtime.seed + command.seeds):
         runtime = dataclasses.replace(command.runtime, seed=seed)
         here = folder / f"seed-{seed}"
         failed += _fit_seed(command, data, config, fit, runtime, here, facts)
         generator = TrainedGenerator.load(here, {})
-        facts["judged_maps"] = data.maps is not None or generator.network.draws_untaught
+        judged_maps |= generator.network.draws_untaught
         for test in tests:
             out = here / f"{test.name}.h5"
             _predict(command, fit, generator, test, out, runtime)
             files[test.name].append(out)
-    return files, facts, failed
+    return Trial(files, facts, judged_maps, failed)
 
 
 def _facts(
@@ -217,7 +162,7 @@ def _fit_seed(
     facts: dict[str, Any],
 ) -> list[str]:
     """Train one seed, or go on with it; return the faces that could not be read."""
-    apart = ("tests", "notes", "judged_maps")
+    apart = ("tests", "notes")
     learnt = {name: value for name, value in facts.items() if name not in apart}
     learnt = {**learnt, "seed": runtime.seed}
     content = describe_run(
@@ -291,76 +236,3 @@ def _predict(
         stills=command.stills,
     )
     generate(test.faces, generator, out, config, runtime, name=command.model)
-
-
-def _judge(
-    command: RunCommand,
-    tests: Sequence[EvaluationSet],
-    files: dict[str, list[Path]],
-    facts: dict[str, Any],
-) -> dict[str, Any]:
-    """Return the result of all test sets, seeds joined."""
-    judged = {}
-    for test in tests:
-        found = [_score(command, test.faces, path) for path in files[test.name]]
-        if not facts.get("judged_maps", True):
-            for seed in found:
-                _drop_maps(seed)
-        judged[test.name] = {
-            "metrics": join_seeds([seed["metrics"] for seed in found]),
-            "by": join_groups([seed["by"] for seed in found]),
-            "seeds": [seed["metrics"] for seed in found],
-            **{name: found[0][name] for name in KEPT},
-            **facts.get("tests", {}).get(test.name, {}),
-        }
-    first = judged[tests[0].name]["metrics"]
-    seeds = list(range(command.runtime.seed, command.runtime.seed + len(files[tests[0].name])))
-    return {**FORMAT, **facts, "seeds": seeds, "metrics": first, "tests": judged}
-
-
-def _drop_maps(found: dict[str, Any]) -> None:
-    """Leave out what judges maps, where none were learnt or given."""
-    found["notes"].append("no maps were learnt: there are no pixel metrics")
-    groups = [groups for column in found["by"].values() for groups in column.values()]
-    for metrics in (found["metrics"], *groups):
-        for name in set(metrics) - set(DETECTION):
-            del metrics[name]
-
-
-def _score(command: RunCommand, index: FaceIndex, path: Path) -> dict[str, Any]:
-    with MapReader(path) as reader:
-        extra = ["compression"] if "compression" in index.columns else []
-        return score_maps(
-            index,
-            reader,
-            split="",
-            by=extra,
-            draws=command.draws,
-            device=command.runtime.accelerator().device,
-            quiet=command.runtime.quiet,
-        )
-
-
-def _judge_outside(command: RunCommand, tests: Sequence[EvaluationSet]) -> Trial:
-    """Take an outside system's predictions in place of training."""
-    given, folder = Path(command.predictions), Path(command.out)
-    path, drawn = given, given.is_dir() or given.suffix.lower() in (".h5", ".hdf5")
-    if given.is_dir() or not drawn:
-        path = folder / f"{tests[0].name}.h5"
-        places = (given, "") if drawn else ("", given)
-        quiet = command.runtime.quiet
-        import_maps(tests[0].faces, path, *places, name=given.name, overwrite=True, quiet=quiet)
-    facts = {
-        "model": given.name,
-        "maps": {"source": "", "sha256": ""},
-        "predictions": sha256(path),
-        "judged_maps": drawn,
-    }
-    return {tests[0].name: [path]}, facts, []
-
-
-def _summary(result: dict[str, Any]) -> str:
-    """Return the table of the trial: a row per test set."""
-    rows = [Row(name, test["metrics"]) for name, test in result["tests"].items()]
-    shown = [name for name in SHOWN if any(is_known(row, name) for row in rows)]
-    return to_markdown(rows, shown)

@@ -63,7 +63,7 @@ def open_tests(words: Sequence[str], own: FaceIndex, hold_out: float = 0.0) -> l
     if not words:
         there = set(own.column("split"))
         split = "val" if "val" in there and "test" not in there else "test"
-        faces = _labelled(_take_split(own, split, "the data"), "the data")
+        faces = labelled_faces(_take_split(own, split, "the data"), "the data")
         return [EvaluationSet(split, faces, selected=split == "val" and not hold_out)]
     tests: list[EvaluationSet] = []
     for word in words:
@@ -80,7 +80,7 @@ def open_tests(words: Sequence[str], own: FaceIndex, hold_out: float = 0.0) -> l
             chosen = index
         else:
             chosen = _take_split(index, split or "test", f"--test {word}")
-        tests.append(EvaluationSet(name, _labelled(chosen, f"--test {word}")))
+        tests.append(EvaluationSet(name, labelled_faces(chosen, f"--test {word}")))
     return tests
 
 
@@ -198,7 +198,12 @@ def _take_split(index: FaceIndex, split: str, what: str) -> FaceIndex:
     return found
 
 
-def _labelled(index: FaceIndex, what: str) -> FaceIndex:
+def labelled_faces(index: FaceIndex, what: str) -> FaceIndex:
+    """Return the faces with a label.
+
+    Raises:
+        InputError: no face has one; ``what`` begins the message.
+    """
     known = index.take(index.labels >= 0)
     if not len(known):
         raise InputError(f"{what}: no face has a label")

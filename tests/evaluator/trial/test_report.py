@@ -15,8 +15,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torchmetrics.classification import BinaryCalibrationError
 
 from evaluator.scoring.command import score_maps
-from evaluator.trial.command import KEPT
 from evaluator.trial.data import EvaluationSet
+from evaluator.trial.judging import KEPT
 from evaluator.trial.report import write_report
 from evaluator.trial.report.cases import find_cases
 from evaluator.trial.report.curves import (

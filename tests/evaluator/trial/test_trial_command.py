@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from evaluator.cli import main as evaluator
 from evaluator.trial.command import RunCommand, run_command
 from evaluator.trial.data import check_apart, open_tests, open_training
 from evaluator.trial.results import join_seeds
@@ -207,15 +208,17 @@ def test_a_real_face_has_a_zero_map_whatever_the_file_says(demo_corpus, tmp_path
         assert float(sample.map.max()) == float(index.labels[row] == 1)
 
 
-def test_an_outside_systems_scores(command, demo_corpus, tmp_path, capsys):
-    test = FaceIndex.read(demo_corpus).where("test")
-    path = tmp_path / "theirs.csv"
-    pairs = zip(test.keys, test.labels, strict=True)
-    lines = [f"{key},{0.9 if label else 0.1}" for key, label in pairs]
-    path.write_text("\n".join(["key,score", *reversed(lines)]))
-    result = result_of(replace(command, predictions=str(path)))
-    assert result["metrics"]["frame_auc"]["value"] == 1.0
-    assert result["model"] == "theirs.csv"
+@pytest.mark.parametrize(
+    ("flag", "instead"),
+    [
+        ("--predictions", "evaluator judge PREDICTIONS"),
+        ("--protocol=x", "evaluator protocol NAME"),
+        ("--dry_run", "evaluator protocol NAME"),
+    ],
+)
+def test_a_flag_that_moved_names_its_command(flag, instead, capsys):
+    assert evaluator(["run", flag, "theirs.csv"]) == 2
+    assert instead in capsys.readouterr().err
 
 
 def test_a_hostile_map_file_stops_the_trial_with_one_line(command, tmp_path):
@@ -258,4 +261,4 @@ def test_untaught_maps_are_not_judged(command):
     found = result_of(replace(command, maps="none"))["tests"]["test"]
     assert found["metrics"]["frame_auc"]["value"] is not None
     assert "pixel_auc" not in found["metrics"]
-    assert any("no maps were learnt" in note for note in found["notes"])
+    assert any("no maps were learned" in note for note in found["notes"])

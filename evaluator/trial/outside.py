@@ -1,0 +1,95 @@
+"""``evaluator judge``: the scores or maps of an outside system, judged like those of a trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evaluator.interchange import ABSENT, import_maps
+from evaluator.trial.data import EvaluationSet, labelled_faces
+from evaluator.trial.judging import Trial, judge_trial
+from evaluator.trial.results import RESULT
+from focus.data.index import FaceIndex
+from focus.data.sources import Source, open_source, reopen
+from focus.errors import InputError
+from focus.locks import hold
+from focus.mapstore import MapReader
+from focus.runs import sha256
+from focus.runtime import Runtime, note
+
+MAP_FILES = (".h5", ".hdf5")
+LISTED = 10
+
+
+@dataclass(frozen=True)
+class JudgeCommand:
+    """Judge the predictions of an outside system; nothing is trained."""
+
+    predictions: str
+    """Map file, folder of PNG or NPY maps, or CSV or JSON of scores."""
+    source: Source = field(default_factory=Source)
+    """The faces; those of split test if there is one, unless --split names another."""
+    out: str = "results/judged"
+    """Folder of the result."""
+    draws: int = 1000
+    """Bootstrap draws behind the 95 % intervals; 0 for none."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Device that counts pixels, and quietness."""
+
+
+def judge_command(command: JudgeCommand) -> None:
+    """Run ``evaluator judge``.
+
+    Raises:
+        InputError: predictions that cannot be read or are of other faces, no labelled face, or an
+            --out that holds the result of a training.
+        CheckFailedError: some predictions could not be read; everything else was judged and
+            written.
+    """
+    given, folder = Path(command.predictions), Path(command.out)
+    if not given.exists():
+        raise InputError(f"{given}: no such file or folder of predictions")
+    test = _open_faces(command, given)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("seed-*/config.json")):
+        raise InputError(f"--out {folder}: holds a trained trial and its {RESULT}; name another")
+    with hold(folder):
+        trial = _take(command, test, given, folder)
+        judge_trial(trial, [test], folder, command.draws, command.runtime)
+
+
+def _open_faces(command: JudgeCommand, given: Path) -> EvaluationSet:
+    """Return the labelled faces of the asked split, else of the test split, else all."""
+    index = _open_index(command, given)
+    split = command.source.split
+    if not split and "test" in index.column("split"):
+        split, index = "test", index.where("test")
+    return EvaluationSet(split or "all", labelled_faces(index, str(index.root)))
+
+
+def _open_index(command: JudgeCommand, given: Path) -> FaceIndex:
+    if command.source.data or given.suffix.lower() not in MAP_FILES:
+        return open_source(command.source, command.runtime.quiet)
+    with MapReader(given) as reader:
+        return reopen(reader.attributes, command.source, str(given), all_splits=True)
+
+
+def _take(command: JudgeCommand, test: EvaluationSet, given: Path, folder: Path) -> Trial:
+    """Return the predictions, imported into a map file of the folder unless they are one."""
+    path, failed = given, list[str]()
+    has_maps = given.is_dir() or given.suffix.lower() in MAP_FILES
+    if given.is_dir() or not has_maps:
+        path = folder / f"{test.name}.h5"
+        places = (given, "") if has_maps else ("", given)
+        quiet = command.runtime.quiet
+        found = import_maps(test.faces, path, *places, name=given.name, overwrite=True, quiet=quiet)
+        failed = [f"{key}: {reason}" for key, reason in found.missing if reason != ABSENT]
+        if found.strangers:
+            listed = ", ".join(found.strangers[:LISTED])
+            note(f"note: {len(found.strangers)} predictions match no face: {listed}", quiet)
+    facts = {
+        "model": given.name,
+        "maps": {"source": "", "sha256": ""},
+        "predictions": sha256(path),
+    }
+    return Trial({test.name: [path]}, facts, has_maps, failed)
