@@ -12,15 +12,17 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from types import FrameType
 from typing import Any, NamedTuple
 
 from focus.errors import CheckFailedError, InputError
-from focus.processes import watch
+from focus.processes import process_rank
 from focus.processes.signals import Handler, handle, interrupt
 
 INTERRUPTED = 130
+_LAUNCHER_SECONDS = 2.0  # in which a launcher ends the other processes of a run
 _STOPPED = "interrupted; finished work is kept"
 _WORKER_GONE = (
     "a loader process was killed, as happens when memory is short, shared memory too: give the "
@@ -33,6 +35,11 @@ RENAMED_FLAGS = {
     "--detector": "--face-detector",
     "--detector-weights": "--face-detector-weights",
 }
+_GROUP_GONE = (
+    "the connection to another process of this run broke: it was ended, or gave no answer in time; "
+    "the launcher names it; finished work is kept"
+)
+_BROKEN = re.compile(r"^Dist|gloo|nccl|timed out|connection (was )?(closed|reset|refused)", re.I)
 
 
 class Command(NamedTuple):
@@ -79,8 +86,7 @@ def run(
         return _say(program, f"no command '{name}'{hint} See {program} --help")
     # PyTorch's C++ side warns of what only its developers can use; errors still come through.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    with watch.over(f"{program} {name}"):
-        return _run(f"{program} {name}", commands[name], rest)
+    return _run(f"{program} {name}", commands[name], rest)
 
 
 def _run(program: str, command: Command, arguments: list[str]) -> int:
@@ -105,9 +111,11 @@ def _run(program: str, command: Command, arguments: list[str]) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _say(program, f"{where}{error.strerror}")
     except RuntimeError as error:  # torch raises it wherever the main thread is just then
-        if "DataLoader worker" not in str(error):
-            raise
-        return _say(program, _WORKER_GONE)
+        if "DataLoader worker" in str(error):
+            return _say(program, _WORKER_GONE)
+        if "WORLD_SIZE" in os.environ and _BROKEN.search(f"{type(error).__name__} {error}"):
+            return _say(program, _GROUP_GONE)
+        raise
     return 0
 
 
@@ -224,14 +232,17 @@ def load(target: str) -> Any:
 
 
 def _say(program: str, text: str, code: int = 2) -> int:
-    """Print a line and return the exit code; of several processes, one speaks for all."""
-    others = watch.active()
-    if others is not None and code == 1:  # the work is done: nobody has to stop
-        # A launcher would end the main process, still at work, if another ended with a fault.
-        code = 0 if others.me.rank else code
-        text = "" if others.me.rank else text
-    elif others is not None:
-        text = others.report(text, code, named=code != INTERRUPTED)
+    """Print a line and return the exit code.
+
+    Of several processes the main one speaks: the others wait until their launcher has ended them,
+    and print only if it has not, since then the fault is theirs alone.
+    """
+    rank = process_rank()
+    if rank and code != 2:  # a launcher would end the main process, still at work, on a fault
+        return 0 if code == 1 else code
+    if rank:
+        time.sleep(_LAUNCHER_SECONDS)
+        text = f"process {rank}: {text}"
     if text:
         print(f"{program}: {text}", file=sys.stderr)
     return code

@@ -13,18 +13,20 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
 from focus.errors import InputError, printable
-from focus.processes import watch
+from focus.processes import process_rank
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 T = TypeVar("T")
 PLAIN_SECONDS = 10.0
+ANSWER_SECONDS = 600.0  # that a process waits for another one of its run
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
@@ -44,7 +46,7 @@ class Runtime:
     def accelerator(self, accumulation: int = 1) -> Accelerator:
         """Return the accelerator for this device and precision, in one process or many.
 
-        Several processes begin to watch each other (see :mod:`focus.processes.watch`).
+        A process that waits for another fails after :data:`ANSWER_SECONDS`.
 
         Raises:
             InputError: CUDA was asked for and is not there, or fp16 on a CPU.
@@ -52,7 +54,7 @@ class Runtime:
         import torch
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState, PartialState
-        from accelerate.utils import DistributedDataParallelKwargs
+        from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             raise InputError(f"--device {self.device}: no CUDA device here; use --device cpu")
@@ -66,17 +68,17 @@ class Runtime:
         # accelerate keeps one state a process; a second run in it may want another precision.
         alone = not PartialState._shared_state or PartialState().num_processes == 1
         AcceleratorState._reset_state(reset_partial_state=alone)
-        watch.begin()
         accelerator = Accelerator(
             cpu=use_cpu,
             mixed_precision="no" if self.precision == "fp32" else self.precision,
             gradient_accumulation_steps=accumulation,
             # Without maps, the part of a detector that draws them has no gradient.
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+            kwargs_handlers=[
+                DistributedDataParallelKwargs(find_unused_parameters=True),
+                InitProcessGroupKwargs(timeout=timedelta(seconds=ANSWER_SECONDS)),
+            ],
         )
-        if accelerator.num_processes > 1:
-            watch.begin()  # under MPI, accelerate sets the environment only now
-        else:
+        if accelerator.num_processes == 1:
             _warn_of_one_process()
         return accelerator
 
@@ -145,8 +147,7 @@ def note(text: str, quiet: bool = False, everywhere: bool = False) -> None:
 
     Of several processes the main one speaks, unless each has something of its own to say.
     """
-    several = watch.active()
-    if not quiet and (everywhere or several is None or several.me.rank == 0):
+    if not quiet and (everywhere or process_rank() == 0):
         print(printable(text), file=sys.stderr, flush=True)
 
 

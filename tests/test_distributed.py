@@ -1,4 +1,4 @@
-"""Several processes make what one makes, and all end in one line when one falls."""
+"""Several processes make what one makes, and end without a traceback when one fails."""
 
 import os
 import random
@@ -16,25 +16,18 @@ from focus.errors import InputError
 from focus.generation import GenerationConfig, generate
 from focus.generation.command import load_generator
 from focus.mapstore import MapReader, merge
-from focus.processes import watch
+from focus.processes import process_rank
 
 ROOT = Path(__file__).parent.parent
 EQUAL = ("train in 2", "generate in 3, 2 parts", "run in 2")
-FALLS = (
-    "train, 0 killed",
-    "generate, 1 killed",
-    "generate, 1 stopped",
-    "train, fault",
-    "train, time is up",
-    "torchrun: generate, fault",
-)
+FAILURES = ("train, 0 killed", "generate, 1 stopped", "generate, fault", "train, time is up")
 
 
 @pytest.fixture(scope="module")
 def table():
     """Run cases of the script in one go, so that they share the imports; name -> row."""
-    command = [sys.executable, "scripts/check_processes.py", "--case", *EQUAL, *FALLS]
-    environment = {**os.environ, "FOCUS_SILENCE": "8", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "tests/stress/processes.py", "--case", *EQUAL, *FAILURES]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=400
     )
@@ -47,10 +40,10 @@ def test_several_processes_make_what_one_makes(table, case):
     assert table[case][1].endswith(": ok"), table[case]
 
 
-@pytest.mark.parametrize("case", FALLS)
-def test_when_one_falls_all_end_in_one_line(table, case):
+@pytest.mark.parametrize("case", FAILURES)
+def test_when_one_fails_all_end_without_a_traceback(table, case):
     assert table[case][1].endswith(": ok"), table[case]
-    assert float(table[case][2]) < 45, table[case]
+    assert float(table[case][2]) < 90, table[case]
 
 
 def test_accelerate_launch_starts_several_on_a_cpu_or_says_that_it_does_not(tmp_path):
@@ -117,8 +110,9 @@ def test_processes_of_one_machine_share_its_cores(monkeypatch):
     assert count_workers(5) == 5
 
 
-def test_one_process_is_not_watched(monkeypatch):
-    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    watch.begin()
-    assert watch.active() is None
+@pytest.mark.parametrize(("given", "rank"), [(None, 0), ("3", 3), ("three", 0)])
+def test_the_rank_is_the_launchers(monkeypatch, given, rank):
+    monkeypatch.delenv("RANK", raising=False)
+    if given is not None:
+        monkeypatch.setenv("RANK", given)
+    assert process_rank() == rank

@@ -13,7 +13,6 @@ from accelerate.utils import broadcast_object_list
 from focus.errors import InputError
 from focus.mapstore.folder import PartsFolder
 from focus.mapstore.writer import MapWriter
-from focus.processes import watch
 
 PATIENCE = 600.0  # seconds without a part from processes that live, at least
 LATENESS = 90.0  # seconds after which a machine sees what another wrote to a shared disk
@@ -70,21 +69,20 @@ def _find_mark(writer: MapWriter, mark: str) -> None:
 def await_parts(writer: MapWriter, blocks: Sequence[int], patience: float) -> None:
     """Wait for the parts of other processes.
 
-    No barrier: a slow process may take longer than a library waits at one. A process that falls
-    ends this one too (see :mod:`focus.processes.watch`).
+    No barrier: a slow process may take longer than a process group waits at one. The launcher
+    ends this process when another one fails.
 
     Raises:
-        InputError: none came for ``patience`` seconds, or the others have ended without them.
+        InputError: none came for ``patience`` seconds.
     """
     waiting, last = set(blocks), time.monotonic()
-    others = watch.active()
     while waiting:
         arrived = {block for block in waiting if writer.has(block)}
         waiting -= arrived
         still = time.monotonic() - last
         if arrived:
             last = time.monotonic()
-        elif still > patience or (others and still > LATENESS and others.ended()):
+        elif still > patience:
             raise InputError(
                 f"{writer.out}: no part came from the other processes for {still:.0f} s, and "
                 f"{len(waiting)} are missing; the same command goes on from what is there"

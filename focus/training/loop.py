@@ -25,7 +25,6 @@ from focus.data.transforms import Augmentation
 from focus.detectors import Trainable
 from focus.errors import InputError
 from focus.optim import OptimizerConfig, build_optimizer, learning_rate
-from focus.processes import watch
 from focus.runs import save_weights
 from focus.runtime import Progress, Runtime, note, seed_everything
 from focus.training.checkpoint import RESUME, load_state, save_state
@@ -34,7 +33,6 @@ from focus.types import FAKE, REAL, Batch, Failure, Prediction
 
 SPOKEN_FAILURES = 20
 LAUNCHER_SECONDS = 5.0  # in which a launcher passes on a signal that its processes had too
-STEPS_AHEAD = 16  # that a process may have sent to its GPU before another
 
 
 @dataclass(frozen=True)
@@ -149,6 +147,7 @@ class Fit:
         self.seconds = 0.0
         self.failures: dict[str, Failure] = {}
         self._interrupted = 0.0  # when
+        self._asked: Tensor | None = None  # how many processes wanted to stop before the last step
 
     def run(self, resume: bool = False) -> Report:
         """Train to the end (or to ``stop_after``) and return the report.
@@ -199,22 +198,22 @@ class Fit:
                     self._check_finite(numbers)
                     detail = self._validate(journal, {"rate": rate, **numbers})
                 progress.advance(1, detail)
-        if self.step < last or (self._interrupted and watch.active() is None):
+        if self.step < last or (self._interrupted and accelerator.num_processes == 1):
             self._check_finite({k: float(v) for k, v in terms.items()})
             self._save(journal)
-            if others := watch.active():
-                others.meet("kept")  # none ends before the main one has saved
+            accelerator.wait_for_everyone()  # none ends before the main one has saved
             raise KeyboardInterrupt
         if accelerator.num_processes > 1:
             self.failures = dict(sorted(gather_object(list(self.failures.items()))))
 
     def _must_stop(self) -> bool:
         """Say whether a signal came, to this process or to another, that ends all at this step."""
-        others = watch.active()
-        if others is None:
+        if self.accelerator.num_processes == 1:
             return bool(self._interrupted)
-        ahead = STEPS_AHEAD if self.accelerator.device.type == "cuda" else 1
-        return others.stop_at(self.step, bool(self._interrupted), ahead)
+        asked = self._asked  # read a step late: a GPU need not wait for it
+        wanted = torch.tensor(float(bool(self._interrupted)), device=self.accelerator.device)
+        self._asked = self.accelerator.reduce(wanted)
+        return asked is not None and bool(asked.item())
 
     def _check_together(self) -> None:
         """Refuse to go on where not all processes see the same run."""
