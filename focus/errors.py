@@ -57,3 +57,14 @@ class UnreadableError(Exception):
     def because(cls, error: Exception) -> UnreadableError:
         """Give the reason of another error (of the operating system: without its number)."""
         return cls(shorten(getattr(error, "strerror", None) or error, 200).lower())
+
+
+def count_of(count: int, noun: str, plural: str = "") -> str:
+    """Return a count with its noun: ``1 face``, ``2 faces``.
+
+    Args:
+        count: any whole number.
+        noun: the singular.
+        plural: where adding an s is wrong.
+    """
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

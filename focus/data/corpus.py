@@ -27,7 +27,8 @@ class Corpus:
 
     ``scan(root, options)`` lists files and decodes nothing. It raises
     :class:`~focus.errors.InputError` when the root does not look like this corpus, saying what it
-    looked for; single missing files are rows, for the doctor to name.
+    looked for. Files that its lists name are rows even if they are missing; opening the corpus
+    (:func:`focus.data.sources.open_source`) leaves those out and counts them.
     """
 
     name: str

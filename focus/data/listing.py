@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+
+import numpy as np
 
 from focus.data.archives import list_members
 from focus.data.corpora.reading import natural
@@ -15,6 +18,7 @@ from focus.data.index import Face, FaceIndex
 from focus.data.videos import VIDEO_SUFFIXES, count_frames
 from focus.errors import InputError, UnreadableError
 from focus.runtime import note, track
+from focus.texts import Texts
 from focus.types import FAKE, REAL, UNKNOWN
 
 _LABELS = {"real": REAL, "0_real": REAL, "fake": FAKE, "1_fake": FAKE}
@@ -54,6 +58,37 @@ def list_archive(path: Path) -> list[Face]:
         raise InputError(f"{path}: holds no image (images: {' '.join(IMAGE_SUFFIXES)})")
     faces = _label(sorted(names, key=natural))
     return [replace(face, path=f"{path.name}!/{face.path}") for face in faces]
+
+
+def drop_missing(index: FaceIndex) -> tuple[FaceIndex, list[str]]:
+    """Return the rows whose file is on disk, and the keys of the others.
+
+    Names of masks, originals and regions that are not on disk are emptied in the rows that stay.
+    Of an archive member or a frame the file that holds it is looked for.
+    """
+
+    @functools.lru_cache(maxsize=256)
+    def names_in(folder: str) -> frozenset[str]:
+        try:
+            return frozenset(os.listdir(index.root / folder))
+        except OSError:
+            return frozenset()
+
+    def is_there(path: str) -> bool:
+        file = split_path(path).file if "#" in path or "!/" in path else path
+        folder, _, name = file.rpartition("/")
+        # A second look: an absolute path, or a file system that ignores case.
+        return name in names_in(folder) or os.path.exists(index.root / file)
+
+    there = np.fromiter(map(is_there, index.keys), np.bool_, len(index))
+    kept = index.take(there)
+    linked: dict[str, Sequence[str]] = {
+        name: Texts.of(kept.columns[name]).change(lambda path: path if is_there(path) else "")
+        for name in ("mask", "original", "region")
+        if name in kept.columns
+    }
+    missing = [index.keys[row] for row in np.flatnonzero(~there).tolist()]
+    return FaceIndex({**kept.columns, **linked}, kept.labels, index.root), missing
 
 
 def _walk(folder: Path) -> Iterator[str]:

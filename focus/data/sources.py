@@ -14,14 +14,15 @@ import numpy as np
 
 from focus.config import from_json
 from focus.data.archives import ARCHIVE_SUFFIXES
-from focus.data.corpus import CORPORA, ScanOptions
+from focus.data.corpus import CORPORA, Corpus, ScanOptions
 from focus.data.face_detection import FACE_DETECTORS, open_face_detector
 from focus.data.images import IMAGE_SUFFIXES
 from focus.data.index import SPLITS, Face, FaceIndex
-from focus.data.listing import index_files, list_archive, list_folder
+from focus.data.listing import drop_missing, index_files, list_archive, list_folder
+from focus.data.published import count_missing, count_published
 from focus.data.videos import VIDEO_SUFFIXES
-from focus.errors import InputError
-from focus.runtime import Runtime
+from focus.errors import InputError, count_of
+from focus.runtime import Runtime, note
 from focus.types import FAKE, REAL, UNKNOWN
 
 INDEX_NAME = "index.csv"
@@ -98,15 +99,23 @@ def index_command(config: IndexCommand) -> None:
 def open_source(source: Source, quiet: bool = False) -> FaceIndex:
     """Return the index of whatever ``source.data`` names.
 
-    In this order: an index file; a folder (with an ``index.csv``: that; else its images; else its
-    videos); an archive of images; an image; a video; a corpus among the entry points
-    ``focus.corpora``. Sub-folders named ``real`` and ``fake`` (or ``0_real`` and ``1_fake``, in any
+    In this order: a corpus among the entry points ``focus.corpora`` (a folder of the same name is
+    written ``./NAME``); an index file; a folder (with an ``index.csv``: that; else its images; else
+    its videos); an archive of images; an image; a video. Of a corpus, files that its lists name
+    and that are not on disk are left out and counted in one line.
+
+    Sub-folders named ``real`` and ``fake`` (or ``0_real`` and ``1_fake``, in any
     case) give labels when both are there. Paths are relative to the folder, or to that of the file.
     With ``crop="faces"`` a row is a detected face, its box (1.3 times enlarged) in column ``box``.
 
     Raises:
         InputError: nothing of that name, nothing usable in it, or a flag that does not go with it.
     """
+    return open_listed(source, quiet)[0]
+
+
+def open_listed(source: Source, quiet: bool = False) -> tuple[FaceIndex, list[str]]:
+    """Return what ``open_source`` gives, and the files listed by a corpus that are not on disk."""
     index = _open(source, quiet)
     if len(index) == 0:
         raise InputError(f"{source.data}: the index has no row")
@@ -119,7 +128,28 @@ def open_source(source: Source, quiet: bool = False) -> FaceIndex:
             raise InputError(
                 f"--split {source.split}: no face of {source.data} is in it ({splits})"
             )
-    return index
+    corpus = find_corpus(source, index.root)
+    if corpus is None:
+        return index, []
+    index, missing = drop_missing(index)
+    if len(index) == 0:
+        raise InputError(
+            f"{source.data}: none of the {len(missing)} files that it lists is in {index.root}, "
+            f"such as {missing[0]}; is this the right --root?"
+        )
+    counts = count_published(index, corpus, source.split, bool(source.methods))
+    lacking = max(len(missing), count_missing(counts))
+    if lacking:
+        unit = count_of(lacking, "video" if corpus.counted == "videos" else corpus.unit)
+        note(f"{corpus.title}: a subset; {unit} of the published ones not on disk", quiet)
+    return index, missing
+
+
+def find_corpus(source: Source, root: Path) -> Corpus | None:
+    """Return the corpus whose files a source lists; None for an index, files or folders."""
+    if source.data not in CORPORA.names() or (root / INDEX_NAME).is_file():
+        return None
+    return CORPORA.get(source.data)
 
 
 def reopen(
@@ -156,6 +186,10 @@ def _open(source: Source, quiet: bool) -> FaceIndex:
         what = "a corpus name, an index file (.csv), a folder, an archive, an image or a video"
         raise InputError(f"--data is missing: give {what}")
     path = Path(source.data).expanduser()
+    if source.data in CORPORA.names():
+        if path.exists():
+            note(f"--data {source.data}: the corpus, not the file or folder ./{source.data}", quiet)
+        return _open_corpus(source)
     name = path.name.lower()
     if name.endswith((".h5", ".hdf5")):
         raise InputError(f"--data {source.data}: a map file; the flag for it is --maps")
@@ -164,7 +198,7 @@ def _open(source: Source, quiet: bool) -> FaceIndex:
     if path.is_file() and name.endswith(".csv"):
         return _read_index(path, source)
     if not path.exists():
-        return _open_corpus(source)
+        raise InputError(f"--data {source.data}: {_explain_unknown(source.data)}")
     if source.root:
         raise InputError(f"--root goes with a corpus name or an index file, not with {source.data}")
     if path.is_dir():
@@ -197,8 +231,6 @@ def _read_index(path: Path, source: Source, root: str = "") -> FaceIndex:
 
 def _open_corpus(source: Source) -> FaceIndex:
     name = source.data
-    if name not in CORPORA.names():
-        raise InputError(f"--data {name}: {_explain_unknown(name)}")
     if source.crop == "faces":
         raise InputError(
             f"--crop faces goes with files, not with a corpus: see focus prepare {name}"
@@ -207,7 +239,8 @@ def _open_corpus(source: Source) -> FaceIndex:
     root = Path(source.root) if source.root else Path(base or f"${ROOT_VARIABLE}") / name
     if not root.exists():
         how = f"give --root DIR, or set {ROOT_VARIABLE} to the folder that holds {name}/"
-        raise InputError(f"corpus {name}: no folder {root}; {how}")
+        here = f"; the folder here is ./{name}" if Path(name).exists() else ""
+        raise InputError(f"corpus {name}: no folder {root}; {how}{here}")
     if (root / INDEX_NAME).is_file():
         return FaceIndex.read(root / INDEX_NAME)
     options = ScanOptions(source.compression, source.methods)
@@ -217,9 +250,11 @@ def _open_corpus(source: Source) -> FaceIndex:
 def _explain_unknown(name: str) -> str:
     path = Path(name).expanduser()
     beside = os.listdir(path.parent) if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, [*beside, *CORPORA.names()], n=1, cutoff=0.7)
+    corpora = {corpus: corpus for corpus in CORPORA.names()}
+    places = corpora | {other: str(path.parent / other) for other in beside}
+    near = difflib.get_close_matches(path.name, places, n=1, cutoff=0.7)
     known = ", ".join(CORPORA.names()) or "none is installed"
-    hint = f"; perhaps {path.parent / near[0]}?" if near else ""
+    hint = f"; perhaps {places[near[0]]}?" if near else ""
     return f"no such file or folder, and no corpus (known: {known}){hint}"
 
 

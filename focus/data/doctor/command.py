@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from focus.data.corpus import CORPORA, Corpus
 from focus.data.doctor.examining import examine
 from focus.data.doctor.findings import SEVERITIES, Examination, Finding
 from focus.data.loading import count_workers
-from focus.data.sources import INDEX_NAME, Source, open_source
+from focus.data.sources import Source, find_corpus, open_listed
 from focus.errors import CheckFailedError, InputError
 from focus.output import present
 from focus.runtime import Runtime
@@ -63,7 +61,7 @@ def describe(examination: Examination, name: str) -> str:
 def _examine(command: DoctorCommand) -> Examination:
     source, quiet = command.source, command.runtime.quiet
     try:
-        index = open_source(source, quiet)
+        index, missing = open_listed(source, quiet)
     except InputError as error:
         if _TWICE not in str(error):
             raise
@@ -72,21 +70,14 @@ def _examine(command: DoctorCommand) -> Examination:
         return Examination((finding,), {}, {})
     return examine(
         index,
-        _find_corpus(source, index.root),
+        find_corpus(source, index.root),
         split=source.split,
         some_methods=bool(source.methods),
+        missing=missing,
         quick=command.quick,
         workers=count_workers(command.workers),
         quiet=quiet,
     )
-
-
-def _find_corpus(source: Source, root: Path) -> Corpus | None:
-    """Return what was published about the source; nothing was about an index that lies in it."""
-    is_named = source.data in CORPORA.names() and not Path(source.data).exists()
-    if not is_named or (root / INDEX_NAME).exists():
-        return None
-    return CORPORA.get(source.data)
 
 
 # Text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from focus.data.doctor.findings import SEVERITIES, Examination, Finding
 from focus.data.doctor.labels import check_labels, count_rows
 from focus.data.doctor.looking import FORMATS
 from focus.data.doctor.pictures import check_files, check_masks, check_sizes, measure_sizes
-from focus.data.doctor.published import check_published, count_published
+from focus.data.doctor.published import check_published
 from focus.data.doctor.shortcuts import check_shortcuts, measure_shortcuts, to_facts
 from focus.data.doctor.splits import check_splits
 from focus.data.doctor.survey import survey
 from focus.data.index import FaceIndex
+from focus.data.published import count_published
 
 
 def examine(
@@ -26,6 +27,7 @@ def examine(
     *,
     split: str = "",
     some_methods: bool = False,
+    missing: Sequence[str] = (),
     quick: bool = False,
     workers: int = 0,
     quiet: bool = True,
@@ -40,6 +42,7 @@ def examine(
         corpus: what was published about them.
         split: the only split that ``index`` was cut down to; its counts alone are compared.
         some_methods: ``index`` was cut down to some methods; their counts alone are compared.
+        missing: files that the lists of the corpus name and that are not on disk.
         quick: read headers and decode nothing: masks, look-alikes, brightness are not checked.
         workers: processes that look at files; 0: this one. They start with the main module, which
             must be importable.
@@ -60,7 +63,7 @@ def examine(
 
     def find() -> Iterator[Finding]:
         if corpus:
-            yield from check_published(index, corpus, published)
+            yield from check_published(index, corpus, published, missing)
         yield from check_files(seen)
         yield from check_sizes(seen, quick)
         yield from check_masks(index, seen)

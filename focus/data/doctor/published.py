@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
-import numpy as np
+from collections.abc import Iterator, Mapping, Sequence
 
 from focus.data.corpus import Corpus
 from focus.data.doctor.findings import Finding
-from focus.data.images import VIDEO_SUFFIXES
-from focus.data.index import SPLITS, FaceIndex
-from focus.types import FAKE, REAL
-
-_LABELS = {"real": REAL, "fake": FAKE}
-
-
-def count_published(
-    index: FaceIndex, corpus: Corpus, split: str = "", some_methods: bool = False
-) -> dict[str, dict[str, int]]:
-    """Return for each published filter how many rows were ``found`` and ``expected``.
-
-    Left out are filters of another split than ``split``; those that need the methods that were
-    left out, if only some were taken; and all, if the rows are not what was counted, but faces
-    that were cut out of videos.
-    """
-    is_video = [key.lower().endswith(VIDEO_SUFFIXES) for key in index.keys[:1]]
-    if is_video != [corpus.unit == "video"]:
-        return {}
-    methods = set(index.column("method"))
-    counts = {}
-    for name, expected in corpus.published.items():
-        part, label, method = _parse(name)
-        has_methods = not some_methods or label == REAL or (method and method in methods)
-        if has_methods and (not split or part == split):
-            found = _count(index, name, corpus.counted)
-            counts[name] = {"found": found, "expected": expected}
-    return counts
+from focus.data.index import FaceIndex
 
 
 def check_published(
-    index: FaceIndex, corpus: Corpus, counts: Mapping[str, Mapping[str, int]]
+    index: FaceIndex,
+    corpus: Corpus,
+    counts: Mapping[str, Mapping[str, int]],
+    missing: Sequence[str] = (),
 ) -> Iterator[Finding]:
     """Yield parts that are absent, incomplete or too large, and files that are known to be bad.
 
-    A part of which nothing is there may be left out on purpose; one that is incomplete may not. A
-    filter that sums others up is spoken of only if none of them explains it.
+    A subset of a corpus is a note and not a fault: most people have one. A filter that sums up
+    others is reported only if none of them explains it.
+
+    Args:
+        index: the rows.
+        corpus: its title, published counts and known faults.
+        counts: as ``count_published`` gives them.
+        missing: files that the lists of the corpus name and that are not on disk.
     """
+    if missing:
+        message = f"files that the lists of {corpus.title} name and that are not on disk"
+        yield Finding.of("note", "subset", message, missing, len(missing))
     found = {name: count["found"] for name, count in counts.items()}
     off = {name for name, count in counts.items() if count["found"] != count["expected"]}
     explained = {name for name in off if any(_is_part(other, name) for other in off)}
@@ -61,10 +44,10 @@ def check_published(
     title = corpus.title
     if faults["incomplete"]:
         message = f"parts of {title} that are incomplete"
-        yield Finding.of("serious", "published counts", message, faults["incomplete"])
+        yield Finding.of("note", "published counts", message, faults["incomplete"])
     if faults["absent"]:
         message = f"parts of {title} that are not there"
-        yield Finding.of("warning", "published counts", message, faults["absent"])
+        yield Finding.of("note", "published counts", message, faults["absent"])
     if faults["too many"]:
         message = f"parts of {title} with more than was published"
         yield Finding.of("warning", "published counts", message, faults["too many"])
@@ -86,25 +69,3 @@ def _check_known_faults(index: FaceIndex, corpus: Corpus) -> Iterator[Finding]:
 def _is_part(name: str, whole: str) -> bool:
     """Tell whether a filter chooses among the rows of another: ``test fake`` among ``test``."""
     return set(whole.split()) < set(name.split())
-
-
-def _parse(name: str) -> tuple[str, int | None, str]:
-    """Return split, label and method of a filter."""
-    words = name.split()
-    split = words.pop(0) if words and words[0] in SPLITS else ""
-    label = _LABELS[words.pop(0)] if words and words[0] in _LABELS else None
-    return split, label, " ".join(words)
-
-
-def _count(index: FaceIndex, name: str, counted: str) -> int:
-    split, label, method = _parse(name)
-    keep = np.ones(len(index), dtype=np.bool_)
-    for column, wanted in (("split", split), ("method", method)):
-        if wanted:
-            keep &= [value == wanted for value in index.column(column)]
-    if label is not None:
-        keep &= index.labels == label
-    if counted == "videos":
-        videos = index.column("video")
-        return len({videos[row] for row in np.flatnonzero(keep).tolist()})
-    return int(keep.sum())

@@ -15,6 +15,7 @@ from typing import Literal
 
 from focus.config import fingerprint, to_json
 from focus.data.archives import ARCHIVE_SUFFIXES
+from focus.data.corpus import CORPORA
 from focus.data.forging.making import SMALLEST_SIDE, Job, Made, hash_text
 from focus.data.forging.processes import make_all
 from focus.data.images import VIDEO_SUFFIXES, split_path
@@ -217,7 +218,8 @@ def _name_face(key: str) -> str:
 def _check_apart(job: Job, command: ForgeCommand) -> None:
     """Refuse a folder that the next run would take for a source."""
     given = Path(command.source.data)
-    is_walked = given.is_dir() and not (given / INDEX_NAME).is_file()
+    is_corpus = command.source.data in CORPORA.names()
+    is_walked = given.is_dir() and not is_corpus and not (given / INDEX_NAME).is_file()
     if is_walked and job.out.resolve().is_relative_to(given.resolve()):
         raise InputError(
             f"--out {job.out}: lies in {given}, where forgeries would be taken for photographs "

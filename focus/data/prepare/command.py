@@ -124,8 +124,7 @@ def _open(command: PrepareCommand) -> FaceIndex:
     source, path = command.source, Path(command.source.data).expanduser()
     if source.every != Source.every:
         raise InputError(f"--every {source.every}: prepare takes --frames N of a video, evenly")
-    is_corpus = not path.exists() and source.data in CORPORA.names()
-    if is_corpus and CORPORA.get(source.data).unit == "face":
+    if source.data in CORPORA.names() and CORPORA.get(source.data).unit == "face":
         raise InputError(
             f"corpus {source.data}: its pictures are face crops already, so there is nothing to "
             f"prepare; use --data {source.data} as it is"
@@ -146,6 +145,8 @@ def _open(command: PrepareCommand) -> FaceIndex:
 def _is_listing(source: Source) -> bool:
     """Tell whether frames in the rows come of listing files, so that nobody chose them."""
     path = Path(source.data).expanduser()
+    if source.data in CORPORA.names():
+        return False
     if path.is_dir():
         return bool(source.data) and not (path / INDEX_NAME).is_file()
     return path.is_file() and path.name.lower().endswith(VIDEO_SUFFIXES)

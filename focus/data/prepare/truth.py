@@ -13,7 +13,7 @@ from focus.errors import InputError
 
 def needs_masks(source: Source) -> Corpus | None:
     """Return the corpus that a source names, if its masks have to be written first."""
-    if Path(source.data).expanduser().exists() or source.data not in CORPORA.names():
+    if source.data not in CORPORA.names():
         return None
     corpus = CORPORA.get(source.data)
     return corpus if corpus.masks is not None else None

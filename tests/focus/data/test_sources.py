@@ -14,7 +14,8 @@ from focus.data.corpus import CORPORA, Corpus
 from focus.data.cropping import FaceBox
 from focus.data.images import UnreadableError, read_face
 from focus.data.index import Face, FaceIndex
-from focus.data.sources import IndexCommand, Source, index_command, open_source
+from focus.data.prepare import PrepareCommand, prepare_command
+from focus.data.sources import IndexCommand, Source, index_command, open_listed, open_source
 from focus.errors import InputError
 from focus.runtime import Runtime
 
@@ -307,6 +308,69 @@ def scan(root: Path) -> FaceIndex:
     return FaceIndex.of([Face("scanned.png")], root)
 
 
+def test_a_corpus_name_wins_over_a_folder_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOCUS_DATA", str(tmp_path / "all"))
+    put(tmp_path / "toy-corpus", "beside.png")
+    corpus = Corpus("toy-corpus", "Toy", "nowhere", lambda root, _: scan(root), unit="face")
+    with CORPORA.temporarily("toy-corpus", corpus):
+        with pytest.raises(InputError, match=r"no folder .*; the folder here is \./toy-corpus"):
+            open_source(Source("toy-corpus"))
+        put(tmp_path / "all" / "toy-corpus", "scanned.png")
+        capsys.readouterr()
+        assert list(open_source(Source("toy-corpus")).keys) == ["scanned.png"]
+        line = "--data toy-corpus: the corpus, not the file or folder ./toy-corpus"
+        assert capsys.readouterr().err == f"{line}\n"
+        assert list(open_source(Source("./toy-corpus")).keys) == ["beside.png"]
+        with pytest.raises(InputError, match="face crops already"):  # the same rule in prepare
+            prepare_command(PrepareCommand(source=Source("toy-corpus"), out="cut"))
+        with pytest.raises(InputError, match=r"perhaps toy-corpus\?$"):
+            open_source(Source("faces/toy-corpus"))
+
+
+def test_a_subset_of_a_corpus_gives_rows_of_what_is_on_disk(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path, "r/1.mp4", "f/1.mp4", "m/1.png")
+    faces = [
+        *(Face(f"r/{k}.mp4", 0, "test", video=f"r{k}") for k in range(4)),
+        Face("f/1.mp4", 1, "test", "swap", mask="m/1.png", original="r/1.mp4"),
+        Face("f/2.mp4", 1, "test", "swap", mask="m/2.png", original="r/2.mp4"),
+    ]
+    put(tmp_path, "f/3.mp4")
+    faces.append(Face("f/3.mp4", 1, "val", "swap", mask="m/3.png", original="r/3.mp4"))
+    counts = {"test real": 4, "test fake swap": 40, "val fake swap": 1}
+    toy = Corpus(
+        "toy-corpus",
+        "Toy",
+        "nowhere",
+        lambda root, _: FaceIndex.of(faces, root),
+        unit="video",
+        published=counts,
+    )
+    with CORPORA.temporarily("toy-corpus", toy):
+        index = open_source(Source("toy-corpus", root=str(tmp_path)))
+        assert list(index.keys) == ["r/1.mp4", "f/1.mp4", "f/3.mp4"]
+        assert list(index.column("mask")) == ["", "m/1.png", ""]
+        assert list(index.column("original")) == ["", "r/1.mp4", ""]
+        line = "Toy: a subset; 42 videos of the published ones not on disk"  # 3 + 39
+        assert capsys.readouterr().err == f"{line}\n"
+        open_source(Source("toy-corpus", root=str(tmp_path), split="val"))
+        assert capsys.readouterr().err == ""
+        assert open_listed(Source("toy-corpus", root=str(tmp_path)))[1] == [
+            "r/0.mp4",
+            "r/2.mp4",
+            "r/3.mp4",
+            "f/2.mp4",
+        ]
+        empty = tmp_path / "empty"
+        empty.mkdir()
+        with pytest.raises(InputError, match=r"none of the 7 files .* r/0\.mp4; is this the right"):
+            open_source(Source("toy-corpus", root=str(empty)))
+
+
 def test_corpora_find_their_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     corpus = Corpus("toy-corpus", "Toy", "nowhere", lambda root, _: scan(root))
@@ -318,9 +382,9 @@ def test_corpora_find_their_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("FOCUS_DATA", str(tmp_path / "all"))
         with pytest.raises(InputError, match=f"no folder {tmp_path}/all/toy-corpus; give --root"):
             open_source(Source("toy-corpus"))
-        home = put(tmp_path / "all" / "toy-corpus", "a.png")
+        home = put(tmp_path / "all" / "toy-corpus", "scanned.png", "a.png")
         assert (open_source(Source("toy-corpus")).root, scan(home).keys) == (home, ["scanned.png"])
-        other = put(tmp_path / "other", "a.png")
+        other = put(tmp_path / "other", "scanned.png")
         assert open_source(Source("toy-corpus", root=str(other))).root == other
         FaceIndex.of([Face("a.png", 1)], home).write(home / "index.csv")
         assert rows(open_source(Source("toy-corpus"))) == [("a.png", 1, "")]

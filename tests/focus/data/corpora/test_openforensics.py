@@ -166,6 +166,9 @@ def test_published_parts_add_up():
 
 def test_prepare_writes_masks_and_leaves_pictures_in_place(root, tmp_path, capsys):
     out = tmp_path / "masks-of"
+    for name in ("Train/a.jpg", "Train/b.jpg", "Test-Challenge/a.jpg"):
+        (root / "Images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "Images" / name).touch()
     prepare_command(PrepareCommand(source=Source("openforensics", root=str(root)), out=str(out)))
     assert "4 rows of openforensics in place, 2 masks" in capsys.readouterr().out
     index = FaceIndex.read(out / "index.csv")
