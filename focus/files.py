@@ -5,65 +5,96 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import shutil
+import stat
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from focus.errors import InputError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TEMPORARY = ".focus-tmp"  # end of the names of temporary files, which nothing else makes
 
 
 @contextmanager
 def replace_file(path: Path, within: Path | None = None, sync: bool = True) -> Iterator[Path]:
-    """Yield a temporary path that becomes ``path`` in one rename, if all goes well.
+    """Yield a temporary path that becomes ``path`` in one rename, unless an exception is raised.
 
-    The folder is made if it is not there, and what killed processes left of this file goes.
+    Missing folders are made, and temporary files that killed processes left of this file are
+    removed. Only a regular file is replaced: through a symbolic link, its target; a device, pipe or
+    socket stays, and the content is written to it.
 
     Args:
         path: the file to make or replace.
-        within: folder of the temporary file, on the same disk, where others clear what is left;
-            that of ``path`` unless given.
+        within: folder of the temporary file, on the same disk, where the caller removes leftovers
+            by :func:`clear_temporary`; default: the folder of ``path``.
         sync: wait until the content is on the disk, so that a power cut leaves no empty file.
 
     Raises:
         InputError: the disk is full, or the folder cannot be written.
     """
-    folder = within or path.parent
-    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if _is_stream(path):
+            with tempfile.TemporaryDirectory() as folder:
+                temporary = Path(folder) / (path.name or "content")
+                temporary.touch()
+                yield temporary
+                with temporary.open("rb") as content, path.open("wb") as stream:
+                    shutil.copyfileobj(content, stream)
+            return
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+        target.parent.mkdir(parents=True, exist_ok=True)
         if within is None:
-            _clear_abandoned(path)
+            _clear_abandoned(target)
+        # A folder: some libraries make further files beside the one that they are told to write.
+        place = within if within and target is path else target.parent
+        folder = tempfile.mkdtemp(TEMPORARY, f".{os.getpid()}-", place)
         try:
+            temporary = Path(folder) / target.name
             temporary.touch()
             mode = temporary.stat().st_mode
             yield temporary
             temporary.chmod(mode)  # some libraries make files that nobody else may read
             if sync:
                 flush(temporary)
-            os.replace(temporary, path)
+            os.replace(temporary, target)
             if sync:
-                flush(path.parent)
+                flush(target.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise unwritable(path, error) from None
 
 
+def is_temporary(path: Path) -> bool:
+    """Say whether a path is one of our temporary files or folders, by its name."""
+    return path.name.startswith(".") and path.name.endswith(TEMPORARY)
+
+
+def clear_temporary(folder: Path) -> None:
+    """Remove our temporary files from a folder that nobody else writes to now."""
+    for path in filter(is_temporary, list(folder.iterdir())):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def refuse_folder(path: Path) -> None:
-    """Say before hours of work that no file can take the name of a folder.
+    """Refuse a folder where a file is to be written, before hours of work.
 
     Raises:
-        InputError: a folder stands there.
+        InputError: ``path`` is a folder.
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it, such as {path / 'focus.h5'}")
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, unless they are there.
+    """Make a folder and its parents, unless they exist.
 
     Raises:
         InputError: it cannot be made.
@@ -75,7 +106,7 @@ def make_folder(path: Path) -> None:
 
 
 def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:
-    """List what could not be read, path and reason; nothing to list: no file."""
+    """Write a CSV of path and reason for each unreadable file; remove it if there are none."""
     rows = list(failures)
     if not rows:
         path.unlink(missing_ok=True)
@@ -90,18 +121,18 @@ def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> InputError:
-    """Return the line that says why ``path`` cannot be written."""
+    """Return the one-line error for a ``path`` that cannot be written."""
     if error.errno in _FULL:
-        why = f"no room on the disk ({error.strerror}); make room"
+        why = f"no room on the disk ({error.strerror}): free some space"
     else:
         # Where a folder should be, "File exists" would mislead.
         reason = os.strerror(errno.ENOTDIR) if error.errno == errno.EEXIST else error.strerror
-        why = f"cannot be written ({reason or error}); mend that, or write elsewhere,"
-    return InputError(f"{path}: {why} and give the same command again: finished parts are kept")
+        why = f"cannot be written ({reason or error}): fix this or choose another path"
+    return InputError(f"{path}: {why}, then re-run the same command; finished parts are kept")
 
 
 def flush(path: Path) -> None:
-    """Make a file's content, or the names in a folder, last through a power cut."""
+    """Make a file's content, or the names in a folder, survive a power cut."""
     if sys.platform == "win32":  # no folder can be opened there, nor a file be flushed unwritten
         return
     handle = os.open(path, os.O_RDONLY)
@@ -111,16 +142,24 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
+def _is_stream(path: Path) -> bool:
+    """Say whether a path leads to a device, pipe or socket, by way of links or directly."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def _clear_abandoned(path: Path) -> None:
-    """Remove the temporary files of a file whose processes are gone."""
-    start, end = f".{path.name}.", ".tmp"
+    """Remove temporary folders for a file whose processes have ended."""
     with os.scandir(path.parent) as entries:
-        names = [each.name for each in entries if each.name.startswith(start)]
-    for name in names:
-        process = name.removeprefix(start).removesuffix(end)
-        if name.endswith(end) and process.isdecimal() and not _is_alive(int(process)):
-            with suppress(FileNotFoundError):
-                (path.parent / name).unlink()
+        folders = [Path(each) for each in entries if each.name.endswith(TEMPORARY)]
+    for folder in filter(is_temporary, folders):
+        process = folder.name[1:].partition("-")[0]
+        is_of_file = os.path.lexists(folder / path.name)
+        if is_of_file and process.isdecimal() and not _is_alive(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_alive(process: int) -> bool:

@@ -171,7 +171,7 @@ def fill_disks(bench: Bench) -> None:
                     bench.report(command, f"{room} KiB", 0, "fits", good=True)
                     continue
                 change("size=256m")
-                left = [name for name in read_all(folder) if ".tmp" in name]
+                left = [name for name in read_all(folder) if ".focus-tmp" in name]
                 good = code == 2 and is_one and not left and bench.ends_alike(command, folder)
                 bench.report(command, f"{room} KiB", code, line, good=good)
 

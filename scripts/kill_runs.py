@@ -65,7 +65,7 @@ def look(folder: Path, whole: dict[str, bytes]) -> str:
     there = {name: data for name, data in read_all(folder).items() if not name.endswith("lock")}
     if not there:
         return "not begun"
-    halves = [name for name in there if name.endswith(".tmp") or "/.tmp" in name]
+    halves = [name for name in there if ".focus-tmp" in name]
     if halves or any(not data for name, data in there.items() if whole.get(name)):
         return "half-written"
     return "all there" if there.keys() == whole.keys() else "under way"

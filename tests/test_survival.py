@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import stat
@@ -26,8 +25,7 @@ from focus.data.index import FaceIndex
 from focus.data.loading import build_loader
 from focus.data.sources import Source
 from focus.errors import InputError
-from focus.files import replace_file
-from focus.locks import hold
+from focus.folders import hold
 from focus.mapstore import MapReader, MapWriter
 from focus.network.model import FoCusConfig
 from focus.runs import newest_run, write_tensors
@@ -93,49 +91,6 @@ def test_the_check_of_faults_runs():
 # Files
 
 
-def test_a_full_disk_is_one_line_and_the_old_file_stays(tmp_path, monkeypatch):
-    path = tmp_path / "x.txt"
-    path.write_text("old")
-
-    def fail(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", fail)
-    said = r"x\.txt: no room on the disk .*; make room and give"
-    with pytest.raises(InputError, match=said), replace_file(path) as temporary:
-        temporary.write_text("new")
-    assert os.listdir(tmp_path) == ["x.txt"]
-    assert path.read_text() == "old"
-
-
-def test_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch):
-    calls, replace = [], os.replace
-
-    def note(handle: int) -> None:
-        calls.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
-
-    monkeypatch.setattr(os, "fsync", note)
-    monkeypatch.setattr(os, "replace", lambda *names: calls.append("rename") or replace(*names))
-    with replace_file(tmp_path / "x") as temporary:
-        temporary.write_text("content")
-    assert calls == ["file", "rename", "folder"]
-
-
-def test_what_killed_processes_left_is_cleared_and_what_others_write_is_not(tmp_path):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    left = tmp_path / f".x.{gone.pid}.tmp"
-    others = [
-        tmp_path / name for name in (f".x.{os.getppid()}.tmp", ".x.y.tmp", f".y.{gone.pid}.tmp")
-    ]
-    for path in (left, *others):
-        path.touch()
-    with replace_file(tmp_path / "x") as temporary:
-        temporary.write_text("content")
-    assert not left.exists()
-    assert all(path.exists() for path in others)
-
-
 def test_weights_are_as_readable_as_any_file(tmp_path):
     write_tensors({"x": torch.arange(3)}, tmp_path / "x.safetensors")
     (tmp_path / "plain").touch()
@@ -145,7 +100,7 @@ def test_weights_are_as_readable_as_any_file(tmp_path):
 
 
 def test_weights_on_a_full_disk(tmp_path, monkeypatch):
-    from focus.network import runs
+    from focus import runs
 
     def fail(*_: object) -> None:
         raise runs.SafetensorError("I/O error: No space left on device (os error 28)")
@@ -153,15 +108,6 @@ def test_weights_on_a_full_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "save_file", fail)
     with pytest.raises(InputError, match=r"w: no room on the disk \(No space left on device\)"):
         write_tensors({}, tmp_path / "w")
-
-
-@pytest.mark.parametrize("place", ["file/x", "folder"])
-def test_places_that_cannot_be_written(tmp_path, place):
-    (tmp_path / "file").touch()
-    (tmp_path / "folder").mkdir()
-    said = rf"{place}: cannot be written \((Not|Is) a directory\)"
-    with pytest.raises(InputError, match=said), replace_file(tmp_path / place) as temporary:
-        temporary.write_text("content")
 
 
 def test_a_reader_keeps_what_it_has_opened(tmp_path):
@@ -192,34 +138,6 @@ def test_parts_that_a_complete_file_left_behind_are_swept(tmp_path):
 
 
 # Two runs
-
-
-def test_a_folder_is_held_by_one_run(tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/.best.safetensors.1.tmp").touch()
-    with hold(tmp_path / "out"):
-        assert os.listdir(tmp_path / "out") == [".lock"]
-        refused = pytest.raises(InputError, match="out: another run is writing it")
-        with refused, hold(tmp_path / "out"):
-            pass
-    assert os.listdir(tmp_path / "out") == []
-
-
-HOLD = "import sys, time; from focus.locks import *; from pathlib import Path\n"
-HOLD += "with hold(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-
-
-def test_a_lock_ends_with_its_process(tmp_path):
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(InputError, match="another run"), hold(tmp_path):
-            pass
-        holder.kill()
-    with hold(tmp_path):
-        pass
-    assert os.listdir(tmp_path) == []
 
 
 def test_a_second_run_is_refused(demo_corpus, tmp_path):

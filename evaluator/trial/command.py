@@ -19,9 +19,9 @@ from focus.data.index import FaceIndex
 from focus.data.sources import Source, open_source, reopen
 from focus.detectors import DETECTORS, config_type
 from focus.errors import InputError
+from focus.folders import hold
 from focus.generation import GenerationConfig, generate
 from focus.generators.focus import TrainedGenerator
-from focus.locks import hold
 from focus.mapstore import MapReader
 from focus.runs import build_detector, describe_run, sha256
 from focus.runtime import Runtime, note, seed_everything

@@ -12,7 +12,7 @@ from evaluator.trial.results import RESULT
 from focus.data.index import FaceIndex
 from focus.data.sources import Source, open_source, reopen
 from focus.errors import InputError
-from focus.locks import hold
+from focus.folders import hold
 from focus.mapstore import MapReader
 from focus.runs import sha256
 from focus.runtime import Runtime, note

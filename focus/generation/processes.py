@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from focus.errors import InputError
+from focus.files import TEMPORARY
 from focus.mapstore.folder import PartsFolder
 from focus.mapstore.writer import MapWriter
 
@@ -48,7 +49,7 @@ def claim(accelerator: Accelerator, make: Callable[[], MapWriter]) -> tuple[MapW
 
 def _leave_mark(writer: MapWriter) -> str:
     """Make a file in the folder of parts that only this run can have made; return its name."""
-    mark = f".{secrets.token_hex(8)}.tmp"  # removed with the folder's other temporary files
+    mark = f".{secrets.token_hex(8)}{TEMPORARY}"
     (PartsFolder(writer.out).path / mark).touch()
     return mark
 

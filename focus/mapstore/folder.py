@@ -1,22 +1,24 @@
-"""The folder beside a file in which its parts gather: who may write there, and of which run."""
+"""The folder beside a map file that holds its parts until they are joined."""
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from focus.errors import InputError, shorten
-from focus.files import replace_file, unwritable
-from focus.locks import drop_lock, take_lock
+from filelock import FileLock
 
-_OWN_FILES = ("part-*.h5", ".*.tmp", "run.json")
+from focus.errors import InputError
+from focus.files import clear_temporary, unwritable
+from focus.folders import LOCK, claim, drop_lock, read_record, take_lock, tell_difference
+
+_PARTS = "part-*.h5"
 
 
 class PartsFolder:
-    """``<out>.parts``: numbered parts, a record of the run they belong to, and a lock.
+    """``<out>.parts``: numbered parts, a record of their run, and a lock.
 
     Args:
         out: the file that the parts will become.
@@ -24,29 +26,37 @@ class PartsFolder:
 
     def __init__(self, out: Path) -> None:
         self.out = out
-        self.path = out.with_name(f"{out.name}.parts")
-        self._lock: TextIO | None = None
+        real = Path(os.path.realpath(out)) if out.is_symlink() else out
+        self.path = real.with_name(f"{real.name}.parts")
+        self._record = self.path / "run.json"
+        self._lock: FileLock | None = None
 
     def part(self, block: int) -> Path:
-        """Return where a part stands."""
+        """Return the path of a part."""
         return self.path / f"part-{block:06d}.h5"
 
     def claim(self, run: Mapping[str, Any], overwrite: bool, resumable: bool) -> None:
         """Lock the folder for a run, making it if needed; parts of the same run stay.
 
         Args:
-            run: what the parts are made of, as JSON values.
-            overwrite: drop parts that were made of something else.
-            resumable: whether equal values of ``run`` mean equal parts; if not, old ones go.
+            run: the settings that determine the parts, as JSON values.
+            overwrite: drop parts of another run.
+            resumable: whether equal values of ``run`` mean equal parts; if not, old ones are
+                dropped.
 
         Raises:
             InputError: another process holds the folder, its parts are of another run, or it
                 cannot be written.
         """
+        advice = "--overwrite drops its parts, another --out keeps them"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
-            self._settle(dict(run), overwrite, resumable)
+            self._lock = take_lock(self.path / LOCK, self.out)
+            clear_temporary(self.path)
+            replace = overwrite or not resumable
+            same = claim(self.path, self._record, run, replace=replace, advice=advice)
+            if not (same and resumable):
+                self._clear(_PARTS)
         except OSError as error:
             self.release()
             raise unwritable(self.out, error) from None
@@ -55,64 +65,31 @@ class PartsFolder:
             raise
 
     def sweep(self, run: Mapping[str, Any]) -> None:
-        """Remove what a run leaves that was killed when its file was already complete."""
+        """Remove the parts of a run that was killed when its file was already complete."""
         with suppress(InputError, OSError):  # another run is at work, or nothing can be written
             if not self.path.is_dir():
                 return
-            self._take_lock()
-            if any(self.path.glob("part-*.h5")) and _difference(self.path / "run.json", run):
+            self._lock = take_lock(self.path / LOCK, self.out)
+            is_other = tell_difference(read_record(self._record), run, list(run))
+            if any(self.path.glob(_PARTS)) and is_other:
                 self.release()
             else:
                 self.remove()
 
     def remove(self) -> None:
         """Remove the folder; files in it that are not ours stay, and keep it."""
-        self._clear(*_OWN_FILES)
+        clear_temporary(self.path)
+        self._clear(_PARTS, self._record.name)
         self.release()
         with suppress(OSError):
             self.path.rmdir()
 
     def release(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         if self._lock is not None:
-            drop_lock(self.path / "lock", self._lock)
+            drop_lock(self._lock)
             self._lock = None
-
-    def _take_lock(self) -> None:
-        self._lock = take_lock(self.path / "lock", self.out)
-
-    def _settle(self, run: dict[str, Any], overwrite: bool, resumable: bool) -> None:
-        self._clear(".*.tmp")
-        record = self.path / "run.json"
-        if any(self.path.glob("part-*.h5")):
-            difference = _difference(record, run)
-            if difference and resumable and not overwrite:
-                raise InputError(
-                    f"{self.path} holds parts of another run ({difference}); "
-                    "--overwrite drops them, another --out keeps them"
-                )
-            if difference or not resumable:
-                self._clear("part-*.h5")
-        with replace_file(record) as temporary:
-            temporary.write_text(json.dumps(run, indent=1), encoding="utf-8")
 
     def _clear(self, *patterns: str) -> None:
         for path in [path for pattern in patterns for path in self.path.glob(pattern)]:
             path.unlink()
-
-
-def _difference(record: Path, run: Mapping[str, Any]) -> str:
-    """Say in a few words what distinguishes the recorded run from this one; empty if nothing."""
-    try:
-        old = json.loads(record.read_text(encoding="utf-8"))
-        names = [name for name in run if old.get(name) != run[name]]
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return "its run.json cannot be read"
-    told = [
-        f"{name}: {_shorten(old.get(name))} there, {_shorten(run[name])} here" for name in names[:3]
-    ]
-    return ", ".join([*told, *(["and more"] if names[3:] else [])])
-
-
-def _shorten(value: Any) -> str:
-    return shorten(value, 40) or "none"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from focus.errors import InputError
 from focus.files import refuse_folder, replace_file, write_failures
+from focus.folders import tell_difference
 from focus.mapstore.folder import PartsFolder
 from focus.mapstore.hdf5 import write_file
 from focus.mapstore.reader import MapReader
@@ -216,22 +217,24 @@ class MapWriter:
         self._appended += 1
 
     def _is_complete(self) -> bool:
-        """Say whether the file is there, made of the same; anything else there is refused."""
+        """Say whether the file exists and is of this run; refuse any other file.
+
+        Raises:
+            InputError: a file that is not of this run, or one of an unknown run.
+        """
         if not self.out.exists():
             return False
-        mend = "--overwrite replaces it"
+        advice = "--overwrite replaces it"
         if not self.identity["index_fingerprint"]:
-            raise InputError(f"{self.out} exists; {mend}")
+            raise InputError(f"{self.out} exists; {advice}")
         try:
             with MapReader(self.out) as reader:
-                there, self.faces = reader.attributes, len(reader)
+                old, self.faces = reader.attributes, len(reader)
         except InputError:
-            raise InputError(f"{self.out} exists and is no whole map file; {mend}") from None
-        for name, value in self.identity.items():
-            if there.get(name, "") != value:
-                was, wanted = there.get(name) or "none", value or "none"
-                what = f"{name}: {was} there, {wanted} here"
-                raise InputError(f"{self.out} exists and is of another run ({what}); {mend}")
+            raise InputError(f"{self.out} exists and is not a whole map file; {advice}") from None
+        difference = tell_difference({"shard": "", **old}, self.identity, IDENTITY)
+        if difference:
+            raise InputError(f"{self.out} exists and is of another run ({difference}); {advice}")
         return True
 
 

@@ -25,7 +25,7 @@ from focus.data.transforms import Augmentation
 from focus.detectors import DETECTORS, config_type
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file
-from focus.locks import hold, is_ours
+from focus.folders import hold, is_ours
 from focus.network.model import FoCus, FoCusConfig, fuse_parts
 from focus.optim import OptimizerConfig
 from focus.runs import (

@@ -24,7 +24,7 @@ from focus.data.landmarks import LANDMARKS_VARIABLE, LandmarkModel, find_landmar
 from focus.data.sources import INDEX_NAME, Source, open_source
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file
-from focus.locks import hold, is_ours
+from focus.folders import hold, is_ours
 from focus.runtime import Runtime, note, track
 from focus.types import FAKE, REAL
 

@@ -23,8 +23,8 @@ from focus.data.prepare.running import Job, Unit, recall, run
 from focus.data.prepare.truth import needs_masks, write_truth
 from focus.data.sources import INDEX_NAME, Source, open_source
 from focus.errors import CheckFailedError, InputError
-from focus.files import replace_file, write_failures
-from focus.locks import hold
+from focus.files import clear_temporary, replace_file, write_failures
+from focus.folders import hold
 from focus.runtime import Progress, Runtime, available_cores, note
 
 ERRORS_NAME = "errors.csv"
@@ -182,8 +182,7 @@ def _claim(out: Path, command: PrepareCommand, config: CropConfig) -> None:
         for path in record.parent.glob("*.json"):
             path.unlink()
     record.parent.mkdir(parents=True, exist_ok=True)
-    for path in record.parent.glob(".*.tmp"):  # of a run that was killed
-        path.unlink()
+    clear_temporary(record.parent)
     with replace_file(record, within=record.parent) as temporary:
         temporary.write_text(json.dumps(this, indent=1), encoding="utf-8")
 

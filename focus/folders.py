@@ -1,0 +1,157 @@
+"""Folders that one run fills: no second run beside it, and nothing of another run in it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from focus.errors import InputError, shorten
+from focus.files import clear_temporary, is_temporary, make_folder, replace_file, unwritable
+
+LOCK = ".lock"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+# Settings whose values are hashes, which tell a person nothing.
+_HASHES = {
+    "fingerprint": "other settings or data",
+    "index_fingerprint": "other faces",
+    "weights_sha256": "other weights",
+}
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder, which is made if missing; remove temporary files in it.
+
+    Raises:
+        InputError: another run holds it, or it cannot be written.
+    """
+    make_folder(folder)
+    try:
+        lock = take_lock(folder / LOCK, folder)
+        clear_temporary(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    try:
+        yield
+    finally:
+        drop_lock(lock)
+
+
+def claim(
+    folder: Path,
+    record: Path,
+    run: Mapping[str, Any],
+    *,
+    compare: Sequence[str] | None = None,
+    replace: bool = False,
+    advice: str = "choose another --out",
+) -> bool:
+    """Record which run fills a folder; refuse a folder that holds something else.
+
+    Call it while the folder is held (:func:`hold`).
+
+    Args:
+        folder: the folder.
+        record: JSON file in it, or below it, that says which run it is of.
+        run: the values of this run, as JSON values.
+        compare: names of ``run`` that must be equal for the run to continue; default: all.
+        replace: take a folder of another run, or without a record; the caller removes its content.
+        advice: how to fix it, for messages.
+
+    Returns:
+        Whether the folder holds this run already, so that its finished work can be kept.
+
+    Raises:
+        InputError: the folder is of another run, holds files but no record, or cannot be written.
+    """
+    held = record.exists()
+    difference = tell_difference(read_record(record), run, compare or list(run)) if held else ""
+    if difference and not replace:
+        raise InputError(f"{folder}: holds another run ({difference}; see {record}); {advice}")
+    if not held and not replace and not all(map(is_ours, folder.iterdir())):
+        raise InputError(f"{folder}: is not empty and holds no {record.name}; {advice}")
+    if not held or difference:
+        with replace_file(record) as temporary:
+            temporary.write_text(json.dumps(dict(run), indent=1) + "\n", encoding="utf-8")
+    return held and not difference
+
+
+def is_ours(path: Path) -> bool:
+    """Say whether a path is a lock or temporary, so that a folder without others is empty."""
+    return path.name == LOCK or is_temporary(path)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return a record that :func:`claim` wrote, None if it is missing or not a JSON object."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+
+
+def tell_difference(
+    old: Mapping[str, Any] | None, new: Mapping[str, Any], names: Sequence[str]
+) -> str:
+    """Say in a few words how a recorded run differs from this one; empty if it does not.
+
+    Args:
+        old: the record, None if it cannot be read.
+        new: this run.
+        names: the values to compare.
+    """
+    if old is None:
+        return "its record cannot be read"
+    differing = [name for name in names if old.get(name) != new.get(name)]
+    told = [
+        _HASHES.get(name) or f"{name}: {_tell(old.get(name))} there, {_tell(new.get(name))} here"
+        for name in differing[:3]
+    ]
+    return ", ".join([*told, *(["and more"] if differing[3:] else [])])
+
+
+def take_lock(path: Path, out: Path) -> FileLock:
+    """Take a lock that ends with the process, however it ends.
+
+    Args:
+        path: the file that is locked.
+        out: the file or folder being written, for the message.
+
+    Raises:
+        InputError: another run holds it.
+        OSError: the file cannot be made.
+    """
+    while True:
+        lock = FileLock(path, timeout=0, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"{out}: another run is writing it (it holds {path}); "
+                "wait for it, or choose another --out"
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return lock  # a file system without locks, where a run is unguarded
+        if path.exists():
+            return lock
+        lock.release()  # its holder has just removed it, and the next run may hold another
+
+
+def drop_lock(lock: FileLock) -> None:
+    """Release a lock; its file is removed first, while nobody else can hold it."""
+    # Windows removes no file that is open.
+    with suppress(PermissionError) if sys.platform == "win32" else nullcontext():
+        Path(lock.lock_file).unlink(missing_ok=True)
+    lock.release()
+
+
+def _tell(value: Any) -> str:
+    return shorten(value, 40) or "none"
