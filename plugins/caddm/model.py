@@ -32,7 +32,13 @@ from plugins.caddm.targets import FLOOR, draw_local_boxes
 
 IMAGENET_CLASSES = 1000
 _STRIDE = 32
-_DROPOUT = {"resnet34": 0.0, "efficientnet_b3": 0.3, "efficientnet_b4": 0.4}
+# The released network's: TensorFlow's EfficientNets with drop-connect.
+_EFFICIENTNET = {"drop_path_rate": 0.2, "bn_momentum": 0.01}
+_BACKBONES: dict[str, tuple[str, dict[str, float], float]] = {  # timm's name, arguments, dropout
+    "resnet34": ("resnet34.tv_in1k", {}, 0.0),
+    "tf_efficientnet_b3": ("tf_efficientnet_b3.aa_in1k", _EFFICIENTNET, 0.3),
+    "tf_efficientnet_b4": ("tf_efficientnet_b4.aa_in1k", _EFFICIENTNET, 0.4),
+}
 _DSSIM_FLOOR = 1e-3
 
 
@@ -40,8 +46,8 @@ _DSSIM_FLOOR = 1e-3
 class CaddmConfig:
     """The network, where its boxes come from, and its losses; the defaults are the paper's."""
 
-    backbone: Literal["resnet34", "efficientnet_b3", "efficientnet_b4"] = "efficientnet_b4"
-    """Which of the paper's backbones."""
+    backbone: Literal["resnet34", "tf_efficientnet_b3", "tf_efficientnet_b4"] = "tf_efficientnet_b4"
+    """One of the paper's backbones."""
     encoder_weights: str = "timm"
     """A file (safetensors or a tensors-only .pth), 'timm' to download, or 'none'."""
     image_size: int = 224
@@ -94,10 +100,11 @@ class Caddm(Detector[CaddmConfig]):
         self.input_spec = InputSpec(image_size=config.image_size, std=(1 / 255,) * 3)
         self.companion = "original" if config.mode == "mfs" else ""
         self.draws_untaught = config.mode == "mfs"  # the swap says where it was
-        self.backbone = create_backbone(config.backbone, config.encoder_weights, num_classes=0)
+        name, arguments, dropout = _BACKBONES[config.backbone]
+        self.backbone = create_backbone(name, config.encoder_weights, num_classes=0, **arguments)
         channels = self.backbone.num_features
         self.detection = ArtifactDetection(channels, config.adm_width)
-        self.dropout = nn.Dropout(_DROPOUT[config.backbone])
+        self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(channels, CLASSES)
         # Of the published network and its count; frozen, and nothing asks it.
         self.imagenet = nn.Linear(channels, IMAGENET_CLASSES).requires_grad_(False)

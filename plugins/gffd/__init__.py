@@ -13,6 +13,11 @@ Deviations, and choices where the description is silent:
 * the keys of each stream come from two 1 x 1 convolutions to an eighth of the channels, without
   sharing (which meets the known parameter count); the streams exchange after blocks 3 and 7, with
   a learnable weight that starts at 0;
+* every channel of a feature map has all three residuals. In the released model the kernels are
+  repeated in blocks, so that a third of the channels has each kernel, three times: an accident of
+  the weights' order, against the paper's text;
+* as in the released model, the attention filters the residuals a second time (the paper draws it
+  over the residuals themselves), and the fusion sees both streams before their last activation;
 * fusion: 1 x 1 convolution, BN, ReLU, plus itself times a channel attention of ratio 16;
 * ``steps`` are 10 epochs of 72,000 faces (720 videos of five kinds, 20 frames each); no dropout.
 """

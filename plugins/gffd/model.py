@@ -140,9 +140,9 @@ def _create_stream(config: GffdConfig) -> nn.Module:
 
 
 def _leave(stream: Any, features: Tensor) -> Tensor:
-    """Run Xception's last two convolutions."""
+    """Run Xception's last two convolutions, without the activation behind them."""
     features = stream.act3(stream.bn3(stream.conv3(features)))
-    return stream.act4(stream.bn4(stream.conv4(features)))
+    return stream.bn4(stream.conv4(features))
 
 
 def _grid(side: int) -> int:

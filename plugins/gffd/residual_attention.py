@@ -5,9 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from plugins import srm
+
 
 class ResidualAttention(nn.Module):
-    """Where the residuals are telling: two convolutions, channel mean and maximum, a sigmoid."""
+    """Spatial attention from the residuals, which are filtered once more.
+
+    Two convolutions, the mean and the maximum over channels, a 7 x 7 convolution and a sigmoid.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,6 +28,8 @@ class ResidualAttention(nn.Module):
 
     def forward(self, residual: Tensor) -> Tensor:
         """Return attention (B, 1, h, w) in (0, 1) of residuals (B, 3, H, W)."""
-        features = self.layers(residual)
+        with torch.autocast(residual.device.type, enabled=False):
+            again = srm(residual.float() / 255)  # which multiplies by 255
+        features = self.layers(again)
         mean, most = features.mean(dim=1, keepdim=True), features.amax(dim=1, keepdim=True)
         return self.merge(torch.cat([mean, most], dim=1)).sigmoid()

@@ -14,6 +14,8 @@ Deviations and choices:
 
 - The gate of every stage multiplies its frame tokens; the public file computes those of the three
   stages and drops them. The last gate reaches CPI alone, as class tokens are never gated.
+- The stem is the public file's: no normalisation or activation between the 7 x 7 x 7 convolution
+  and the two residual blocks, unlike a ResNet's.
 - CPA knows no places, as in the public file. ``position_embedding`` adds learned ones (75,264
   parameters at 224 px).
 - The grid follows the image size and the frames are a setting; the public file fixes 14 and 16.

@@ -52,7 +52,7 @@ class ResidualBlock(nn.Module):
 
 
 class SequenceStem(nn.Module):
-    """A token for each frame of a sequence: the first stage of a 3-D ResNet-18, without max pool.
+    """A token for each frame of a sequence: a convolution and the first stage of a 3-D ResNet-18.
 
     Args:
         channels: of the features, at half the resolution.
@@ -63,8 +63,6 @@ class SequenceStem(nn.Module):
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv3d(3, channels, 7, stride=(1, 2, 2), padding=3, bias=False),
-            nn.BatchNorm3d(channels),
-            nn.ReLU(inplace=True),
             ResidualBlock(channels),
             ResidualBlock(channels),
         )
@@ -88,7 +86,7 @@ class LowLevelEnhancement(nn.Module):
 
     def __init__(self, inputs: int, channels: int, side: int, width: int) -> None:
         super().__init__()
-        self.convolution = nn.Conv3d(inputs, channels, 3, padding=1)
+        self.convolution = nn.Conv3d(inputs, channels, 3, padding=1, bias=False)
         self.pool = nn.MaxPool3d((1, 2, 2))
         self.gate = nn.Linear(channels * side**2, width)
 

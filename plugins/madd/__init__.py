@@ -14,15 +14,17 @@ Deviations, and choices where the description is silent:
   23 x 23 attention of a 380 pixel face needs that (exact padding gives 24 x 24);
 * texture: the level less its local mean, times tanh of the detached attention, then three
   densely connected 3 x 3 convolutions after a first 5 x 5 one, grouped by attention;
-* the centres follow real faces alone, since fakes are pushed away from them; one batch's mean
-  carries the gradient of the inter-centre term undamped, for through the momentum it would be
-  scaled by 0.05 and fall to nothing;
-* the drop weight is scaled to be 0 where the attention is 0 and 1 at its maximum, so that what is
-  not attended stays as it is; one attention is drawn uniformly per face;
+* the centres move once a step. In the released code the dropped images move them a second time,
+  a side effect of a term that is computed and left out of the loss. With several processes they
+  follow the faces of the first one;
+* one attention is chosen per face for the drop, and a threshold and a slope per face; the release
+  has one threshold and slope per batch;
 * match: the distance of the regional features with and without the drop, over the attentions that
   were not dropped;
 * both features are projected to 256 channels with hard-swish, joined, and classified by two
-  layers: these widths meet the known parameter count; no dropout.
+  layers: these widths meet the known parameter count. The released dropout (of whole attentions,
+  0.25, and of the final features, 0.5) is left out: the drop of attended areas and drop-connect in
+  the encoder regularise already.
 """
 
 from plugins.madd.model import MultiAttention, MultiAttentionConfig

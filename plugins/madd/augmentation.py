@@ -12,6 +12,17 @@ DROP_KERNEL, DROP_SIGMA, DROP_NOISE = 11, 7.0, 0.1
 
 
 @torch.no_grad()
+def draw_attention(attentions: Tensor) -> Tensor:
+    """Choose an attention for each face, int64 (B,): likelier if its sum is larger.
+
+    Args:
+        attentions: (B, M, h, w), at least 0; probabilities go with sqrt(sum + 1).
+    """
+    weights = (attentions.float().sum(dim=(2, 3)) + 1).sqrt()  # (B, M)
+    return torch.multinomial(weights, 1)[:, 0]
+
+
+@torch.no_grad()
 def drop_attended(images: Tensor, attention: Tensor) -> Tensor:
     """Return images that are blurred and noised where one attention is high (AGDA).
 
@@ -22,12 +33,13 @@ def drop_attended(images: Tensor, attention: Tensor) -> Tensor:
     size = images.shape[-2:]
     threshold = images.new_empty(len(images), 1, 1, 1).uniform_(*DROP_THRESHOLD)
     slope = torch.empty_like(threshold).uniform_(*DROP_SLOPE)
-    attention = F.interpolate(attention.float(), size, mode="bilinear")
+    attention = F.interpolate(attention.float(), size, mode="bilinear", align_corners=True)
     attention = attention / attention.amax(dim=(2, 3), keepdim=True).clamp_min(1e-8)
-    low, high = torch.sigmoid(-threshold * slope), torch.sigmoid((1 - threshold) * slope)
-    weight = (torch.sigmoid((attention - threshold) * slope) - low) / (high - low)
-    small = F.interpolate(images, scale_factor=0.5, mode="bilinear")
+    low = torch.sigmoid(-threshold * slope)
+    weight = (torch.sigmoid((attention - threshold) * slope) - low) / (1 - low)
+    small = F.interpolate(images, scale_factor=0.5, mode="bilinear", align_corners=True)
     with torch.autocast(images.device.type, enabled=False):
         small = gaussian_blur2d(small, (DROP_KERNEL, DROP_KERNEL), (DROP_SIGMA, DROP_SIGMA))
     small = small + DROP_NOISE * torch.randn_like(small)
-    return torch.lerp(images, F.interpolate(small, size, mode="bilinear"), weight)
+    large = F.interpolate(small, size, mode="bilinear", align_corners=True)
+    return torch.lerp(images, large, weight)

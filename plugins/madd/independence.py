@@ -12,10 +12,12 @@ REAL_MARGIN, FAKE_MARGIN, CENTRE_MARGIN = 0.2, -0.8, 0.8
 
 
 class RegionIndependence(nn.Module):
-    """Regional features of real faces close to running centres, those of fakes and of others far.
+    """Keep the regional features V of real faces near running centres, and those of fakes away.
 
-    max(|V - c| - 0.2, 0) of real faces, max(0.8 - |V - c|, 0) of fakes, both summed over the
-    attentions, and max(0.8 - |c_i - c_j|, 0) summed over the pairs of centres.
+    max(|V - c| - 0.2, 0) of real faces and max(0.8 - |V - c|, 0) of fakes, the norm over all M
+    attentions at once, plus the sum over pairs of centres of max(0.8 - |c_i - c_j|, 0) / (M alpha).
+    alpha is the centres' momentum: the gradient of the last term reaches the features through a
+    single update, alpha times the batch's mean, so that the division undoes the damping.
     """
 
     centres: Tensor
@@ -32,22 +34,16 @@ class RegionIndependence(nn.Module):
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of features (B, M, C) and labels (B,); move the centres in training."""
-        real = labels == REAL  # (B,)
-        mean = (features * real[:, None, None]).sum(dim=0) / real.sum().clamp_min(1)  # (M, C)
-        centres = self._move(mean.detach(), real.any())
-        margin = torch.where(real, REAL_MARGIN, FAKE_MARGIN)[:, None]
-        distance = torch.linalg.vector_norm(features - centres, dim=-1)  # (B, M)
-        intra = (distance * margin.sign() - margin).clamp_min(0).sum(dim=1).mean()
-        first, second = (centres + mean - mean.detach())[self.pairs]  # (pairs, C) each
-        inter = CENTRE_MARGIN - torch.linalg.vector_norm(first - second, dim=-1)
-        return intra + inter.clamp_min(0).sum()
-
-    @torch.no_grad()
-    def _move(self, mean: Tensor, any_real: Tensor) -> Tensor:
-        """Return the centres moved towards the mean, and keep them in training."""
         momentum = CENTRE_MOMENTUM * CENTRE_DECAY ** (self.step // self.decay_steps)
-        centres = self.centres + momentum * any_real * (mean - self.centres)
+        real = labels == REAL  # (B,)
+        shift = ((features - self.centres) * real[:, None, None]).mean(dim=0)  # (M, C)
+        centres = self.centres + momentum * shift
+        margin = torch.where(real, REAL_MARGIN, FAKE_MARGIN)
+        distance = torch.linalg.vector_norm(features - centres, dim=(1, 2))  # (B,)
+        intra = (distance * margin.sign() - margin).clamp_min(0).mean()
+        first, second = centres[self.pairs]  # (pairs, C) each
+        inter = CENTRE_MARGIN - torch.linalg.vector_norm(first - second, dim=-1)
         if self.training:
-            self.centres.copy_(centres)
+            self.centres.copy_(centres.detach())
             self.step.add_(1)
-        return centres
+        return intra + inter.clamp_min(0).sum() / (len(self.centres) * momentum)

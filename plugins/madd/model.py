@@ -22,14 +22,15 @@ from plugins import (
     minmax,
 )
 from plugins.madd.attention import AttentionHead
-from plugins.madd.augmentation import drop_attended
+from plugins.madd.augmentation import draw_attention, drop_attended
 from plugins.madd.independence import RegionIndependence
 from plugins.madd.padding import pad_as_even
-from plugins.madd.pooling import pool
+from plugins.madd.pooling import pool, standardise
 from plugins.madd.texture_enhancement import TextureEnhancement
 
 TEXTURE, ATTENTION = 1, 3  # places of b2 and b5 among the levels that timm yields
 PROJECTION = 256
+ENCODER = {"drop_path_rate": 0.2, "bn_momentum": 0.01}  # of the release
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,9 @@ class MultiAttention(Detector[MultiAttentionConfig]):
         super().__init__()
         self.config = config
         self.input_spec = InputSpec(config.image_size, mean=(0.5,) * 3, std=(0.5,) * 3)
-        self.encoder: Any = create_backbone(config.encoder, config.encoder_weights, num_classes=0)
+        self.encoder: Any = create_backbone(
+            config.encoder, config.encoder_weights, num_classes=0, **ENCODER
+        )
         pad_as_even(self.encoder)
         levels, count = self.encoder.feature_info, config.attentions
         channels = levels[TEXTURE]["num_chs"]
@@ -130,7 +133,7 @@ class MultiAttention(Detector[MultiAttentionConfig]):
         attentions = self.attention(deep)  # (B, M, h, w)
         texture, smooth = self.texture(level, attentions)
         textural = F.normalize(pool(texture, attentions), dim=-1)  # (B, M, C)
-        regional = F.normalize(pool(smooth, attentions), dim=-1)  # (B, M, C)
+        regional = F.normalize(pool(standardise(smooth), attentions), dim=-1)  # (B, M, C)
         whole = pool(final, attentions.sum(dim=1, keepdim=True))[:, 0]
         joined = torch.cat(
             [self.project_texture(textural.flatten(1)), self.project_final(whole)], dim=1
@@ -140,7 +143,7 @@ class MultiAttention(Detector[MultiAttentionConfig]):
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return cross-entropy, region independence, and both terms of the attended drop."""
         config, output = self.config, self(batch.images)
-        chosen = torch.randint(config.attentions, batch.labels.shape, device=batch.labels.device)
+        chosen = draw_attention(output.attentions)
         rows = torch.arange(len(chosen), device=chosen.device)
         dropped = self(drop_attended(batch.images, output.attentions[rows, chosen][:, None]))
         distance = torch.linalg.vector_norm(output.regional - dropped.regional, dim=-1)  # (B, M)

@@ -43,7 +43,9 @@ class TextureEnhancement(nn.Module):
         height, width = attentions.shape[-2:]
         smooth = F.adaptive_avg_pool2d(features, (height, width))
         residual = features - F.interpolate(smooth, features.shape[-2:], mode="nearest")
-        weights = F.interpolate(attentions.detach(), features.shape[-2:], mode="bilinear")
+        weights = F.interpolate(
+            attentions.detach(), features.shape[-2:], mode="bilinear", align_corners=True
+        )
         weighted = residual[:, None] * weights.to(residual.dtype).tanh()[:, :, None]
         seen = self.first(weighted.flatten(1, 2))
         for layer in self.dense:

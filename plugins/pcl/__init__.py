@@ -11,6 +11,9 @@ Deviations and choices:
 
 - The fakes and their maps are whatever the index and the map file hold, not self-blended images:
   so FoCus compares maps with this detector.
+- The classifier is a linear layer on the mean of the fourth stage, as in the paper. A public
+  re-implementation trains a cross-entropy at each of its 8 x 8 cells and lets them vote: a cell of
+  an untouched part of a fake would be taught "fake".
 - One embedding serves both cells of a pair, so that the volume is symmetric; a public
   re-implementation has two.
 - Soft maps are taken as they are. ``map_mode=hard`` thresholds them first, which is what the paper

@@ -10,7 +10,8 @@ Deviations, and choices where the description is silent:
   Gaussians, from which no gradient returns;
 * the Gaussians are fitted to running sums (mean, covariance and what Ledoit-Wolf's shrinkage
   needs), not to stored features: the same numbers in constant memory. The sums start anew after
-  each fit; a class that was not seen keeps its Gaussian, and L_corr waits until both are there;
+  each fit; a class that was not seen keeps its Gaussian, and L_corr and the
+  penalties of its centres wait until both are there;
 * the class-token attention and the patch-to-patch attention are both the sigmoid of the mean over
   heads and blocks; L_corr keeps the diagonal of fakes, as c_in or c_out;
 * a face is judged with the same blend of uniform and attended patches that training has reached,

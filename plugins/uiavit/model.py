@@ -119,7 +119,7 @@ class UiaVit(Detector[UiaVitConfig]):
         return Output(logits.float(), attention, queries, keys, patches)
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return cross-entropy, L_corr (0 in the first epoch), and what keeps centres apart."""
+        """Return cross-entropy, L_corr and its centres' penalties, both 0 in the first epoch."""
         output = self(batch.images)
         epoch = self.ramp // EPOCHS
         active = (self.step >= epoch) * self.gaussians.fitted.prod()
@@ -128,12 +128,13 @@ class UiaVit(Detector[UiaVitConfig]):
         attention = attend(output.queries[:, 1:], output.keys[:, 1:])  # (B, N, N)
         correlation = correlation_loss(attention, forged, batch.labels, self.centres)
         cross, inside, outside = self.centres.abs()
+        penalties = CROSS_WEIGHT * cross + WITHIN_WEIGHT / inside + WITHIN_WEIGHT / outside
         if self.training:
             self._observe(output.patches, batch.labels)
         return {
             "classification": F.cross_entropy(output.logits, batch.labels),
             "correlation": CORRELATION_WEIGHT * active * correlation,
-            "centres": CROSS_WEIGHT * cross + WITHIN_WEIGHT / inside + WITHIN_WEIGHT / outside,
+            "centres": active * penalties,
         }
 
     def _observe(self, patches: Tensor, labels: Tensor) -> None:

@@ -9,7 +9,10 @@ from plugins import REAL
 
 
 def correlation_loss(attention: Tensor, forged: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
-    """Return L_corr: how far attention between patches is from what their kinds ask for.
+    """Return L_corr: the distance of the attention between patches from its target.
+
+    The mean over the real faces plus the mean over the fakes; without faces of a class its mean
+    is 0.
 
     Args:
         attention: (B, N, N) in [0, 1].
@@ -24,4 +27,7 @@ def correlation_loss(attention: Tensor, forged: Tensor, labels: Tensor, centres:
     itself = torch.eye(forged.shape[1], dtype=torch.bool, device=forged.device)
     target = torch.where(itself & (labels == REAL)[:, None, None], 1, target)
     pairs = forged.shape[1] * (forged.shape[1] - 1)
-    return (attention - target).abs().sum(dim=(1, 2)).mean() / pairs
+    distances = (attention - target).abs().sum(dim=(1, 2)) / pairs  # (B,)
+    real = labels == REAL
+    means = (distances[kind].sum() / kind.sum().clamp_min(1) for kind in (real, ~real))
+    return torch.stack(list(means)).sum()

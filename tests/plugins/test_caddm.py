@@ -55,7 +55,7 @@ def small():
 
 @pytest.mark.parametrize(
     ("backbone", "published"),
-    [("resnet34", 44.0), ("efficientnet_b3", 211.0), ("efficientnet_b4", 289.7)],
+    [("resnet34", 44.0), ("tf_efficientnet_b3", 211.0), ("tf_efficientnet_b4", 289.7)],
 )
 def test_parameters_are_the_published_ones_less_the_unused_classifier(backbone, published):
     with torch.device("meta"):
@@ -64,6 +64,26 @@ def test_parameters_are_the_published_ones_less_the_unused_classifier(backbone, 
     assert round(count / 1e6, 1) == published
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
     assert count - learning == 1000 * (network.classifier.in_features + 1)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "tag"), [("resnet34", "tv_in1k"), ("tf_efficientnet_b4", "aa_in1k")]
+)
+def test_backbones_start_from_the_released_weights(backbone, tag):
+    with torch.device("meta"):
+        network = Caddm(CaddmConfig(backbone=backbone, encoder_weights="none"))
+    assert network.backbone.default_cfg["tag"] == tag
+
+
+def test_the_default_is_tensorflows_efficientnet():
+    with torch.device("meta"):
+        backbone = Caddm(CaddmConfig(encoder_weights="none")).backbone
+    norms = [m for m in backbone.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.01)}
+    assert type(backbone.conv_stem).__name__ == "Conv2dSame"
+    blocks = [block for stage in backbone.blocks for block in stage]
+    rates = [getattr(block.drop_path, "drop_prob", 0.0) for block in blocks]
+    assert rates == pytest.approx([0.2 * place / 32 for place in range(32)])
 
 
 def test_anchors_are_the_papers_table():

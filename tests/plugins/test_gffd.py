@@ -89,14 +89,33 @@ def test_prediction_is_bounded_by_the_score(network):
     assert torch.equal(order, raw.flatten(1).argmax(dim=1))
 
 
-def test_attention_sees_the_residuals_of_the_face(network):
+def test_attention_filters_the_residuals_of_the_face_again(network):
     seen = []
-    hook = network.attention.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+
+    def listen(module):
+        return module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+
+    hooks = [listen(module) for module in (network.attention, network.attention.layers)]
     faces = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         network.eval()((faces - 0.5) / 0.5)
+    for hook in hooks:
+        hook.remove()
+    once, twice = seen
+    torch.testing.assert_close(once, srm(faces), atol=1e-3, rtol=0)
+    # The middle cell of the horizontal kernel: (left - 2 middle + right) / 2 of all channels.
+    line = once.sum(dim=1)[0, 30]
+    expected = ((line[29] - 2 * line[30] + line[31]) / 2).clamp(-3, 3)
+    torch.testing.assert_close(twice[0, 2, 30, 30], expected, atol=1e-3, rtol=0)
+
+
+def test_fusion_sees_both_streams_before_their_last_activation(network):
+    seen = []
+    hook = network.fusion.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs))
+    with torch.no_grad():
+        network.eval()(batch_of([0]).images)
     hook.remove()
-    torch.testing.assert_close(seen[0], srm(faces), atol=1e-3, rtol=0)
+    assert all(stream.min() < 0 for stream in seen)
 
 
 def test_channel_residuals_are_the_shared_ones():

@@ -60,10 +60,10 @@ def test_size_and_shapes_of_the_description():
         macs, prediction = count_macs(lambda: network.predict(clips))
         sequences = group_sequences(torch.cat([clips, clips]))
     assert macs / 1e9 == pytest.approx(201, abs=0.5)
-    assert count(lst) - count(lst.stages) == 3_668_288
-    assert count(lst.stages) == 16_819_392
+    assert count(lst) - count(lst.stages) == 3_668_096
+    assert count(lst.stages) == 16_819_200
     assert count(aggregation) == 5_324_546
-    assert count(network) == 25_812_226
+    assert count(network) == 25_811_842
     features, tokens, *stages, (summaries, embeddings), logits = shapes
     assert sequences.shape == (392, 3, 16, 16, 16)
     assert features.shape == (196, 64, 16, 8, 8)
@@ -84,6 +84,12 @@ def test_options_cost_what_they_should(network, batch, option, more):
     other = Lttd(LttdConfig(**SMALL, **{option: True}))
     assert count(other) - count(network) == more
     assert other.eval().predict(batch.images).maps.shape == (8, 1, 4, 4)
+
+
+def test_the_stem_is_a_convolution_and_two_residual_blocks(network):
+    convolution, *blocks = network.sequences.stem.features
+    assert isinstance(convolution, torch.nn.Conv3d)
+    assert [type(block).__name__ for block in blocks] == ["ResidualBlock"] * 2
 
 
 def test_sequences_are_the_patches_row_by_row():
@@ -172,7 +178,7 @@ def test_checkpointing_changes_no_gradient_and_no_statistic(network, batch, half
     expected = plain.state_dict()
     assert network.state_dict().keys() == expected.keys()
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
-    norm = network.sequences.stem.features[1]
+    norm = network.sequences.stem.features[1].body[1]
     assert (norm.num_batches_tracked, norm.momentum) == (1, 0.1)
 
 

@@ -13,10 +13,10 @@ from focus.optim import build_optimizer, learning_rate
 from focus.types import Batch
 from plugins.madd import MultiAttention, MultiAttentionConfig
 from plugins.madd.attention import AttentionHead
-from plugins.madd.augmentation import drop_attended
+from plugins.madd.augmentation import draw_attention, drop_attended
 from plugins.madd.independence import RegionIndependence
 from plugins.madd.padding import EvenSameConv2d
-from plugins.madd.pooling import pool
+from plugins.madd.pooling import pool, standardise
 
 SMALL = MultiAttentionConfig(encoder="tf_efficientnet_b0", encoder_weights="none", image_size=64)
 
@@ -94,10 +94,10 @@ def test_match_leaves_the_dropped_attention_out(network, monkeypatch):
     torch.manual_seed(3)
     match = network.loss(batch)["match"]
     torch.manual_seed(3)
-    chosen = torch.randint(4, (4,)).tolist()
-    assert len(set(chosen)) > 1
     with torch.no_grad():
         output, black = network(batch.images), network(torch.zeros_like(batch.images))
+    chosen = draw_attention(output.attentions).tolist()
+    assert len(set(chosen)) > 1
     expected = 0.0
     for face, dropped in enumerate(chosen):
         torch.testing.assert_close(seen[0][face, 0], output.attentions[face, dropped])
@@ -155,20 +155,55 @@ def test_region_independence_by_hand():
     module.centres.copy_(torch.tensor([[1.0, 0.0], [0.9, 0.0]]))
     features = torch.tensor([[[1.0, 1.0], [0.9, 0.1]], [[1.0, 0.3], [3.0, 0.0]]])
     found = module(features.requires_grad_(), torch.tensor([0, 1]))
-    # Only the real face (the first) moves the centres, by 0.05 of the way.
-    centres = np.array([[1.0, 0.05], [0.9, 0.005]])
+    # Only the real face (the first) moves the centres, by 0.05 of half the way: it is half a batch.
+    centres = np.array([[1.0, 0.025], [0.9, 0.0025]])
     np.testing.assert_allclose(module.centres, centres, rtol=1e-6)
-    real = (0.95 - 0.2) + 0.0  # 0.095 away: inside the margin of 0.2
-    fake = (0.8 - 0.25) + 0.0  # 2.1 away: further than 0.8
-    pair = 0.8 - np.hypot(0.1, 0.045)
-    assert found.item() == pytest.approx((real + fake) / 2 + pair, rel=1e-5)
+    real = np.hypot(0.975, 0.0975) - 0.2  # one norm over both attentions
+    fake = 0.0  # 2.1 away: further than 0.8
+    pair = 0.8 - np.hypot(0.1, 0.0225)
+    expected = (real + fake) / 2 + pair / (2 * 0.05)  # over M and alpha
+    assert found.item() == pytest.approx(expected, rel=1e-5)
     found.backward()
     assert features.grad[0, 0, 1] > 0  # a real face is drawn to its centre
-    assert features.grad[1, 0, 1] < 0  # a fake is pushed away
+    assert features.grad[1].abs().max() == 0  # a fake beyond the margin is left alone
     assert features.grad[0, 1, 0] > 0  # the second centre away from the first
-    module(features.detach(), torch.tensor([0, 1]))
-    moved = 0.05 + 0.05 * 0.9 * (1 - 0.05)  # an epoch on: the momentum is 0.9 of what it was
+    near = torch.tensor([[[1.0, 0.3], [0.9, 0.1]]], requires_grad=True)
+    module.eval()(near, torch.tensor([1])).backward()
+    assert near.grad[0, 0, 1] < 0  # a fake near the centres is pushed away
+    assert module.centres[0, 1].item() == pytest.approx(0.025)
+    module.train()(features.detach(), torch.tensor([0, 1]))
+    moved = 0.025 + 0.05 * 0.9 * (1 - 0.025) / 2  # an epoch on: 0.9 of the momentum
     assert module.centres[0, 1].item() == pytest.approx(moved, rel=1e-5)
+
+
+def test_features_are_standardised_over_the_plane():
+    found = standardise(torch.tensor([[[[1.0, 3.0]], [[10.0, 40.0]]]]))
+    root = 0.5**0.5  # the deviation of two values 2 d apart is sqrt(2) d
+    torch.testing.assert_close(found, torch.tensor([[[[-root, root]], [[-root, root]]]]))
+
+
+def test_regional_features_are_of_standardised_ones(network):
+    network.eval()
+    seen = []
+    hook = network.texture.register_forward_hook(lambda _, __, output: seen.append(output[1]))
+    with torch.no_grad():
+        output = network(batch_of([0, 1]).images)
+    hook.remove()
+    expected = torch.nn.functional.normalize(pool(standardise(seen[0]), output.attentions), dim=-1)
+    torch.testing.assert_close(output.regional, expected)
+
+
+def test_attentions_are_chosen_by_the_root_of_their_sums():
+    torch.manual_seed(0)
+    attentions = torch.zeros(4000, 2, 1, 1)
+    attentions[:, 1] = 8.0  # sqrt(8 + 1) = 3 against 1
+    assert draw_attention(attentions).float().mean().item() == pytest.approx(0.75, abs=0.03)
+
+
+def test_encoder_drops_residual_branches_as_the_release_does(network):
+    blocks = [block for stage in network.encoder.blocks for block in stage]
+    assert blocks[-1].drop_path.drop_prob == pytest.approx(0.2 * (len(blocks) - 1) / len(blocks))
+    assert network.encoder.bn1.momentum == pytest.approx(0.01)
 
 
 def test_faces_of_one_class_leave_or_move_the_centres():

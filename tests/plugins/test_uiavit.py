@@ -53,16 +53,21 @@ def test_losses_are_finite_and_reach_every_parameter(network, labels):
         sum(terms.values()).backward()
     gradients = {name: p.grad for name, p in network.named_parameters()}
     assert [n for n, g in gradients.items() if g is None or not torch.isfinite(g).all()] == []
-    assert [n for n, g in gradients.items() if not g.abs().sum() > 0] == []
+    waiting = [] if len(set(labels)) == 2 else ["centres"]  # for the Gaussian of the other class
+    assert [n for n, g in gradients.items() if not g.abs().sum() > 0] == waiting
 
 
 def test_correlation_sets_in_after_an_epoch_and_both_gaussians(network):
-    found = [network.loss(batch_of([0, 1]))["correlation"].item() for _ in range(3)]
-    assert found[:2] == [0, 0]  # an eighth of 16 steps
-    assert found[2] > 0
+    found = [network.loss(batch_of([0, 1])) for _ in range(3)]
+    penalties = 0.5 * 0.2 + 0.05 / 0.6 + 0.05 / 0.6
+    for terms in found[:2]:  # an eighth of 16 steps
+        assert terms["correlation"] == terms["centres"] == 0
+    assert found[2]["correlation"] > 0
+    assert found[2]["centres"].item() == pytest.approx(penalties)
     alone = UiaVit(SMALL)
-    found = [alone.loss(batch_of([1, 1]))["correlation"].item() for _ in range(3)]
-    assert found == [0, 0, 0]  # no real face was seen
+    for _ in range(3):
+        terms = alone.loss(batch_of([1, 1]))
+        assert terms["correlation"] == terms["centres"] == 0  # no real face was seen
 
 
 def test_evaluation_counts_no_steps(network):
@@ -168,8 +173,18 @@ def test_correlation_by_hand():
     # real: six pairs of |0.5 - 0.7|, three of |0.5 - 1|; fake: four pairs inside (0.4), four across
     # (0.4), one outside (0.2); both over 3 * 3 - 3 pairs
     real, fake = (6 * 0.2 + 3 * 0.5) / 6, (4 * 0.4 + 4 * 0.4 + 0.2) / 6
-    found = correlation_loss(attention, forged, torch.tensor([0, 1]), centres)
-    assert found.item() == pytest.approx((real + fake) / 2)
+    labels = torch.tensor([0, 1])
+    found = correlation_loss(attention, forged, labels, centres)
+    assert found.item() == pytest.approx(real + fake)  # a mean of each class, not of the batch
+    more = torch.tensor([0, 1, 1])  # another fake like the first changes nothing
+    assert correlation_loss(attention[more], forged[more], more, centres).item() == pytest.approx(
+        real + fake
+    )
+    for label, expected in enumerate((real, fake)):
+        alone = correlation_loss(
+            attention[label, None], forged[label, None], labels[label, None], centres
+        )
+        assert alone.item() == pytest.approx(expected)
 
 
 def test_patches_weigh_equally_first():
