@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
 
 Picture = NDArray[np.uint8]
 FaceMap = NDArray[np.float32]
@@ -30,7 +32,7 @@ _QUIET = {"color": "#5b6470", "weight": "normal"}
 _WIDE = 8  # columns from which on the text grows: such a sheet is seen at part of its size
 _LARGEST = 1.75
 _TITLE = 1.3  # size of the title over that of the rest
-_FAMILIES = ("Inter", "Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans")
+_FONTS = {"bold": "DejaVuSans-Bold.ttf", "normal": "DejaVuSans.ttf"}  # shipped by matplotlib
 
 
 @functools.cache
@@ -184,13 +186,14 @@ class _Sheet:
         self.gap = round(0.8 * self.size)
         self.line = round(self.size * 1.45)
         self.headings = [self._wrap(heading, cell) for heading in headings]
-        captions = [line for row in rows for line in row.caption.split("\n")]
-        widest = max(self._measure(caption) for caption in captions)
+        self.captions = [self._wrap_caption(row.caption) for row in rows]
+        captions = (line for lines in self.captions for line in lines)
+        widest = max(self._measure(text, weight=weight) for text, weight in captions)
         self.left = self.margin + (round(widest) + 2 * self.gap if widest else 0)
         self.pitch = cell + self.gap + (self.line if any(any(row.notes) for row in rows) else 0)
         grid = self.left + len(headings) * (cell + self.gap) - self.gap + self.margin
         self.width = max(grid, self._bar_words() + cell // 2 + 2 * self.margin if colour_bar else 0)
-        self.title = self._wrap(title, (self.width - 2 * self.margin) / _TITLE) if title else []
+        self.title = self._wrap(title, self.width - 2 * self.margin, _TITLE) if title else []
         above = _TITLE * len(self.title) + 0.7 * bool(title)
         self.top = self.margin + round(self.line * (above + max(map(len, self.headings)) + 0.3))
         bottom = self.top + len(rows) * self.pitch - self.gap
@@ -232,29 +235,37 @@ class _Sheet:
         top, left = top + (cell - height) // 2, left + (cell - width) // 2
         canvas[top : top + height, left : left + width] = resize_picture(picture, (height, width))
 
-    def _wrap(self, text: str, width: float) -> list[str]:
-        """Break a line where it gets wider than this: behind a space or a sign, else anywhere."""
+    def _wrap_caption(self, caption: str) -> list[tuple[str, str]]:
+        """Return lines of at most half a cell, each with its weight: the first one is bold."""
+        first, *others = caption.split("\n")
+        lines = [(line, "bold") for line in self._wrap(first, self.cell / 2)]
+        for text in others:
+            wrapped = self._wrap(text, self.cell / 2, weight="normal")
+            lines += [(line, "normal") for line in wrapped]
+        return lines
+
+    def _wrap(self, text: str, width: float, scale: float = 1, weight: str = "bold") -> list[str]:
+        """Break text into lines of at most ``width`` pixels: at a space or sign, else anywhere."""
+
+        def fits(line: str) -> bool:
+            return self._measure(line, scale, weight) <= width
+
         lines = [""]
         for piece in re.split(r"(?<=[\s_@/:,;+-])", text):
-            if lines[-1] and self._measure((lines[-1] + piece).rstrip()) > width:
+            if lines[-1] and not fits((lines[-1] + piece).rstrip()):
                 lines.append("")
-            if self._measure(piece.rstrip()) <= width:
+            if fits(piece.rstrip()):
                 lines[-1] += piece
                 continue
             for letter in piece:
-                if lines[-1] and self._measure(lines[-1] + letter) > width:
+                if lines[-1] and not fits(lines[-1] + letter):
                     lines.append("")
                 lines[-1] += letter
         return [line.rstrip() for line in lines]
 
-    def _measure(self, text: str) -> float:
-        """Width of a bold line of text in pixels."""
-        from matplotlib.backends.backend_agg import RendererAgg
-        from matplotlib.font_manager import FontProperties
-
-        font = FontProperties(family=_font_family(), weight="bold", size=self.size)
-        width, _, _ = RendererAgg(1, 1, 72).get_text_width_height_descent(text, font, ismath=False)
-        return float(width)
+    def _measure(self, text: str, scale: float = 1, weight: str = "bold") -> float:
+        """Return the width in pixels of a line at ``scale`` times the size of the text."""
+        return measure(text, weight, scale * self.size)
 
     def _typeset(self, canvas: Picture) -> Picture:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -289,10 +300,10 @@ class _Sheet:
 
     def _write_row(self, figure: Figure, number: int, row: SheetRow) -> None:
         top, _ = self._corner(number, 0)
-        lines = row.caption.split("\n")
+        lines = self.captions[number]
         first = top + self.cell / 2 - (len(lines) - 1) * self.line / 2
-        for place, text in enumerate(lines):
-            style = _QUIET if place else {}
+        for place, (text, weight) in enumerate(lines):
+            style = _QUIET if weight == "normal" else {}
             height = first + place * self.line
             self._write(figure, self.margin, height, text, va="center_baseline", **style)
         for column, text in enumerate(row.notes):
@@ -302,16 +313,26 @@ class _Sheet:
 
     def _write(self, figure: Figure, x: float, y: float, text: str, **style: Any) -> None:
         """Set one line at x, y pixels from the top left corner, bold unless told otherwise."""
-        usual = {"fontsize": self.size, "color": "#14181d", "weight": "bold"}
-        style = {**usual, "family": _font_family(), **style}
+        style = {"fontsize": self.size, "color": "#14181d", "weight": "bold", **style}
+        font = _font(style.pop("weight"), style.pop("fontsize"))
         # A key may hold dollar signs, which must not start a formula.
-        figure.text(x / self.width, 1 - y / self.height, text, parse_math=False, **style)
+        place = (x / self.width, 1 - y / self.height)
+        figure.text(*place, text, parse_math=False, fontproperties=font, **style)
 
 
-@functools.cache
-def _font_family() -> str:
-    """Return the first family of our list that is installed; the last ships with matplotlib."""
-    from matplotlib.font_manager import fontManager
+def _font(weight: str, size: float) -> FontProperties:
+    """Return the font of all text, by the file that matplotlib ships: alike on every machine."""
+    from matplotlib import get_data_path
+    from matplotlib.font_manager import FontProperties
 
-    installed = set(fontManager.get_font_names())
-    return next(family for family in _FAMILIES if family in installed)
+    return FontProperties(fname=Path(get_data_path(), "fonts", "ttf", _FONTS[weight]), size=size)
+
+
+@functools.lru_cache(4096)
+def measure(text: str, weight: str, size: float) -> float:
+    """Return the width of a line in pixels, as ``contact_sheet`` writes it."""
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    font = _font(weight, size)
+    width, _, _ = RendererAgg(1, 1, 72).get_text_width_height_descent(text, font, ismath=False)
+    return float(width)

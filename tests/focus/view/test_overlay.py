@@ -5,12 +5,14 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib import font_manager
 
 from focus.view.overlay import (
     SheetRow,
     colour_map,
     contact_sheet,
     find_contours,
+    measure,
     outline,
     overlay,
     resize_map,
@@ -129,6 +131,26 @@ def test_headings_and_titles_stay_within_their_width():
         assert (below_title[:, right : right + gap] == 255).all()
         assert (below_title[:, right - 160 : right] < 128).any()
     assert (head[:, -margin:] == 255).all()
+
+
+def test_text_is_set_in_the_same_font_whatever_is_installed(monkeypatch):
+    def draw():
+        measure.cache_clear()
+        row = SheetRow("fake\nscore 0.9", [picture(1)], ["pixel AUC 0.97"])
+        return contact_sheet([row], ["transformer_attribution"], "A title")
+
+    before = draw()
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [])
+    font_manager.fontManager._findfont_cached.cache_clear()
+    assert np.array_equal(draw(), before)
+
+
+def test_a_long_caption_takes_lines_not_width():
+    short = contact_sheet([SheetRow("x", [picture(1)])], ["Face"], cell=160)
+    caption = "M" * 40 + "\na-method-with-a-long-name, of many words"
+    long = contact_sheet([SheetRow(caption, [picture(1)])], ["Face"], cell=160)
+    assert long.shape[0] == short.shape[0]
+    assert long.shape[1] <= short.shape[1] + 80
 
 
 def test_text_grows_in_a_wide_sheet():
