@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from focus.data.faces import Maps, TruthMaps
 from focus.data.index import SPLITS, FaceIndex
+from focus.data.overlap import FileTable, Overlap, find_overlap, find_similar
 from focus.data.sources import Source, open_source
 from focus.data.splits import split_index
 from focus.errors import InputError
@@ -113,28 +113,40 @@ def open_training(
 
 
 def check_apart(data: TrainingData, tests: Sequence[EvaluationSet]) -> None:
-    """Refuse a test set that shares a face, or a video of one corpus, with what is learnt from.
+    """Refuse a test set, or a val split, that shares faces or videos with what is learned from.
+
+    See :mod:`focus.data.overlap`. Look-alikes of training faces become a note.
 
     Raises:
-        InputError: naming the set, how much it shares, and an example.
+        InputError: naming the set, how much it shares, an example, and why it counts as shared.
     """
-    for part, what in ((data.train, "trained"), (data.val, "selected")):
-        files = set(_places(part))
-        videos = set(part.column("video")) - {""}
-        for test in tests:
-            if test.selected and part is data.val:
+    train, val = FileTable(data.train), FileTable(data.val)
+    if overlap := find_overlap(train, val):
+        raise InputError(
+            f"split val: {_describe(overlap, 'trained')}; weights are selected on val, which must "
+            "share nothing with train. Fix the split column, or remove it and use --hold-out 0.1"
+        )
+    for test in tests:
+        table = FileTable(test.faces)
+        for part, verb in ((train, "trained"), (val, "selected")):
+            if test.selected and part is val:
                 continue
-            places = zip(test.faces.keys, _places(test.faces), strict=True)
-            shared = [key for key, place in places if place in files]
-            unit = "faces"
-            if not shared and test.faces.root.resolve() == part.root.resolve():
-                shared, unit = sorted(videos & set(test.faces.column("video"))), "videos"
-            if shared:
+            if overlap := find_overlap(part, table):
                 raise InputError(
-                    f"--test {test.name}: {len(shared)} of its {unit} are {what} on, such as "
-                    f"{shared[0]}; nothing is ever {what} on a test set. Name another split, or "
-                    "set val aside from train by --hold-out 0.1"
+                    f"--test {test.name}: {_describe(overlap, verb)}; nothing is ever {verb} on a "
+                    "test set. Name another split, or set val aside from train by --hold-out 0.1"
                 )
+        if pairs := find_similar(data.train, test.faces):
+            data.notes.append(
+                f"test set {test.name}: {len(pairs):,} of its faces resemble training faces, "
+                f"such as {pairs[0][0]} like {pairs[0][1]}: is one a copy of the other?"
+            )
+
+
+def _describe(overlap: Overlap, verb: str) -> str:
+    count, first = len(overlap.names), overlap.names[0]
+    are = "are" if count > 1 else "is"
+    return f"{count:,} of its {overlap.unit} {are} {verb} on, such as {first} ({overlap.reason})"
 
 
 def _open_maps(maps: str, train: FaceIndex) -> Maps | None:
@@ -208,9 +220,3 @@ def labelled_faces(index: FaceIndex, what: str) -> FaceIndex:
     if not len(known):
         raise InputError(f"{what}: no face has a label")
     return known
-
-
-def _places(index: FaceIndex) -> Iterator[str]:
-    """Yield each face's place on disk, the same from whichever index it is named."""
-    root = str(index.root.resolve())
-    return (os.path.normpath(os.path.join(root, key)) for key in index.keys)

@@ -66,6 +66,15 @@ def read_member(archive: Path, member: str) -> bytes:
     return _open(archive).read(member)
 
 
+def member_size(archive: Path, member: str) -> int:
+    """Return the size of a member in bytes, unpacked.
+
+    Raises:
+        UnreadableError: as in :func:`read_member`.
+    """
+    return _open(archive).size(member)
+
+
 def list_members(archive: Path) -> list[str]:
     """Return the names of the members that ``read_member`` can read, in archive order.
 
@@ -89,6 +98,8 @@ def share_archives(archives: Iterable[Path]) -> None:
 
 class _Members(Protocol):
     def names(self) -> list[str]: ...
+
+    def size(self, name: str) -> int: ...
 
     def read(self, name: str) -> bytes: ...
 
@@ -116,7 +127,19 @@ class _Archive:
             raise UnreadableError(self._failure)
         return self._table.names()
 
+    def size(self, name: str) -> int:
+        return self._find(name).size
+
     def read(self, name: str) -> bytes:
+        member = self._find(name)
+        try:
+            return member.read()
+        except _DAMAGED as error:
+            raise UnreadableError(
+                f"the member is damaged ({UnreadableError.because(error)})"
+            ) from None
+
+    def _find(self, name: str) -> _Member:
         if self._failure:
             raise UnreadableError(self._failure)
         if _escapes(name):
@@ -128,12 +151,7 @@ class _Archive:
             raise UnreadableError("the member is a link or a folder; links are not followed")
         if member.size > MAX_MEMBER_BYTES:
             raise UnreadableError("the member is larger than 256 MiB")
-        try:
-            return member.read()
-        except _DAMAGED as error:
-            raise UnreadableError(
-                f"the member is damaged ({UnreadableError.because(error)})"
-            ) from None
+        return member
 
 
 class _Table(ABC):
@@ -256,14 +274,24 @@ class _Lmdb:
             raise _damaged_folder(error) from None
         return [key.replace("\\", "/") for key in keys]
 
+    def size(self, name: str) -> int:
+        return self._find(name)[1]
+
     def read(self, name: str) -> bytes:
+        place = self._find(name)
+        try:
+            return self._data.read(*place)
+        except (OSError, ValueError, struct.error) as error:
+            raise _damaged_folder(error) from None
+
+    def _find(self, name: str) -> tuple[int, int]:
         try:
             for key in (name.replace("/", "\\"), name):
                 place = self._data.find(key.encode(errors="replace"))
                 if place is not None and place[1] > MAX_MEMBER_BYTES:
                     raise UnreadableError("the member is larger than 256 MiB")
                 if place is not None:
-                    return self._data.read(*place)
+                    return place
         except (OSError, ValueError, struct.error) as error:
             raise _damaged_folder(error) from None
         raise UnreadableError("the LMDB folder has no such key")

@@ -2,21 +2,23 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import h5py
 import numpy as np
 import pytest
 
 from evaluator.cli import main as evaluator
 from evaluator.trial.command import RunCommand, run_command
-from evaluator.trial.data import check_apart, open_tests, open_training
+from evaluator.trial.data import EvaluationSet, check_apart, open_tests, open_training
 from evaluator.trial.results import join_seeds
 from focus.data.faces import TruthMaps
 from focus.data.images import read_mask
-from focus.data.index import FaceIndex
+from focus.data.index import Face, FaceIndex
 from focus.data.sources import Source
 from focus.errors import InputError
 from focus.mapstore import MapReader, MapWriter
@@ -139,8 +141,40 @@ def test_videos_of_one_corpus_are_kept_apart(demo_corpus, tmp_path):
     data = open_training(index, "none", 0, 0)
     shared = index.take(np.arange(4))
     shared.columns["path"] = [f"other/{key}" for key in shared.keys]
-    with pytest.raises(InputError, match="videos are trained on"):
+    with pytest.raises(InputError, match=r"1 of its videos is trained on, such as .*in one place"):
         check_apart(data, [open_tests((), index)[0]._replace(faces=shared)])
+
+
+def test_a_copy_of_trained_faces_is_refused_as_test_set_and_as_val(demo_corpus, tmp_path):
+    index = FaceIndex.read(demo_corpus)
+    data = open_training(index, "none", 0, 0)
+    for name, key in enumerate(data.train.keys[:3]):
+        shutil.copy(index.root / key, tmp_path / f"{name}.png")
+    copies = FaceIndex.of([Face(f"{name}.png", 1) for name in range(3)], tmp_path)
+    first = re.escape(f"such as 0.png (the same bytes as {data.train.keys[0]})")
+    with pytest.raises(InputError, match=f"--test mine: 3 of its faces are trained on, {first}"):
+        check_apart(data, [EvaluationSet("mine", copies)])
+    with pytest.raises(InputError, match=r"split val: 3 of its faces are trained on.*--hold-out"):
+        check_apart(data._replace(val=copies), [])
+    held = data._replace(train=data.train.take(np.arange(3, len(data.train))), val=copies)
+    with pytest.raises(InputError, match="--test mine: 3 of its faces are selected on"):
+        check_apart(held, [EvaluationSet("mine", copies)])
+    check_apart(held, [EvaluationSet("val", copies, selected=True)])
+
+
+def test_look_alikes_of_trained_faces_become_a_note(demo_corpus, tmp_path):
+    index = FaceIndex.read(demo_corpus)
+    data = open_training(index, "none", 0, 0)
+    picture = cv2.imread(str(index.root / data.train.keys[0]))
+    cv2.imwrite(str(tmp_path / "saved.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 70])
+    check_apart(data, [EvaluationSet("own", index.where("test"))])
+    assert data.notes == []
+    again = FaceIndex.of([Face("saved.jpg", 1)], tmp_path)
+    check_apart(data, [EvaluationSet("mine", again)])
+    assert data.notes == [
+        "test set mine: 1 of its faces resemble training faces, such as saved.jpg like "
+        f"{data.train.keys[0]}: is one a copy of the other?"
+    ]
 
 
 def test_maps_of_other_faces_are_refused_with_ten_names(command, demo_corpus, tmp_path):
