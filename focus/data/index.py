@@ -28,6 +28,10 @@ _PATHS = ("path", "mask", "original", "region")
 _LABELS = {"0": REAL, "1": FAKE, "": UNKNOWN, "-1": UNKNOWN}
 
 
+class DuplicateKeyError(InputError):
+    """Two rows of an index have the same path."""
+
+
 @dataclass(frozen=True, slots=True)
 class Face:
     """One row: where the face is, and what is known of it. Empty text means not known."""
@@ -58,7 +62,7 @@ class FaceIndex:
         root: the folder that ``path``, ``mask``, ``original`` and ``region`` are relative to.
 
     Raises:
-        InputError: columns of different lengths, or a path that stands twice.
+        InputError: columns of different lengths.
     """
 
     def __init__(
@@ -93,7 +97,8 @@ class FaceIndex:
 
         Raises:
             InputError: no such file, no ``path`` or ``label`` column, a wrong label or split, a
-                short or long row, a path that stands twice; each with its line number.
+                short or long row, a duplicate path; each with its line number in the file, where
+                the row begins.
         """
         path = Path(path)
         try:
@@ -188,14 +193,22 @@ class FaceIndex:
         return digest.hexdigest()
 
     def check_keys(self, path: Path | None = None) -> None:
-        """Raise InputError if a path stands twice."""
+        """Check that every row has a path of its own.
+
+        Args:
+            path: the file that the rows were read from, to name lines in place of rows.
+
+        Raises:
+            DuplicateKeyError: two rows have the same path.
+        """
         repeated = Lookup(self.keys).find_repeated()
         if repeated is not None:
-            first, row = repeated
-            where = f"{path}: " if path else ""
-            raise InputError(
-                f"{where}path stands twice, lines {first + 2} and {row + 2}: {self.keys[row]}"
-            )
+            key = self.keys[repeated[1]]
+            if path is None:
+                first, second = (row + 1 for row in repeated)
+                raise DuplicateKeyError(f"rows {first} and {second} have the same path: {key}")
+            first, second = (_find_line(path, row) for row in repeated)
+            raise DuplicateKeyError(f"{path}: lines {first} and {second} have the same path: {key}")
 
     def _label_text(self) -> Iterator[str]:
         return ("" if label == UNKNOWN else str(label) for label in self.labels.tolist())
@@ -218,13 +231,28 @@ def _read_rows(file: Iterable[str], path: Path) -> tuple[dict[str, Texts], np.nd
 
 
 def _check_rows(reader: Any, width: int, path: Path) -> Iterator[list[str]]:
-    """Yield the rows of a CSV reader but empty ones, and refuse what is short or long."""
+    """Yield the rows of a CSV reader without the empty ones; refuse short and long ones."""
+    before = reader.line_num
     for row in reader:
         if len(row) == width:
             yield row
         elif row:
-            line = reader.line_num
-            raise InputError(f"{path}: line {line} has {len(row)} fields, the header {width}")
+            raise InputError(f"{path}: line {before + 1} has {len(row)} fields, the header {width}")
+        before = reader.line_num
+
+
+def _find_line(path: Path, row: int) -> int:
+    """Return the line on which a row begins; blank lines and quoted line breaks are not rows."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        next(reader)
+        before = reader.line_num
+        for fields in reader:
+            if fields and row == 0:
+                break
+            row -= bool(fields)
+            before = reader.line_num
+        return before + 1
 
 
 def _read_header(header: list[str], path: Path) -> list[str]:
@@ -238,7 +266,7 @@ def _read_header(header: list[str], path: Path) -> list[str]:
 
 
 def _check_values(columns: Mapping[str, Texts], path: Path) -> None:
-    """Refuse values that are none, with the line they stand on."""
+    """Refuse empty paths and unknown labels and splits, with their line."""
     for name, known, complaint in (
         ("path", None, "an empty path"),
         ("label", _LABELS, "label {!r}; use 0 (real), 1 (fake) or empty"),
@@ -248,4 +276,5 @@ def _check_values(columns: Mapping[str, Texts], path: Path) -> None:
         bad = values.isin(("",)) if known is None else ~values.isin(known)
         if bad.any():
             row = int(np.argmax(bad))
-            raise InputError(f"{path}: line {row + 2} has {complaint.format(values[row])}")
+            line = _find_line(path, row)
+            raise InputError(f"{path}: line {line} has {complaint.format(values[row])}")

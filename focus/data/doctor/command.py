@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 from focus.data.doctor.examining import examine
 from focus.data.doctor.findings import SEVERITIES, Examination, Finding
+from focus.data.index import DuplicateKeyError
 from focus.data.loading import count_workers
 from focus.data.sources import Source, find_corpus, open_listed
-from focus.errors import CheckFailedError, InputError
+from focus.errors import CheckFailedError
 from focus.output import present
 from focus.runtime import Runtime
-
-_TWICE = "path stands twice"
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,7 @@ def _examine(command: DoctorCommand) -> Examination:
     source, quiet = command.source, command.runtime.quiet
     try:
         index, missing = open_listed(source, quiet)
-    except InputError as error:
-        if _TWICE not in str(error):
-            raise
+    except DuplicateKeyError as error:
         # The index refuses rows that it cannot tell apart, so nothing else can be checked.
         finding = Finding.of("serious", "duplicate keys", "rows with one key", [str(error)])
         return Examination((finding,), {}, {})

@@ -576,7 +576,7 @@ def test_keys_that_stand_twice_are_a_finding(tmp_path, capsys):
     (tmp_path / "index.csv").write_text("path,label\na.jpg,0\na.jpg,1\n")
     with pytest.raises(CheckFailedError):
         doctor_command(DoctorCommand(Source(str(tmp_path)), runtime=QUIET))
-    assert "lines 2 and 3: a.jpg" in capsys.readouterr().out
+    assert "lines 2 and 3 have the same path: a.jpg" in capsys.readouterr().out
     save(tmp_path / "a.jpg", picture(0))
     twice = FaceIndex({"path": ["a.jpg", "a.jpg"]}, np.array([0, 1]), tmp_path)
     assert found(examine(twice), "duplicate keys").examples == ("a.jpg",)
