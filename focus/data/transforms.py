@@ -59,7 +59,8 @@ class Geometry:
             )
         elif self.side < 1:
             height, width = plane.shape[:2]
-            top, left = round(self.top * height), round(self.left * width)
+            top = min(round(self.top * height), height - 1)
+            left = min(round(self.left * width), width - 1)
             plane = plane[
                 top : top + max(round(self.side * height), 1),
                 left : left + max(round(self.side * width), 1),

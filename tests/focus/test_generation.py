@@ -193,6 +193,28 @@ def test_shards_merge_to_the_whole(index: FaceIndex, tmp_path: Path) -> None:
         run(index, tmp_path / "y.h5", GenerationConfig(shard="1/100"))
 
 
+class Clips(Stub):
+    """The red channel of each frame of a clip as its map."""
+
+    input_spec = InputSpec(image_size=8, frames=3)
+
+    def predict(self, images: Tensor) -> Prediction:
+        maps = images[:, :1]  # (B, 1, T, 8, 8)
+        return Prediction(maps.mean(dim=(1, 2, 3, 4)), maps)
+
+
+def test_a_face_keeps_the_map_of_its_own_frame_of_the_clip(tmp_path: Path) -> None:
+    levels = [10, 60, 110, 160, 210]
+    for row, level in enumerate(levels):
+        cv2.imwrite(str(tmp_path / f"{row}.png"), np.full((8, 8, 3), level, np.uint8))
+    faces = [Face(f"{row}.png", 1, video="v") for row in range(5)]
+    out = tmp_path / "maps.h5"
+    run(FaceIndex.of(faces, tmp_path), out, generator=Clips())
+    maps = MapReader(out)
+    kept = [float(maps[f"{row}.png"].mean()) * 255 for row in range(5)]
+    assert kept == pytest.approx(levels, abs=0.5)
+
+
 def test_parts_behind_the_maps_are_kept_on_request(index: FaceIndex, tmp_path: Path) -> None:
     run(index, tmp_path / "x.h5", GenerationConfig(workers=0, parts=True))
     reader = MapReader(tmp_path / "x.h5")
