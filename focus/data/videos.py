@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 # FFmpeg prints to the terminal by itself; OpenCV hands this level on when it first opens a video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -19,9 +19,19 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2
 import numpy as np
 
+from focus.data.conversion import (
+    UNCONVERTED,
+    PyAvFrames,
+    converts,
+    looks_unconverted,
+    no_decoder,
+)
 from focus.errors import UnreadableError
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"),
+    *(".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".3gp", ".dv"),
+)
 OPEN_VIDEOS = 4
 # Frames to decode in passing before a seek pays: a seek decodes from the key frame before its
 # target, and on three H.264 clips (key frames 170 to 270 apart) cost as much as 101 to 145 frames.
@@ -47,6 +57,9 @@ class FrameReader:
     whose frames stand evenly, and checks where it landed; any other video is decoded from its
     start when it must go back. Rotation tags are applied. For one process and one thread.
 
+    OpenCV reports success for interlaced frames that it cannot convert; such a video is read by
+    PyAV (:mod:`focus.data.conversion`).
+
     Raises:
         UnreadableError: missing, not permitted, empty, or not a video that OpenCV can open.
     """
@@ -54,7 +67,16 @@ class FrameReader:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._end: int | None = None
+        self._fallback: PyAvFrames | None = None
+        self._before: np.ndarray | None = None
+        self._trusted = False
+        status = _check(self.path)
+        start = _examine_start(str(self.path), status.st_mtime_ns, status.st_size)
         self._restart()
+        if start == "undecoded":
+            self._fallback = self._open_pyav(_explain_undecoded(self._capture))
+        elif start == "twins":
+            self._doubt(0)
 
     @functools.cached_property
     def frames(self) -> int:
@@ -65,10 +87,14 @@ class FrameReader:
         """Return a frame as uint8 (H, W, 3), RGB.
 
         Raises:
-            UnreadableError: a frame past the real end; the reason says how many there are.
+            UnreadableError: a frame past the real end (the reason says how many there are), or one
+                that OpenCV cannot convert where PyAV is not installed.
         """
+        if self._fallback is not None:
+            return self._fallback.read(frame)
         if frame < 0 or (self._end is not None and frame >= self._end):
             raise UnreadableError(f"no frame {frame}: the video has {self.frames}")
+        is_new = frame != self._next - 1
         self._approach(frame)
         while self._next <= frame:
             if not self._capture.grab():
@@ -79,10 +105,27 @@ class FrameReader:
         found, image = self._capture.retrieve()
         if not found:
             raise UnreadableError(f"frame {frame} cannot be decoded")
+        if not self._trusted and is_new:
+            if self._before is not None and looks_unconverted(image, self._before):
+                self._doubt(frame)
+            self._before = image
+        if self._fallback is not None:
+            return self._fallback.read(frame)
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
+    def _doubt(self, frame: int) -> None:
+        """Find out whether OpenCV converts a frame that equals the one before; else use PyAV."""
+        if converts(self.path, frame, _open):
+            self._trusted, self._before = True, None
+        else:
+            self._fallback = self._open_pyav(UNCONVERTED)
+
+    def _open_pyav(self, reason: str) -> PyAvFrames:
+        turns = int(self._capture.get(cv2.CAP_PROP_ORIENTATION_META)) // 90
+        return PyAvFrames(self.path, turns, reason)
+
     def _restart(self) -> None:
-        self._capture, self._next = _open(self.path), 0
+        self._capture, self._next, self._before = _open(self.path), 0, None
 
     def _approach(self, frame: int) -> None:
         """Bring the frame within reach of decoding on (-1: it is the one at hand)."""
@@ -123,6 +166,7 @@ def count_frames(path: Path) -> int:
     capture, count = _open(path), 0
     while capture.grab():
         count += 1
+    count = count or PyAvFrames(path, 0, _explain_undecoded(capture)).count()
     if count == 0:
         raise UnreadableError("no frame of the video can be decoded")
     return count
@@ -143,6 +187,20 @@ def read_frame(path: Path, frame: int) -> np.ndarray:
 def _cached(path: str, _process: int, _modified: int, _size: int) -> FrameReader:
     # The process is part of the key: after a fork an open file shares its position with the parent.
     return FrameReader(path)
+
+
+@functools.lru_cache(maxsize=4096)
+def _examine_start(path: str, _modified: int, _size: int) -> Literal["undecoded", "twins", "fine"]:
+    """Look at the first two frames; one frame alone counts as twins: it may be unconverted."""
+    capture = _open(Path(path))
+    (decoded, first), (found, second) = capture.read(), capture.read()
+    if not decoded:
+        return "undecoded"
+    return "twins" if not found or looks_unconverted(first, second) else "fine"
+
+
+def _explain_undecoded(capture: cv2.VideoCapture) -> str:
+    return no_decoder(int(capture.get(cv2.CAP_PROP_FOURCC)))
 
 
 class _Pace(NamedTuple):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from pathlib import Path
 
 import cv2
@@ -166,12 +167,13 @@ def test_read_face_keeps_the_clip_open(clip: Path, monkeypatch: pytest.MonkeyPat
     original = videos._open
     monkeypatch.setattr(videos, "_open", lambda path: (opened.append(path), original(path))[1])
     videos._cached.cache_clear()
+    videos._examine_start.cache_clear()
     frames = decode_all(clip)
     for number in range(0, 60, 10):
         assert np.array_equal(read_face(clip.parent, f"{clip.name}#{number}"), frames[number])
         face = read_face(clip.parent, f"{clip.name}#{number}.1", "2 3 30 40")
         assert np.array_equal(face, frames[number][3:40, 2:30])
-    assert len(opened) == 1
+    assert len(opened) == 2  # one to look at its start
 
 
 def test_a_mask_may_be_a_frame(clip: Path) -> None:
@@ -195,3 +197,129 @@ def test_a_forked_process_reads_on_by_itself(clip: Path) -> None:
     mine = agree(range(20, COUNT))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert mine
+
+
+def write_by_pyav(
+    path: Path, codec: str, options: dict[str, str], interlaced: bool, pixels: str = "yuv420p"
+) -> list[np.ndarray]:
+    """Write 8 frames with a bar that moves; return them as RGB."""
+    av = pytest.importorskip("av")
+    frames = []
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, pixels
+        if interlaced:
+            stream.codec_context.flags |= (1 << 18) | (1 << 29)  # +ildct+ilme
+        for number in range(8):
+            image = np.full((96, 128, 3), 40, np.uint8)
+            image[:, 16 * number : 16 * number + 16] = (230, 120, 60)
+            frames.append(image)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return frames
+
+
+INTERLACED = [
+    ("a.mp4", "libx264", {"x264-params": "interlaced=1:tff=1", "crf": "10"}, "yuv420p"),
+    ("a.mkv", "libx264", {"x264-params": "interlaced=1", "crf": "10"}, "yuv422p"),
+    ("a.mpg", "mpeg2video", {"b": "4M"}, "yuv420p"),
+    ("a.mov", "prores_ks", {}, "yuv422p10le"),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "options", "pixels"), INTERLACED)
+def test_interlaced_frames_are_what_was_written(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str], pixels: str
+) -> None:
+    path = tmp_path / name
+    frames = write_by_pyav(path, codec, options, interlaced=True, pixels=pixels)
+    reader = FrameReader(path)
+    assert reader.frames == len(frames)
+    for number in (0, 5, 5, 2, 7):
+        read = reader.read(number)
+        assert read.shape == (96, 128, 3)
+        assert np.abs(read.astype(int) - frames[number]).mean() < 6
+    for number in (-1, 8):
+        with pytest.raises(UnreadableError, match=f"no frame {number}"):
+            reader.read(number)
+
+
+def test_without_pyav_interlaced_frames_are_named_and_never_made_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, codec, options, pixels = INTERLACED[0]
+    write_by_pyav(tmp_path / name, codec, options, interlaced=True, pixels=pixels)
+    monkeypatch.setitem(sys.modules, "av", None)
+    for frame in (0, 3):
+        with pytest.raises(UnreadableError, match=r"interlaced.*focus-forgery\[video\]"):
+            read_face(tmp_path, f"{name}#{frame}")
+
+
+def test_a_video_that_stands_still_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 48))
+    for _ in range(5):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    monkeypatch.setitem(sys.modules, "av", None)
+    reader = FrameReader(tmp_path / "a.mp4")
+    assert not any(reader.read(number).any() for number in range(5))
+
+
+def test_a_frame_that_stays_unconverted_later_is_noticed(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stuck:
+        """A capture that stops converting at frame 20, as of a video that is interlaced in part."""
+
+        def __init__(self, capture: cv2.VideoCapture) -> None:
+            self.capture, self.grabbed, self.image = capture, 0, None
+
+        def grab(self) -> bool:
+            self.grabbed += 1
+            return self.capture.grab()
+
+        def retrieve(self) -> tuple[bool, np.ndarray]:
+            if self.grabbed <= 20 or self.image is None:
+                image = self.capture.retrieve()[1]
+                noise = np.random.default_rng().integers(0, 256, image.shape, np.uint8)
+                self.image = image if self.grabbed <= 20 else noise
+            return True, self.image.copy()
+
+        def read(self) -> tuple[bool, np.ndarray]:
+            self.grab()
+            return self.retrieve()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.capture, name)
+
+    pytest.importorskip("av")
+    frames = decode_all(clip)
+    opened = videos._open
+    monkeypatch.setattr(videos, "_open", lambda path: Stuck(opened(path)))
+    videos._examine_start.cache_clear()
+    reader = FrameReader(clip)
+    for number in range(18, 26):
+        assert np.abs(reader.read(number).astype(int) - frames[number]).mean() < 2
+
+
+def test_a_codec_that_opencv_cannot_decode_is_read_by_pyav_or_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    av = pytest.importorskip("av")
+    try:
+        av.Codec("libsvtav1", "w")
+    except av.codec.codec.UnknownCodecError:
+        pytest.skip("this PyAV has no AV1 encoder")
+    path = tmp_path / "a.mp4"
+    frames = write_by_pyav(path, "libsvtav1", {"crf": "10"}, interlaced=False)
+    if cv2.VideoCapture(str(path)).grab():
+        pytest.skip("this OpenCV decodes AV1")
+    assert count_frames(path) == 8
+    assert np.abs(FrameReader(path).read(3).astype(int) - frames[3]).mean() < 6
+    monkeypatch.setitem(sys.modules, "av", None)
+    for read in (count_frames, FrameReader):
+        with pytest.raises(UnreadableError, match=r"no decoder for codec AV01.*\[video\]"):
+            read(path)
