@@ -10,10 +10,13 @@ from evaluator.metrics import DETECTION
 from evaluator.metrics.intervals import (
     Estimate,
     Resampling,
+    Statistic,
     bootstrap,
+    effective_pairs,
     estimate,
     mean,
     number,
+    paired_difference,
     stated,
 )
 from evaluator.metrics.ranking import auc, average_precision, equal_error_rate
@@ -46,9 +49,7 @@ def image_metrics(
     rows = np.flatnonzero(((labels == REAL) | (labels == FAKE)) & ~np.isnan(scores))
     scores, labels = scores[rows].astype(np.float64), labels[rows]
     resampling = resampling.take(rows)
-    _, first, inverse = np.unique(groups[rows], return_index=True, return_inverse=True)
-    frames = np.bincount(inverse)
-    video_scores = np.bincount(inverse, weights=scores) / np.maximum(frames, 1)
+    first, video_scores = video_means(scores, groups[rows])
     videos = Resampling(resampling.units[first], resampling.draws, resampling.seed)
     found = {
         **_curves(FRAME_CURVES, scores, labels, resampling),
@@ -57,6 +58,56 @@ def image_metrics(
         **_accuracy("video_acc", video_scores, labels[first], videos),
     }
     return {name: found[name] for name in DETECTION}
+
+
+def video_means(scores: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first face of every video, int64 (V,), and its mean score, float64 (V,)."""
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    faces = np.bincount(inverse)
+    return first, np.bincount(inverse, weights=scores) / np.maximum(faces, 1)
+
+
+def auc_difference(
+    first: np.ndarray,
+    second: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    resampling: Resampling,
+) -> dict[str, Estimate]:
+    """Return how much the frame and the video AUC of one system exceed those of another.
+
+    Args:
+        first: float (N,) in [0, 1], P(fake) of the first system; NaN where it gave none.
+        second: the same of the second. A face that either left out enters for neither.
+        labels: int (N,), 0 real, 1 fake, -1 unknown.
+        groups: int (N,), from :func:`video_groups`.
+        resampling: how the intervals are drawn, over the N faces.
+
+    Returns:
+        frame_auc and video_auc, each first minus second.
+    """
+    scored = ~np.isnan(first) & ~np.isnan(second)
+    rows = np.flatnonzero(((labels == REAL) | (labels == FAKE)) & scored)
+    labels, groups, faces = labels[rows], groups[rows], resampling.take(rows)
+    both = [scores[rows].astype(np.float64) for scores in (first, second)]
+    starts = video_means(both[0], groups)[0]
+    videos = Resampling(faces.units[starts], faces.draws, faces.seed)
+    means = [video_means(scores, groups)[1] for scores in both]
+    return {
+        "frame_auc": _auc_difference(both, labels, faces),
+        "video_auc": _auc_difference(means, labels[starts], videos),
+    }
+
+
+def _auc_difference(
+    both: Sequence[np.ndarray], labels: np.ndarray, resampling: Resampling
+) -> Estimate:
+    reason = _absent(labels)
+    if reason:
+        return Estimate(None, None, None, len(labels), reason)
+    one, other = (weighted_auc(scores, labels, resampling.units) for scores in both)
+    pairs = effective_pairs(resampling.units, labels)
+    return paired_difference(one, other, resampling, pairs, len(labels), counted=True)
 
 
 def video_groups(
@@ -79,7 +130,7 @@ def _accuracy(
     name: str, scores: np.ndarray, labels: np.ndarray, resampling: Resampling
 ) -> dict[str, Estimate]:
     right = ((scores > 0.5) == (labels == FAKE)).astype(np.float64)
-    return estimate([mean(name, right, _absent(labels))], resampling)
+    return estimate([mean(name, right, _absent(labels), counted=True)], resampling)
 
 
 def _curves(
@@ -96,11 +147,20 @@ def _curves(
         counts = count(weights)
         return np.stack([function(*counts) for function in functions], axis=1)
 
-    found = bootstrap(
+    values, drawn = bootstrap(
         statistic, resampling.count, resampling.draws, resampling.seed, width=8 * len(scores)
     )
-    rows = zip(names, zip(*found, strict=True), strict=True)
-    return {name: stated(values, len(scores)) for name, values in rows}
+    videos = effective_pairs(resampling.units, labels)
+    return {
+        name: stated(value, column, videos, len(scores), counted=True)
+        for name, value, column in zip(names, values, drawn.T, strict=True)
+    }
+
+
+def weighted_auc(scores: np.ndarray, labels: np.ndarray, units: np.ndarray) -> Statistic:
+    """Return the AUC as a function of the weights of videos; arguments as for :func:`rank`."""
+    count = rank(scores, labels, units)
+    return lambda weights: auc(*count(weights))
 
 
 def rank(

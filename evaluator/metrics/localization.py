@@ -96,7 +96,7 @@ def _ranking_terms(faces: Histograms, fake: np.ndarray) -> list[Term]:
     region_areas = np.where(fake, faces.region_auc, np.nan)
     both = "no fake has pixels in and out of its mask"
     return [
-        Term("pxap", histograms, pooled, int(fake.sum()), "no fake has a forged pixel"),
+        Term("pxap", histograms, pooled, fake, "no fake has a forged pixel"),
         mean("pixel_auc", areas, both),
         mean("pixel_auc_region", region_areas, f"{both}, inside a region"),
     ]
@@ -106,7 +106,7 @@ def _place_terms(faces: Histograms, fake: np.ndarray) -> list[Term]:
     pointing, energy = _by_blocks(_place, faces)
     reason = "no fake has a forged pixel"
     return [
-        mean("pointing", np.where(fake, pointing, np.nan), reason),
+        mean("pointing", np.where(fake, pointing, np.nan), reason, counted=True),
         mean("energy_inside", np.where(fake, energy, np.nan), reason),
     ]
 
@@ -143,13 +143,13 @@ def _marked_terms(
     union = true + false + missed
     iou = np.where(union > 0, divide(true, union), 1.0)
     area = divide(false, false + clear)
-    count, empty = int(fake.sum()), "no fake has a forged or marked pixel"
+    every, empty = np.ones(len(fake), dtype=bool), "no fake has a forged or marked pixel"
     no_reals = "real maps were zeroed by label" if zeroed else "no real faces"
     return [
-        Term("pixel_f1_macro", matrix.__getitem__, _f1_macro, len(fake), "no faces"),
-        Term("pixel_miou", matrix.__getitem__, _mean_iou, len(fake), "no faces"),
-        Term("f1_fake", fakes_only.__getitem__, _f1, count, empty),
-        Term("iou_fake", fakes_only.__getitem__, _iou, count, empty),
+        Term("pixel_f1_macro", matrix.__getitem__, _f1_macro, every, "no faces"),
+        Term("pixel_miou", matrix.__getitem__, _mean_iou, every, "no faces"),
+        Term("f1_fake", fakes_only.__getitem__, _f1, fake, empty),
+        Term("iou_fake", fakes_only.__getitem__, _iou, fake, empty),
         mean("iou_frame", np.where(fake, iou, np.nan), "no fakes with a mask"),
         mean("fp_area_real", np.where(real & (not zeroed), area, np.nan), no_reals),
     ]

@@ -6,7 +6,7 @@ over kinds, has an interval of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,8 +14,17 @@ import numpy as np
 import torch
 
 from evaluator.metrics.counting import HALF
-from evaluator.metrics.image import rank, video_groups
-from evaluator.metrics.intervals import Estimate, Resampling, bootstrap, stated
+from evaluator.metrics.image import video_groups, video_means, weighted_auc
+from evaluator.metrics.intervals import (
+    Estimate,
+    Resampling,
+    Statistic,
+    bootstrap,
+    effective,
+    effective_pairs,
+    stated,
+    weighted_mean,
+)
 from evaluator.metrics.ranking import auc, divide
 from evaluator.perturbations import KINDS, SEVEN
 from evaluator.scoring.measure import masked_fakes, measure_each
@@ -31,8 +40,6 @@ _REASONS = {
     **dict.fromkeys(AGREEMENT, "no fake has a map above zero"),
     **dict.fromkeys(TRUTH, "no fake has pixels in and out of its mask"),
 }
-
-Statistic = Callable[[np.ndarray], np.ndarray]  # weights (draws, videos) -> (draws,)
 
 
 class Condition(NamedTuple):
@@ -134,8 +141,10 @@ class _Part(NamedTuple):
     """A metric under one condition, as a function of how often each video was drawn."""
 
     statistic: Statistic
+    videos: float  # effective number
     n: int
     reason: str  # why there is no value, should there be none
+    counted: bool = False
     width: int = 0  # numbers held per draw
 
 
@@ -144,35 +153,26 @@ class _Faces:
 
     def __init__(self, index: FaceIndex, videos: Resampling) -> None:
         self.labels, self.videos = index.labels, videos
-        names = index.column("video"), self.labels, index.column("method")
-        self._groups = np.unique(video_groups(*names), return_index=True, return_inverse=True)
+        self._groups = video_groups(index.column("video"), self.labels, index.column("method"))
 
     def detection(self, metric: str, scores: np.ndarray) -> _Part:
         """AUC of scores (N,) of faces, or of their means over videos."""
         labels, units = self.labels, self.videos.units
         if metric == "video_auc":
-            _, first, inverse = self._groups
-            scores = np.bincount(inverse, weights=scores) / np.bincount(inverse)
+            first, scores = video_means(scores, self._groups)
             labels, units = labels[first], units[first]
         absent = [name for name, label in (("real", REAL), ("fake", FAKE)) if label not in labels]
         reason = f"no {absent[0]} faces" if absent else ""
         if np.isnan(scores).any():
-            return _Part(lambda weights: np.full(len(weights), np.nan), 0, "there are no scores")
-        count = rank(scores, labels, units)
-        return _Part(lambda weights: auc(*count(weights)), len(scores), reason, 8 * len(scores))
+            return _Part(lambda weights: np.full(len(weights), np.nan), 0, 0, "there are no scores")
+        statistic, pairs = weighted_auc(scores, labels, units), effective_pairs(units, labels)
+        return _Part(statistic, pairs, len(scores), reason, True, 8 * len(scores))
 
     def mean(self, metric: str, values: np.ndarray) -> _Part:
         """Mean of values (N,); NaN does not enter."""
-        enters = ~np.isnan(values)
-        sums, counts = (
-            np.bincount(self.videos.units, weights=of, minlength=self.videos.count)
-            for of in (np.where(enters, values, 0.0), enters)
-        )
-        return _Part(
-            lambda weights: divide(weights @ sums, weights @ counts),
-            int(enters.sum()),
-            _REASONS[metric],
-        )
+        units, enters = self.videos.units, ~np.isnan(values)
+        videos = effective(units, enters)
+        return _Part(weighted_mean(values, units), videos, int(enters.sum()), _REASONS[metric])
 
 
 def _estimate(
@@ -190,13 +190,19 @@ def _estimate(
         return np.concatenate([single, *(value[:, None] for value in (*means, *average))], axis=1)
 
     width = max(part.width for part in parts)
-    found = bootstrap(statistic, videos.count, videos.draws, videos.seed, width)
+    values, drawn = bootstrap(statistic, videos.count, videos.draws, videos.seed, width)
     members = [*([place] for place in range(len(parts))), *groups]
     members += [[place for group in averaged for place in groups[group]]] if averaged else []
     return [
-        stated(values, min(parts[place].n for place in group), parts[group[0]].reason)
-        for values, group in zip(zip(*found, strict=True), members, strict=True)
+        _state(value, column, [parts[place] for place in group])
+        for value, column, group in zip(values, drawn.T, members, strict=True)
     ]
+
+
+def _state(value: float, drawn: np.ndarray, parts: Sequence[_Part]) -> Estimate:
+    """Return the estimate of a mean of parts, of as many videos as the part with the fewest."""
+    videos, n = min(part.videos for part in parts), min(part.n for part in parts)
+    return stated(value, drawn, videos, n, parts[0].reason, parts[0].counted)
 
 
 def _scores(index: FaceIndex, reader: MapReader) -> np.ndarray:

@@ -145,8 +145,10 @@ def _cell(found: Mapping[str, Any] | None, whole: bool = False) -> str:
     if found is None or found["value"] is None:
         return f"{'-':>{width}}"
     text = f"{found['value']:{width}.4f}"
-    if not whole or found["low"] is None:
+    if not whole:
         return text
+    if found["low"] is None:
+        return f"{text}   {found.get('reason', '')}".rstrip()
     return f"{text}   {found['low']:.4f} to {found['high']:.4f}"
 
 

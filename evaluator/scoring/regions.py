@@ -62,7 +62,7 @@ def region_metrics(
     reason = "no fake of which some parts were changed and others not"
     terms = [
         mean("part_auc", auc(positives, negatives), reason),
-        mean("part_pointing", hits.astype(np.float64), reason),
+        mean("part_pointing", hits.astype(np.float64), reason, counted=True),
     ]
     return estimate(terms, resampling)
 

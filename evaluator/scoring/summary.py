@@ -36,7 +36,8 @@ def _whole(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             continue
         low, high = found["low"], found["high"]
         interval = "-" if low is None else f"{low:.4f} to {high:.4f}"
-        yield f"{name:{_FIRST}}{found['value']:8.4f}   {interval:<18}{found['n']:>9,}"
+        missing = f"   {found['reason']}" if low is None and found.get("reason") else ""
+        yield f"{name:{_FIRST}}{found['value']:8.4f}   {interval:<18}{found['n']:>9,}{missing}"
 
 
 def _broken_down(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student
 
 from evaluator.metrics import METRICS
 from evaluator.trial.data import EvaluationSet
@@ -27,8 +28,10 @@ def join_seeds(found: Sequence[Metrics]) -> dict[str, dict[str, Any]]:
     """Return each metric over seeds: mean, interval, and the spread of the seeds.
 
     ``low`` and ``high`` join two doubts in quadrature: about the test faces (the mean of the seeds'
-    bootstrap bounds) and about the training (1.96 standard errors of the mean over seeds).
-    ``spread`` is the standard deviation over seeds, None of a single one; ``seeds`` has each value.
+    bounds) and about the training (the standard error of the mean over seeds, times Student's
+    quantile for the degrees of freedom of both together, after Satterthwaite). Both are None, with
+    a reason, where a seed has no interval. ``spread`` is the standard deviation over seeds, None of
+    a single one; ``seeds`` has each value.
     """
     names = [name for name in METRICS if any(name in metrics for metrics in found)]
     return {name: _join([metrics[name] for metrics in found if name in metrics]) for name in names}
@@ -41,22 +44,27 @@ def _join(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     numbers = np.array([value["value"] for value in known])
     mean = float(numbers.mean())
     spread = float(numbers.std(ddof=1)) if len(numbers) > 1 else None
-    doubt = NORMAL * (spread or 0.0) / math.sqrt(len(numbers))
-    ends: list[float | None] = []
-    for end, sign in (("low", -1), ("high", 1)):
-        bounds = [value[end] for value in known if value[end] is not None]
-        reach = abs(float(np.mean(bounds)) - mean) if bounds else None
-        # Every metric lies in [0, 1], and so does what is known of it.
-        end_value = mean + sign * math.hypot(reach or 0, doubt)
-        ends.append(None if reach is None else min(max(end_value, 0.0), 1.0))
-    return {
-        "value": mean,
-        "low": ends[0],
-        "high": ends[1],
-        "n": known[0]["n"],
-        "spread": spread,
-        "seeds": numbers.tolist(),
-    }
+    joined = {"value": mean, "low": None, "high": None, "n": known[0]["n"]}
+    whole = [value for value in known if value["low"] is not None and value["high"] is not None]
+    if len(whole) == len(known):
+        error = (spread or 0.0) / math.sqrt(len(numbers))
+        for end, sign in (("low", -1), ("high", 1)):
+            reach = abs(float(np.mean([value[end] for value in known])) - mean)
+            doubt = error * _quantile(reach / NORMAL, error, len(numbers))
+            # Every metric is in [0, 1], and so is its interval.
+            joined[end] = min(max(mean + sign * math.hypot(reach, doubt), 0.0), 1.0)
+    else:
+        reasons = [value["reason"] for value in known if value.get("reason")]
+        joined |= {"reason": reasons[0]} if reasons else {}
+    return {**joined, "spread": spread, "seeds": numbers.tolist()}
+
+
+def _quantile(certain: float, error: float, seeds: int) -> float:
+    """Return Student's quantile of a sum of a well-known error and one known from a few seeds."""
+    if error == 0:
+        return NORMAL
+    freedom = (seeds - 1) * (1 + (certain / error) ** 2) ** 2
+    return float(student.ppf(0.975, freedom))
 
 
 def join_groups(found: Sequence[Mapping[str, Mapping[str, Metrics]]]) -> dict[str, Any]:

@@ -172,6 +172,8 @@ def _describe_metric(name: str, metric: Mapping[str, Any]) -> dict[str, str]:
     notes = []
     if metric.get("low") is not None:
         notes.append(f"{metric['low']:.3f} to {metric['high']:.3f}")
+    elif metric.get("reason"):
+        notes.append(str(metric["reason"]))
     if metric.get("n") is not None:
         notes.append(f"n {metric['n']:,}")
     return {"name": name, "value": f"{metric['value']:.3f}", "note": ", ".join(notes)}

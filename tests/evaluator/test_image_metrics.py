@@ -7,7 +7,13 @@ from scipy.optimize import brentq
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from evaluator.metrics.image import image_metrics, video_groups
-from evaluator.metrics.intervals import Resampling, resample
+from evaluator.metrics.intervals import (
+    Resampling,
+    effective,
+    effective_pairs,
+    interval,
+    resample,
+)
 from evaluator.metrics.ranking import equal_error_rate
 
 
@@ -123,9 +129,22 @@ def test_intervals_equal_a_slow_loop_over_the_same_draws():
         truth = [labels[groups == group][0] for group, _ in drawn]
         slow["video_auc"].append(roc_auc_score(truth, means))
     for name, values in slow.items():
-        low, high = np.percentile(values, [2.5, 97.5])
-        assert (found[name].low, found[name].high) == pytest.approx((low, high), abs=1e-9), name
-        assert low < found[name].value < high
+        number = len(set(groups)) if name == "video_auc" else len(scores)
+        units = (
+            resampling.units[np.unique(groups, return_index=True)[1]]
+            if name == "video_auc"
+            else resampling.units
+        )
+        truth = labels[np.unique(groups, return_index=True)[1]] if name == "video_auc" else labels
+        videos = (
+            effective(units, np.ones(number, dtype=bool))
+            if name == "frame_acc"
+            else effective_pairs(units, truth)
+        )
+        error = np.std(values) * np.sqrt(videos / (videos - 1))
+        expected = interval(found[name].value, error, videos, counted=True)
+        assert (found[name].low, found[name].high) == pytest.approx(expected, abs=1e-9), name
+        assert found[name].low < found[name].value < found[name].high
 
 
 def test_equal_error_rate_of_many_draws_at_once():

@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score, f1_score, jaccard_score, ro
 from torchmetrics.classification import BinaryF1Score, BinaryJaccardIndex
 
 from evaluator.metrics.counting import HALF, count_levels, resize_levels
-from evaluator.metrics.intervals import Resampling, resample
+from evaluator.metrics.intervals import Resampling, effective, interval, resample
 from evaluator.metrics.localization import choose_level, localization_metrics, prior_metrics
 from evaluator.metrics.prior import MaskPrior
 
@@ -172,17 +172,19 @@ def test_among_equal_levels_the_one_nearest_to_one_half_is_chosen():
 
 def test_intervals_equal_a_slow_loop_over_the_same_draws():
     maps, masks, _, labels = random_faces(2)
-    units = np.array([0, 0, 1, 1, 2, 2, 3, 3, 0, 1, 2, 3])
+    units = np.array([0, 0, 1, 1, 2, 3, 4, 5, 0, 1, 2, 3])
     found = localization_metrics(histograms(maps, masks), labels, Resampling(units, 40, 1))
     slow: dict[str, list[float]] = {"pxap": [], "f1_fake": [], "pixel_auc": [], "pixel_miou": []}
-    for counts in np.concatenate(list(resample(4, 40, 1))).astype(int):
+    for counts in np.concatenate(list(resample(6, 40, 1))).astype(int):
         rows = np.repeat(np.arange(12), counts[units])
         drawn = judge([maps[i] for i in rows], [masks[i] for i in rows], labels[rows])
         for name, values in slow.items():
             values.append(drawn[name].value)
     for name, values in slow.items():
-        assert found[name].low == pytest.approx(np.percentile(values, 2.5), abs=1e-12)
-        assert found[name].high == pytest.approx(np.percentile(values, 97.5), abs=1e-12)
+        videos = effective(units, labels == 1 if name != "pixel_miou" else labels >= 0)
+        error = np.std(values) * np.sqrt(videos / (videos - 1))
+        expected = interval(found[name].value, error, videos)
+        assert (found[name].low, found[name].high) == pytest.approx(expected, abs=1e-12), name
 
 
 def test_prior_is_the_mean_of_the_other_videos_masks():

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import jaccard_score, roc_auc_score
 
-from evaluator.metrics.intervals import resample
+from evaluator.metrics.intervals import interval, resample
 from evaluator.perturbations import KINDS, Perturbation
 from evaluator.robustness import RobustnessCommand, robustness_command
 from evaluator.robustness.choosing import choose_faces, spread
@@ -280,10 +280,11 @@ def test_means_and_their_intervals_are_those_of_a_plain_loop(corpus, conditions)
         return np.mean(aucs)
 
     blocks = resample(8, DRAWS, 3)
-    low, high = np.percentile([mean_of(row) for rows in blocks for row in rows], [2.5, 97.5])
+    error = np.std([mean_of(row) for rows in blocks for row in rows]) * np.sqrt(8 / 7)
     mean = found.means["noise"]["frame_auc"]
     assert mean.value == pytest.approx(mean_of(np.ones(8)))
-    assert (mean.low, mean.high) == pytest.approx((low, high))
+    expected = interval(mean.value, error, 8, counted=True)
+    assert (mean.low, mean.high) == pytest.approx(expected)
     assert found.average == {}
 
 

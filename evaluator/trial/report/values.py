@@ -134,8 +134,10 @@ def draw_value(found: Mapping[str, Any], picture: bool = False) -> Element:
 
 
 def interval_of(found: Mapping[str, Any]) -> str:
-    """Return the interval in words, empty if none was drawn."""
-    return "" if found.get("low") is None else f"{found['low']:.3f} to {found['high']:.3f}"
+    """Return the interval in words, or why there is none; empty if none was asked for."""
+    if found.get("low") is None or found.get("high") is None:
+        return str(found.get("reason") or "")
+    return f"{found['low']:.3f} to {found['high']:.3f}"
 
 
 def spread_of(found: Mapping[str, Any]) -> str:

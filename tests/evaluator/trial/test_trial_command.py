@@ -284,11 +284,16 @@ def test_seeds_are_joined_in_quadrature():
     found = join_seeds(seeds)["frame_auc"]
     assert found["value"] == pytest.approx(0.6)
     assert found["spread"] == pytest.approx(0.1414, abs=1e-4)
-    # 1.96 * 0.1414 / sqrt(2) = 0.196; with the bounds' 0.1: 0.22.
-    assert found["low"] == pytest.approx(0.6 - 0.22, abs=1e-3)
-    assert found["high"] == pytest.approx(0.6 + 0.22, abs=1e-3)
+    # Standard errors: 0.1 / 1.96 of the faces and 0.1414 / sqrt(2) = 0.1 of the two seeds, so
+    # (1 + 0.26)^2 = 1.589 degrees of freedom, Student's quantile 5.57: hypot(0.1, 0.557) = 0.566.
+    assert found["low"] == pytest.approx(0.6 - 0.566, abs=1e-3)
+    assert found["high"] == 1.0
     alone = join_seeds(seeds[:1])["frame_auc"]
     assert (alone["low"], alone["high"], alone["spread"]) == pytest.approx((0.4, 0.6, None))
+    few = {"value": 0.9, "low": None, "high": None, "n": 5, "reason": "too few videos"}
+    mixed = join_seeds([*seeds, {"frame_auc": few}])["frame_auc"]
+    assert (mixed["value"], mixed["low"], mixed["high"]) == (pytest.approx(0.7), None, None)
+    assert mixed["reason"] == "too few videos"
 
 
 def test_untaught_maps_are_not_judged(command):
