@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
@@ -23,15 +22,13 @@ from focus.generators.contract import Generator, PairGenerator
 from focus.generators.registry import GENERATORS
 from focus.macs import count_macs
 from focus.output import present
-from focus.runs import build_detector, describe_run, load_network, read_run, save_weights
+from focus.runs import build_detector, load_network, read_run, write_run
 from focus.runtime import Runtime, seed_everything
 from focus.types import InputSpec, Prediction
 
 NATIVE_SIZE = 224  # of pictures, for what takes them as they are
 BATCHES = {"cuda": 32, "cpu": 1}
 ROUNDS = 3
-NEEDED = {"focus-attention": {"proposal": "attention"}}
-"""What a generator asks of the network that it is given."""
 
 
 @dataclass(frozen=True)
@@ -223,12 +220,10 @@ def _load_random(name: str, network: str, options: Mapping[str, str]) -> Generat
         raise InputError(f"--weights is missing: {name} does not say which network it needs")
     known = config_type(DETECTORS.get(network)).__dataclass_fields__
     theirs = {key: text for key, text in options.items() if key in known}
-    config = _random_config(network, {**NEEDED.get(name, {}), **theirs})
+    config = _random_config(network, {**find_generator(name)[0].needed_settings, **theirs})
     rest = {key: text for key, text in options.items() if key not in known}
     with tempfile.TemporaryDirectory() as folder:
-        save_weights(build_detector(network, config), Path(folder) / "best.safetensors")
-        content = json.dumps(describe_run(network, config))
-        (Path(folder) / "config.json").write_text(content, encoding="utf-8")
+        write_run(Path(folder), network, build_detector(network, config), config)
         return load_generator(name, folder, rest)
 
 

@@ -140,6 +140,7 @@ class TimmLevels(nn.Module):
 class Probe(Detector[ProbeConfig]):
     """Label and map from one encoder: cross-entropy + 0.1 x the map's binary cross-entropy."""
 
+    gmacs = 5.86
     optimizer = OptimizerConfig("adam", lr=1e-4)
     steps = 30_000
     batch = 32

@@ -34,17 +34,26 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
             values = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot read weights ({_first_line(error)})") from None
-    except Exception as error:  # torch.load fails in many ways on a hostile or broken file
-        reason = _first_line(error)
-        raise InputError(
-            f"{path}: not a tensors-only checkpoint ({reason}); convert it to safetensors"
-        ) from None
+    except Exception:  # torch.load fails in many ways, and advises to unpickle
+        raise InputError(_not_tensors(path)) from None
     for key in ("state_dict", "model"):
         if isinstance(values, dict) and isinstance(values.get(key), dict):
             values = values[key]
     if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
         raise InputError(f"{path}: holds no state dict of tensors")
     return {name.removeprefix("module."): value for name, value in values.items()}
+
+
+def _not_tensors(path: Path) -> str:
+    """Return why torch cannot load a file, in one line."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start[:1] == b"\x80" or start == b"PK":  # a pickle, or a zip archive of one
+        return (
+            f"{path}: damaged, or not a tensors-only checkpoint (other objects could run code and "
+            "are not loaded); convert it to safetensors where it was made"
+        )
+    return f"{path}: not a weights file; give safetensors or a tensors-only .pth"
 
 
 def create_backbone(name: str, weights: str, **arguments: Any) -> Any:

@@ -22,6 +22,12 @@ def to_json(config: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(config), default=str))
 
 
+def given_values(options: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass that are not None: those that the user gave."""
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def from_json(cls: type[T], values: typing.Mapping[str, Any]) -> T:
     """Build ``cls`` from what :func:`to_json` gave.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -29,8 +29,11 @@ class Trainable(nn.Module, ABC):
         steps: how many optimiser steps the paper takes.
         batch: faces per optimiser step in the paper.
         companion: ``original`` if ``batch.companions`` shall hold the aligned originals.
-        draws_untaught: whether it draws maps that mean something after training on labels alone.
+        maps_without_supervision: whether its maps mean something after training on labels alone.
         normalisation: how its maps reach [0, 1], recorded with the map files that it makes.
+        natural_layer: path of the module that class activation maps explain; empty: search for it.
+        gmacs: multiply-adds of one forward pass, in 1e9, of a face (or clip) at the paper's size,
+            counted over matrix products and convolutions; 0: unknown.
     """
 
     input_spec: InputSpec = InputSpec()
@@ -38,11 +41,30 @@ class Trainable(nn.Module, ABC):
     steps: ClassVar[int] = 30_000
     batch: ClassVar[int] = 128
     companion: str = ""
-    draws_untaught: bool = False
+    maps_without_supervision: bool = False
     normalisation: str = "the detector's own"
+    natural_layer: ClassVar[str] = ""
+    gmacs: ClassVar[float] = 0.0
 
     def begin(self, steps: int) -> None:
-        """Hear, before a run, how often ``loss`` will be called in it; nothing to do for most."""
+        """Called once before training with the total number of loss calls. Default: no-op."""
+
+    def calibrate(self, images: Tensor) -> None:
+        """Called once before training with a sample of the training faces. Default: no-op.
+
+        Args:
+            images: standardised, (N, 3, [T,] H, W), not augmented, at most 256, evenly spaced.
+        """
+
+    def finish(self, batches: Iterable[Batch]) -> None:
+        """Called once after training, on the best weights, in evaluation mode. Default: no-op.
+
+        What it changes in the network's state is saved with the best weights.
+
+        Args:
+            batches: standardised training fakes on the network's device, at most 1,024, evenly
+                spaced.
+        """
 
     @abstractmethod
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:

@@ -14,37 +14,54 @@ from focus.errors import InputError
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
-    """The defaults are the FoCus paper's."""
+class OptimizerOptions:
+    """Optimizer settings of a command; one that is not given is the detector's own."""
 
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """Which optimiser."""
-    lr: float = 1e-4
+    optimizer: Literal["adam", "adamw", "sgd"] | None = None
+    """Optimizer. Default: the detector's own, as for the settings below."""
+    lr: float | None = None
     """Peak learning rate."""
-    weight_decay: float = 0.0
+    weight_decay: float | None = None
     """L2 penalty (adam, sgd) or decoupled decay (adamw)."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[float, float] | None = None
     """Moments of Adam; the first is SGD's momentum."""
-    schedule: Literal["cosine", "constant", "linear", "poly", "steps"] = "cosine"
+    schedule: Literal["cosine", "constant", "linear", "poly", "steps"] | None = None
     """How the rate falls after the warm-up."""
-    power: float = 0.9
+    power: float | None = None
     """Exponent of the schedule 'poly'."""
-    floor: float = 0.0
+    floor: float | None = None
     """Lowest rate of a falling schedule, as a share of the peak."""
-    factors: tuple[tuple[float, float], ...] = ()
-    """Schedule 'steps': (share of the steps, what the peak is multiplied by from there on)."""
-    warmup: float = 0.0
+    factors: tuple[tuple[float, float], ...] | None = None
+    """Schedule 'steps': (share of the steps, factor on the peak from there on)."""
+    warmup: float | None = None
     """Share of the steps over which the rate rises from 0."""
-    clip: float = 0.0
+    clip: float | None = None
     """Largest norm of the gradient; 0 does not clip."""
-    clip_value: float = 0.0
+    clip_value: float | None = None
     """Largest absolute value in the gradient; 0 does not clip."""
 
     def __post_init__(self) -> None:
-        if self.lr <= 0:
+        if self.lr is not None and self.lr <= 0:
             raise InputError(f"--lr {self.lr}: must be above 0")
-        if not 0 <= self.warmup < 1:
+        if self.warmup is not None and not 0 <= self.warmup < 1:
             raise InputError(f"--warmup {self.warmup}: a share of the steps, at least 0, below 1")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig(OptimizerOptions):
+    """Optimizer settings, all of them known; the defaults are the FoCus paper's."""
+
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: Literal["cosine", "constant", "linear", "poly", "steps"] = "cosine"
+    power: float = 0.9
+    floor: float = 0.0
+    factors: tuple[tuple[float, float], ...] = ()
+    warmup: float = 0.0
+    clip: float = 0.0
+    clip_value: float = 0.0
 
 
 def build_optimizer(

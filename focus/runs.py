@@ -1,4 +1,4 @@
-"""A training run on disk: ``config.json`` and safetensors, and detectors built from them."""
+"""The folder of a trained model: create, claim, read, mark as finished, and build its detector."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -21,8 +24,118 @@ from focus.config import from_json, to_json
 from focus.detectors import DETECTORS, Trainable, config_type
 from focus.errors import InputError
 from focus.files import replace_file
+from focus.folders import hold, is_ours, read_record
 
 RUN_FORMAT = "focus-run"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run. It holds a run from its first kept state on, not before.
+
+    Args:
+        path: the folder.
+        config: content of its ``config.json``, with a ``fingerprint``; only for a run that writes.
+    """
+
+    path: Path
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Path:
+        """The configuration, JSON."""
+        return self.path / "config.json"
+
+    @property
+    def best(self) -> Path:
+        """The weights of the best validation."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """The weights of the last validation."""
+        return self.path / "last.safetensors"
+
+    @property
+    def resume(self) -> Path:
+        """The state to resume from, gone once the run is finished."""
+        return self.path / "resume.safetensors"
+
+    @property
+    def finished_mark(self) -> Path:
+        """An empty file, the last that a complete run writes."""
+        return self.path / "finished"
+
+    def is_finished(self) -> bool:
+        """Tell whether the run is complete."""
+        return self.finished_mark.exists()
+
+    def is_begun(self) -> bool:
+        """Tell whether something of a run was kept: weights, a state, or the mark of its end."""
+        return any(
+            path.exists() for path in (self.best, self.last, self.resume, self.finished_mark)
+        )
+
+    @contextmanager
+    def claim(
+        self, accelerator: Accelerator, resume: bool, finished: bool = False
+    ) -> Iterator[bool]:
+        """Hold the folder and yield whether it is finished; refuse it if it holds something else.
+
+        Args:
+            accelerator: the main process looks, and the others take its word: another machine may
+                see the same files a minute later.
+            resume: take a run that was begun with this configuration.
+            finished: take one that is finished, too.
+
+        Raises:
+            InputError: it holds another run, another process is at work in it, or it cannot be
+                written.
+        """
+        with hold(self.path) if accelerator.is_main_process else nullcontext():
+            if accelerator.is_main_process:
+                self._check(resume, finished)
+            yield broadcast_object_list([self.is_finished()])[0]
+
+    def create(self) -> None:
+        """Write the configuration unless it is there; to be called before a state is kept.
+
+        Raises:
+            InputError: see :func:`~focus.files.replace_file`.
+        """
+        if not self.settings.exists():
+            with replace_file(self.settings) as temporary:
+                text = json.dumps(self.config, indent=2) + "\n"
+                temporary.write_text(text, encoding="utf-8")
+
+    def mark_finished(self) -> None:
+        """Mark the run as complete, then drop the state that it would have resumed from."""
+        with replace_file(self.finished_mark) as temporary:
+            temporary.touch()
+        self.resume.unlink(missing_ok=True)
+
+    def _check(self, resume: bool, finished: bool) -> None:
+        """Refuse a folder of something else; drop the settings of a start that kept nothing."""
+        if self.is_finished():
+            self.resume.unlink(missing_ok=True)  # of one that was killed at its very end
+            if not finished:
+                raise InputError(f"{self.path}: holds a finished run; choose another --out")
+        elif self.is_begun() and not resume:
+            raise InputError(
+                f"{self.path}: holds an unfinished run; add --resume, or choose another --out"
+            )
+        held = read_record(self.settings) if self.settings.exists() else {}
+        if held is None or (held and held.get("format") != RUN_FORMAT):
+            raise InputError(f"{self.settings}: not written by focus train; choose another --out")
+        if not self.is_begun():
+            self.settings.unlink(missing_ok=True)
+            if resume and not finished and not all(map(is_ours, self.path.iterdir())):
+                raise InputError(f"{self.path}: holds no run to resume")
+        elif held.get("fingerprint") != self.config["fingerprint"]:
+            raise InputError(
+                f"{self.path}: was begun with other settings or data (see {self.settings}); repeat "
+                "them, or choose another --out"
+            )
 
 
 @dataclass(frozen=True)
@@ -40,7 +153,7 @@ class Run:
 
 
 def read_run(path: Path) -> Run:
-    """Read a run folder, or one weights file beside its ``config.json``.
+    """Read a run folder, or one weights file in a run folder.
 
     Raises:
         InputError: no run there, an unfinished one without weights, or a broken configuration.
@@ -48,22 +161,40 @@ def read_run(path: Path) -> Run:
     folder = path if path.is_dir() else path.parent
     if not path.exists():
         raise InputError(f"{path}: no such run folder or weights file")
+    files = RunFolder(folder)
+    source = files.settings
+    if path == source:
+        raise InputError(f"{path}: holds settings, not weights; give its folder, {folder}")
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(source.read_text(encoding="utf-8"))
     except OSError:
         raise InputError(
-            f"{folder}: no config.json; give a folder that focus train wrote"
+            f"{folder}: no {source.name}; give a folder that focus train wrote"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{folder / 'config.json'}: not JSON ({error})") from None
+        raise InputError(f"{source}: not JSON ({error})") from None
     if not isinstance(config, dict) or config.get("format") != RUN_FORMAT:
-        raise InputError(f"{folder / 'config.json'}: not written by focus train")
+        raise InputError(f"{source}: not written by focus train")
     if not isinstance(config.get("kind"), str) or not isinstance(config.get("network"), dict):
-        raise InputError(f"{folder / 'config.json'}: names no detector and its settings")
-    weights = folder / "best.safetensors" if path.is_dir() else path
+        raise InputError(f"{source}: names no detector and its settings")
+    weights = files.best if path.is_dir() else path
     if not weights.is_file():
-        raise InputError(f"{folder}: no best.safetensors yet; has the run validated once?")
+        raise InputError(f"{folder}: no {weights.name} yet; has the run validated once?")
     return Run(config["kind"], config, weights)
+
+
+def write_run(folder: Path, name: str, network: nn.Module, config: Any) -> None:
+    """Write a network as a run folder, as training would; it is not marked as finished.
+
+    Args:
+        folder: of the run.
+        name: of the detector.
+        network: with the weights to keep.
+        config: its configuration, a dataclass.
+    """
+    run = RunFolder(folder, describe_run(name, config))
+    run.create()
+    save_weights(network, run.best)
 
 
 def newest_run(folder: Path, kind: str) -> Path:
@@ -74,7 +205,7 @@ def newest_run(folder: Path, kind: str) -> Path:
     """
     found = [
         (mark.stat().st_mtime, mark.parent)
-        for mark in folder.glob("*/finished")
+        for mark in folder.glob(f"*/{RunFolder(folder).finished_mark.name}")
         if read_run(mark.parent).kind == kind
     ]
     if not found:
@@ -91,7 +222,7 @@ def load_network(run: Run, changes: Mapping[str, Any] | None = None) -> Trainabl
         InputError: a detector that is not installed, a configuration that is none of it, or weights
             that do not fit the configuration.
     """
-    source = run.weights.parent / "config.json"
+    source = RunFolder(run.weights.parent).settings
     try:
         detector = DETECTORS.get(run.kind)
         config = from_json(config_type(detector), {**run.network, **(changes or {})})
@@ -104,7 +235,7 @@ def load_network(run: Run, changes: Mapping[str, Any] | None = None) -> Trainabl
         network.load_state_dict(read_tensors(run.weights))
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()[:160]
-        raise InputError(f"{run.weights}: does not fit its config.json ({reason})") from None
+        raise InputError(f"{run.weights}: does not fit {source} ({reason})") from None
     return network
 
 
@@ -143,7 +274,7 @@ def write_tensors(
 
 
 def describe_run(kind: str, network: Any, **more: Any) -> dict[str, Any]:
-    """Return the content of ``config.json``."""
+    """Return the configuration of a run, as its folder keeps it."""
     return {"format": RUN_FORMAT, "kind": kind, "network": to_json(network), **more}
 
 

@@ -12,6 +12,7 @@ import random
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -22,11 +23,21 @@ from focus.errors import InputError, printable
 from focus.processes import process_rank
 
 if TYPE_CHECKING:
+    import torch
     from accelerate import Accelerator
 
 T = TypeVar("T")
 PLAIN_SECONDS = 10.0
 ANSWER_SECONDS = 600.0  # that a process waits for another one of its run
+_LAUNCHER_VARIABLES = (
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "CUDA_VISIBLE_DEVICES",
+)
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
@@ -35,7 +46,7 @@ class Runtime:
     """Flags that every command has."""
 
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """auto (a CUDA GPU, else the CPU), or a device that torch knows: cpu, cuda, cuda:1, mps ..."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Precision of the network's arithmetic (weights stay fp32)."""
     seed: int = 0
@@ -49,38 +60,98 @@ class Runtime:
         A process that waits for another fails after :data:`ANSWER_SECONDS`.
 
         Raises:
-            InputError: CUDA was asked for and is not there, or fp16 on a CPU.
+            InputError: a device that torch does not know or that is missing here, fp16 on a CPU,
+                or a broken variable of a launcher in the environment.
         """
         import torch
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState, PartialState
         from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise InputError(f"--device {self.device}: no CUDA device here; use --device cpu")
-        use_cpu = self.device == "cpu" or not torch.cuda.is_available()
+        _check_environment()
+        device = find_device(self.device)
+        use_cpu = device.type == "cpu"
         if use_cpu:
             keep_freed_memory()
         if use_cpu and self.precision == "fp16":
             raise InputError("--precision fp16 needs a GPU; on a CPU use bf16 or fp32")
-        if self.device.startswith("cuda:"):
-            torch.cuda.set_device(self.device)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)
         # accelerate keeps one state a process; a second run in it may want another precision.
         alone = not PartialState._shared_state or PartialState().num_processes == 1
         AcceleratorState._reset_state(reset_partial_state=alone)
-        accelerator = Accelerator(
-            cpu=use_cpu,
-            mixed_precision="no" if self.precision == "fp32" else self.precision,
-            gradient_accumulation_steps=accumulation,
-            # Without maps, the part of a detector that draws them has no gradient.
-            kwargs_handlers=[
-                DistributedDataParallelKwargs(find_unused_parameters=True),
-                InitProcessGroupKwargs(timeout=timedelta(seconds=ANSWER_SECONDS)),
-            ],
-        )
+        with _explaining_environment():
+            accelerator = Accelerator(
+                cpu=use_cpu,
+                mixed_precision="no" if self.precision == "fp32" else self.precision,
+                gradient_accumulation_steps=accumulation,
+                # Without maps, the part of a detector that draws them has no gradient.
+                kwargs_handlers=[
+                    DistributedDataParallelKwargs(find_unused_parameters=True),
+                    InitProcessGroupKwargs(timeout=timedelta(seconds=ANSWER_SECONDS)),
+                ],
+            )
+        if accelerator.device.type != device.type:
+            raise InputError(
+                f"--device {self.device}: accelerate chose {accelerator.device.type}; use that, "
+                "auto or cpu"
+            )
         if accelerator.num_processes == 1:
             _warn_of_one_process()
         return accelerator
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of a name that torch knows, or the one that ``auto`` stands for.
+
+    Raises:
+        InputError: torch does not know it, or it is missing here.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"--device {name}: unknown; use auto, cpu, cuda, cuda:1 or mps") from None
+    if device.type == "cpu":
+        return device
+    backend = getattr(torch, device.type, None) or getattr(torch.backends, device.type, None)
+    is_available = getattr(backend, "is_available", lambda: False)
+    count = getattr(backend, "device_count", lambda: 1)
+    if not is_available() or (device.index or 0) >= count():
+        raise InputError(f"--device {name}: no such device here; use --device cpu or auto")
+    return device
+
+
+def _check_environment() -> None:
+    """Refuse engines of accelerate that the training loop does not support.
+
+    Raises:
+        InputError: a variable asks for one.
+    """
+    for engine in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
+        variable = f"ACCELERATE_USE_{engine}"
+        if os.environ.get(variable, "").lower() in ("1", "true", "yes", "on", "y", "t"):
+            raise InputError(f"{variable}={os.environ[variable]}: not supported here; unset it")
+
+
+@contextmanager
+def _explaining_environment() -> Iterator[None]:
+    """Turn what accelerate raises on broken variables into one line that names them."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+        names = sorted(name for name in os.environ if name.startswith("ACCELERATE_"))
+        names += [name for name in _LAUNCHER_VARIABLES if name in os.environ]
+        if not names:
+            raise
+        given = ", ".join(f"{name}={os.environ[name]}" for name in names)
+        reason = (str(error) or type(error).__name__).splitlines()[0][:160]
+        raise InputError(
+            f"accelerate cannot start ({reason}); fix or unset these variables: {given}"
+        ) from None
 
 
 @functools.cache
@@ -138,8 +209,15 @@ def available_cores() -> int:
 
 
 def local_processes() -> int:
-    """Return how many processes of this run share this machine, as the launcher says."""
-    return max(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), 1)
+    """Return how many processes of this run share this machine, as the launcher says.
+
+    Raises:
+        InputError: the launcher's variable is not a number.
+    """
+    given = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    if not given.isdecimal():
+        raise InputError(f"LOCAL_WORLD_SIZE={given}: not a number of processes; fix or unset it")
+    return max(int(given), 1)
 
 
 def note(text: str, quiet: bool = False, everywhere: bool = False) -> None:

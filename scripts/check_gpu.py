@@ -24,7 +24,7 @@ from focus.generators.comparison import dissimilarity, dissimilarity_torch
 from focus.network.model import FoCus, FoCusConfig
 from focus.runtime import Runtime
 from focus.training.command import RECIPES, TrainCommand, train_command
-from focus.training.loop import FitConfig
+from focus.training.options import FitConfig
 
 
 def main() -> int:

@@ -26,8 +26,10 @@ from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
 from focus.network.model import FoCus, FoCusConfig
 from focus.optim import build_optimizer
+from focus.runs import RunFolder
 from focus.runtime import Runtime, note
-from focus.training.loop import Fit, FitConfig
+from focus.training.loop import Fit
+from focus.training.options import FitConfig
 from focus.types import Batch
 
 WARM_UP = 3
@@ -53,7 +55,7 @@ def time_loop(index: FaceIndex, config: FoCusConfig, fit: FitConfig, runtime: Ru
     faces = FaceDataset(index, config.image_size, augmentation=fit.augmentation)
     judged = FaceDataset(index.take(np.arange(8)), config.image_size)
     with tempfile.TemporaryDirectory() as folder:
-        timed = TimedFit(network, faces, judged, fit, runtime, Path(folder))
+        timed = TimedFit(network, faces, judged, fit, runtime, RunFolder(Path(folder)))
         timed.run()
     return (timed.ends[-1] - timed.ends[WARM_UP - 1]) / (len(timed.ends) - WARM_UP)
 

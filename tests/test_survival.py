@@ -28,11 +28,11 @@ from focus.errors import InputError
 from focus.folders import hold
 from focus.mapstore import MapReader, MapWriter
 from focus.network.model import FoCusConfig
-from focus.runs import newest_run, write_tensors
+from focus.runs import RunFolder, newest_run, write_tensors
 from focus.runtime import Runtime
-from focus.training.command import TrainCommand, mark_finished, train_command
+from focus.training.command import TrainCommand, train_command
 from focus.training.journal import Journal
-from focus.training.loop import FitConfig
+from focus.training.options import FitConfig
 
 ROOT = Path(__file__).parent.parent
 QUIET = Runtime(device="cpu", quiet=True)
@@ -77,7 +77,7 @@ def test_runs_killed_beside_their_writes_end_as_if_left_alone():
 def test_the_mark_of_a_finished_run_stands_before_its_state_goes(tmp_path, monkeypatch):
     (tmp_path / "resume.safetensors").write_bytes(b"state")
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # killed between the two
-    mark_finished(tmp_path)
+    RunFolder(tmp_path).mark_finished()
     assert (tmp_path / "finished").exists()
 
 

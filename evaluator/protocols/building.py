@@ -13,10 +13,11 @@ from evaluator.protocols.plans import Cell, Evidence, Form, Step
 from evaluator.protocols.records import CLEAN, COSTS, Faces, Maps, Network, Protocol, Setting
 from focus.data.sources import INDEX_NAME
 from focus.errors import InputError
+from focus.runs import RunFolder
 
 T = TypeVar("T")
 Words = list[str | Path]
-FINISHED, RESULT, ROBUSTNESS = "finished", "result.json", "robustness.json"
+RESULT, ROBUSTNESS = "result.json", "robustness.json"
 MIX = "mix"
 PLAIN_MAPS = ("none", "zeros", "truth")
 
@@ -116,7 +117,7 @@ class Builder:
         recipe = ["paper"] if network.kind == "focus" else ["--kind", network.kind]
         words: Words = ["train", *recipe, *network.flags, "--data", self._list(faces)]
         hours = self._hours(network.kind)
-        self._add("focus", [*words, "--out", run], run / FINISHED, [faces], hours)
+        self._add("focus", [*words, "--out", run], RunFolder(run).finished_mark, [faces], hours)
         return run
 
     def _maps(self, maps: Maps, faces: Faces) -> Path | str:

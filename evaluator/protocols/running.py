@@ -10,7 +10,6 @@ from pathlib import Path
 
 import evaluator.cli
 import focus.cli
-from evaluator.protocols.building import FINISHED
 from evaluator.protocols.comparing import (
     compare,
     format_comparison,
@@ -25,6 +24,7 @@ from focus.commands import load, parse
 from focus.data.sources import ROOT_VARIABLE
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file
+from focus.runs import RunFolder
 from focus.runtime import Runtime, note
 
 _TRAINS = ("train", "run", "generate", "robustness")
@@ -162,7 +162,8 @@ def _begin(step: Step, todo: Plan) -> None:
 
 def _resume(step: Step) -> list[str]:
     """Return the flag that resumes a training that was stopped."""
-    begun = step.output.name == FINISHED and (step.output.parent / "config.json").exists()
+    run = RunFolder(step.output.parent)
+    begun = step.output == run.finished_mark and run.is_begun()
     return ["--resume"] if begun else []
 
 

@@ -9,12 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils import broadcast_object_list
-
 from evaluator.trial.data import EvaluationSet, TrainingData, check_apart, open_tests, open_training
 from evaluator.trial.judging import Trial, judge_trial
 from focus.config import fingerprint, parse_options, split_options, to_json
-from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
 from focus.data.sources import Source, open_source, reopen
 from focus.detectors import DETECTORS, config_type
@@ -23,10 +20,10 @@ from focus.folders import hold
 from focus.generation import GenerationConfig, generate
 from focus.generators.focus import TrainedGenerator
 from focus.mapstore import MapReader
-from focus.runs import build_detector, describe_run, sha256
-from focus.runtime import Runtime, note, seed_everything
-from focus.training.command import FINISHED, claim_folder, mark_finished, package_versions
-from focus.training.loop import Fit, FitConfig
+from focus.runs import sha256
+from focus.runtime import Runtime, note
+from focus.training.options import OPERATIONAL, FitConfig, FitOptions
+from focus.training.trainer import Training, train_run
 
 
 @dataclass(frozen=True)
@@ -54,8 +51,8 @@ class RunCommand:
     """Every face is a still picture: a clip is small motion over it."""
     draws: int = 1000
     """Bootstrap draws behind the 95 % intervals; 0 for none."""
-    fit: FitConfig = field(default_factory=FitConfig)
-    """The training; what is left at FoCus's default becomes the detector's own."""
+    fit: FitOptions = field(default_factory=FitOptions)
+    """The training; what is not given is the detector's own."""
     runtime: Runtime = field(default_factory=Runtime)
     """Device, precision, first seed."""
 
@@ -108,7 +105,7 @@ def _train(
         )
     for line in data.notes:
         note(f"note: {line}", command.runtime.quiet)
-    fit = command.fit.adopt(DETECTORS.get(command.model))
+    fit = command.fit.complete(DETECTORS.get(command.model))
     facts = _facts(command, data, tests, config, fit)
     folder = Path(command.out)
     files: dict[str, list[Path]] = {test.name: [] for test in tests}
@@ -118,7 +115,7 @@ def _train(
         here = folder / f"seed-{seed}"
         failed += _fit_seed(command, data, config, fit, runtime, here, facts)
         generator = TrainedGenerator.load(here, {})
-        judged_maps |= generator.network.draws_untaught
+        judged_maps |= generator.network.maps_without_supervision
         for test in tests:
             out = here / f"{test.name}.h5"
             _predict(command, fit, generator, test, out, runtime)
@@ -135,7 +132,7 @@ def _facts(
 ) -> dict[str, Any]:
     """Return what the result depends on, apart from the seed."""
     plain = to_json(fit)
-    for name in ("stop_after", "workers", "on_error"):
+    for name in OPERATIONAL:
         plain.pop(name)
     own = Path(command.maps)
     return {
@@ -161,61 +158,25 @@ def _fit_seed(
     folder: Path,
     facts: dict[str, Any],
 ) -> list[str]:
-    """Train one seed, or go on with it; return the faces that could not be read."""
+    """Train one seed, or resume it; return the faces that could not be read."""
     apart = ("tests", "notes")
     learnt = {name: value for name, value in facts.items() if name not in apart}
-    learnt = {**learnt, "seed": runtime.seed}
-    content = describe_run(
-        command.model,
-        config,
-        train=to_json(fit),
-        runtime=to_json(runtime),
-        source=to_json(command.source),
-        maps=command.maps,
-        fingerprint=fingerprint(learnt),
-        versions=package_versions(),
+    about = {
+        "source": to_json(command.source),
+        "maps": command.maps,
+        "fingerprint": fingerprint({**learnt, "seed": runtime.seed}),
+    }
+    training = Training(
+        command.model, config, data.train, data.val, fit, runtime, data.maps, command.stills
     )
-    accelerator = runtime.accelerator()
-    # What the main process sees holds for all: another machine may see it a minute later.
-    done, begun = broadcast_object_list(
-        [(folder / name).exists() for name in (FINISHED, "config.json")]
-    )
-    with claim_folder(accelerator, folder, content, resume=begun, finished=done):
-        return [] if done else _fit(command, data, config, fit, runtime, folder)
-
-
-def _fit(
-    command: RunCommand,
-    data: TrainingData,
-    config: Any,
-    fit: FitConfig,
-    runtime: Runtime,
-    folder: Path,
-) -> list[str]:
-    """Train in a folder that is claimed; return the faces that could not be read."""
-    seed_everything(runtime.seed)
-    network = build_detector(command.model, config)
-    spec = network.input_spec
-    clip = {"frames": spec.frames, "stills": command.stills}
-    train = FaceDataset(
-        data.train,
-        spec.image_size,
-        data.maps,
-        fit.augmentation,
-        runtime.seed,
-        companion=network.companion,
-        **clip,  # type: ignore[arg-type]
-    )
-    val = FaceDataset(data.val, spec.image_size, **clip)  # type: ignore[arg-type]
-    run = Fit(network, train, val, fit, runtime, folder)
-    note(f"training {command.model}, seed {runtime.seed}, into {folder}", runtime.quiet)
-    report = run.run(resume=True)
+    report = train_run(training, folder, about, resume=True, finished=True)
+    if report is None:
+        return []
     if report.step < fit.steps:
-        raise InputError(f"{folder}: stopped after step {report.step}; the same command goes on")
-    if run.accelerator.is_main_process:
-        mark_finished(folder)
-        note(f"best val AUC {report.best_auc:.4f} at step {report.best_step}", runtime.quiet)
-    run.accelerator.wait_for_everyone()
+        raise InputError(
+            f"{folder}: stopped after step {report.step}; re-run the same command to resume"
+        )
+    note(f"best val AUC {report.best_auc:.4f} at step {report.best_step}", runtime.quiet)
     return [f"{failure.key}: {failure.reason}" for failure in report.failures]
 
 

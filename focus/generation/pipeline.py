@@ -113,6 +113,8 @@ class Network:
             others = others.to(self.device, non_blocking=True)
         with self.accelerator.autocast():
             prediction = self.predict(self._standardise(images), others)
+        if self.zeroed:
+            prediction = self.generator.supervise(prediction, batch.labels.to(self.device))
         maps = self._flatten(prediction, batch)
         # Comparisons with NaN are false, so this finds both faults. The tolerance is rounding's.
         sound = (maps - 0.5).abs().amax(dim=(1, 2)) <= 0.501

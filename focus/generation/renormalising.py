@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from focus.config import split_options
 from focus.errors import InputError
 from focus.generation.command import find_generator
 from focus.generators.contract import Generator
@@ -36,6 +37,8 @@ class RenormaliseCommand:
     """class_minmax, global or image_minmax."""
     out: str
     """The map file to write."""
+    options: tuple[str, ...] = ()
+    """NAME=VALUE changes to the generator's settings, such as equation=4 of FoCus."""
     map_scale: float = 0.0
     """Constant of global; 0: the generator's own, else the 99.9th percentile over fakes."""
     overwrite: bool = False
@@ -92,6 +95,8 @@ def _settings(
         settings = dict(json.loads(str(reader.attributes["config"]) or "{}"))
     except (ValueError, TypeError, RecursionError):
         raise InputError(f"{reader.path}: its attribute config is no JSON object") from None
+    if command.options:
+        settings |= kind.changes(split_options(command.options))
     if command.map_scale:
         settings["map_scale"] = command.map_scale
     if command.normalise == "global" and not settings.get("map_scale"):
@@ -108,7 +113,8 @@ def _measure_scale(reader: MapReader, kind: type[Generator], settings: Mapping[s
     parts = {name: torch.from_numpy(reader.read_part(name, rows)) for name in reader.part_names}
     scores = torch.from_numpy(reader.scores[rows])
     large = {**settings, "map_scale": UNCLIPPED}
-    maps = kind.renormalise(parts, scores, large, "global").double() * UNCLIPPED
+    labels = _known_labels(reader, reader.labels[rows])
+    maps = kind.renormalise(parts, scores, large, "global", labels).double() * UNCLIPPED
     # The unit of a map is its generator's, and may be minute.
     return max(float(np.quantile(maps.numpy(), QUANTILE)), 1e-30)
 
@@ -120,4 +126,11 @@ def _maps(
     for rows in reader.blocks():
         parts = {name: torch.from_numpy(part) for name, part in rows.parts.items()}
         scores = torch.from_numpy(np.asarray(rows.scores))
-        yield rows, kind.renormalise(parts, scores, settings, mode).clamp(0, 1).numpy()
+        labels = _known_labels(reader, np.asarray(rows.labels))
+        maps = kind.renormalise(parts, scores, settings, mode, labels)
+        yield rows, maps.clamp(0, 1).numpy()
+
+
+def _known_labels(reader: MapReader, labels: np.ndarray) -> torch.Tensor | None:
+    """Return the labels if maps may depend on them: in a file made as supervision."""
+    return torch.from_numpy(labels) if reader.attributes["real_maps"] == "zero" else None

@@ -118,6 +118,7 @@ class ClassMap(Generator):
         scores: Tensor,
         settings: Mapping[str, Any],
         normalisation: str,
+        labels: Tensor | None = None,
     ) -> Tensor:
         """Return maps (N, h, w) of ``parts["cam"]`` and the scores; those of global unclipped."""
         scale = settings["map_scale"] if normalisation == "global" else 1.0

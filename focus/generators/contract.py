@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ class Generator(nn.Module, ABC):
         normalisation: how maps reach [0, 1], recorded with the map file.
         weights_sha256: of the weights, recorded with the map file; empty without weights.
         requires_weights: whether a run folder or file of weights must be given.
+        needed_settings: settings, as texts, that the network behind it must have been trained with.
         companion: ``original`` or ``mask`` for a :class:`PairGenerator`, empty for the others.
     """
 
@@ -33,6 +34,7 @@ class Generator(nn.Module, ABC):
     normalisation: str = "none"
     weights_sha256: str = ""
     requires_weights: bool = True
+    needed_settings: ClassVar[Mapping[str, str]] = {}
     companion: str = ""
 
     @classmethod
@@ -57,12 +59,35 @@ class Generator(nn.Module, ABC):
         """Return the JSON configuration that, with the weights, determines the maps."""
 
     @classmethod
+    def changes(cls, options: Mapping[str, str]) -> dict[str, Any]:
+        """Return settings as JSON values, for maps that are made from a file's parts again.
+
+        Raises:
+            InputError: a setting that this generator does not have, or a wrong value.
+        """
+        raise InputError(
+            f"--options {next(iter(options))}: maps of {cls.__name__} have no settings"
+        )
+
+    def supervise(self, prediction: Prediction, labels: Tensor) -> Prediction:
+        """Return the prediction with the maps that supervise a training. Default: unchanged.
+
+        Called only where the maps of faces labelled real are zeroed.
+
+        Args:
+            prediction: of a batch, from :meth:`predict`.
+            labels: int64 (B,): 0 real, 1 fake, -1 unknown.
+        """
+        return prediction
+
+    @classmethod
     def renormalise(
         cls,
         parts: Mapping[str, Tensor],
         scores: Tensor,
         settings: Mapping[str, Any],
         normalisation: str,
+        labels: Tensor | None = None,
     ) -> Tensor:
         """Return maps (N, h, w) from what a map file keeps under ``/parts``.
 
@@ -71,6 +96,7 @@ class Generator(nn.Module, ABC):
             scores: P(fake), (N,).
             settings: what :meth:`describe` said; ``map_scale`` is the constant of ``global``.
             normalisation: ``class_minmax``, ``global`` or ``image_minmax``.
+            labels: int (N,): 0 real, 1 fake, -1 unknown; None where maps must not depend on them.
 
         Raises:
             InputError: maps of this kind are not normalised.

@@ -13,11 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from focus.backbones import create_backbone, read_tensors
 from focus.errors import InputError
-from focus.runs import Run, load_network, read_run, sha256
+from focus.runs import Run, RunFolder, load_network, read_run, sha256
 from focus.types import InputSpec
-
-NATURAL_LAYERS = {"classifier": "encoder", "focus": "fusion.block.norm1"}
-"""The layer to map, of our own networks; those of others are searched for it."""
 
 
 class Evidence(NamedTuple):
@@ -80,7 +77,7 @@ class ExplainedRun(Explained):
         known = {k: v for k, v in run.network.items() if k != "encoder_weights"}
         settings = {**known, "detector": run.kind}
         super().__init__(network, network.input_spec, run.weights, settings)
-        self.natural_layer = NATURAL_LAYERS.get(run.kind, "")
+        self.natural_layer = network.natural_layer
 
     def forward(self, images: Tensor) -> Evidence:
         """Return logits and scores (B,) of standardised images (B, 3, H, W)."""
@@ -149,7 +146,7 @@ def load_explained(weights: Path, encoder: str, target: int, image_size: int) ->
     """
     if encoder:
         return ExplainedBackbone(weights, encoder, target, image_size)
-    if weights.is_file() and not (weights.parent / "config.json").exists():
+    if weights.is_file() and not RunFolder(weights.parent).settings.exists():
         raise InputError(
             f"{weights}: not in a run folder; say which timm model it is of, --options encoder=NAME"
         )

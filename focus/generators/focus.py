@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from typing_extensions import Self
 
@@ -17,7 +18,7 @@ from focus.network.maps import finish
 from focus.network.model import FoCus, fuse_parts
 from focus.normalisation import weigh_evidence
 from focus.runs import Run, load_network, read_run, sha256
-from focus.types import Prediction
+from focus.types import FAKE, Prediction
 
 
 class TrainedGenerator(Generator):
@@ -76,16 +77,17 @@ class TrainedGenerator(Generator):
         scores: Tensor,
         settings: Mapping[str, Any],
         normalisation: str,
+        labels: Tensor | None = None,
     ) -> Tensor:
         """Weigh the raw evidence anew, if the detector keeps it as the part ``raw``."""
         if "raw" not in parts:
-            return super().renormalise(parts, scores, settings, normalisation)
+            return super().renormalise(parts, scores, settings, normalisation, labels)
         scale = settings.get("map_scale", 1.0)
         return weigh_evidence(parts["raw"][:, 0], scores, normalisation, scale)  # type: ignore[arg-type]
 
 
 class FocusGenerator(TrainedGenerator):
-    """Fused maps of a trained FoCus network (Eq. 5 with Eq. 9)."""
+    """Fused maps of a trained FoCus network: Eq. 5 with Eq. 9, or Eq. 4 for labelled fakes."""
 
     kind = "focus"
     swap = ""  # how the modalities meet; empty: as trained
@@ -106,15 +108,30 @@ class FocusGenerator(TrainedGenerator):
         scores: Tensor,
         settings: Mapping[str, Any],
         normalisation: str,
+        labels: Tensor | None = None,
     ) -> Tensor:
-        """Fuse the parts anew."""
-        fused = fuse_parts(parts, normalisation, settings.get("fusion", "gumbel"))  # type: ignore[arg-type]
-        scale = settings.get("map_scale", 1.0)
+        """Fuse the parts again: Eq. 9, or Eq. 4 for labelled fakes if the settings say so."""
+        swap, scale = settings.get("fusion", "gumbel"), settings.get("map_scale", 1.0)
+        fused = fuse_parts(parts, normalisation, swap)  # type: ignore[arg-type]
+        if labels is not None and settings.get("equation", 9) == 4:
+            both = fuse_parts(parts, normalisation, swap, fake_only=False)  # type: ignore[arg-type]
+            fused = torch.where((labels == FAKE)[:, None, None], both, fused)
         return finish(fused, normalisation, scale)  # type: ignore[arg-type]
+
+    def supervise(self, prediction: Prediction, labels: Tensor) -> Prediction:
+        """Return the maps of labelled fakes by Eq. 4, if the configuration says so."""
+        if self.network.config.equation == 9:
+            return prediction
+        parts = prediction.parts or {}
+        settings = {**self._description, "map_scale": self.network.map_scale}
+        maps = self.renormalise(parts, prediction.scores, settings, self.normalisation, labels)
+        return prediction._replace(maps=maps[:, None])
 
 
 class FocusAttention(FocusGenerator):
     """The ablation without CARP: maps are the encoders' own attention."""
+
+    needed_settings = {"proposal": "attention"}  # noqa: RUF012
 
     def __init__(self, run: Run, changes: Mapping[str, Any]) -> None:
         if run.kind == "focus" and run.network.get("proposal") != "attention":

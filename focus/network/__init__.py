@@ -11,6 +11,9 @@ public. Where the text leaves a choice open, we took:
 * the swap's softmax comes from the logits (a softmax before Gumbel-softmax would squash them);
   temperature 1; evaluation takes the larger score without noise;
 * lambda weighs the localisation loss (``weight_on="loc"``);
+* labelled fakes get Eq. 9, the fake class's term, where the paper takes Eq. 4, both classes' terms
+  (``equation=4``): one equation for every face, and the real class's term says nothing of a
+  forgery. The two differ little where p(fake) is near 1;
 * [0, 1]: each class map is min-max scaled first and multiplied by p afterwards, so that a real
   face (p near 0) stays calm. See :mod:`focus.network.maps`.
 """

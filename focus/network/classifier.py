@@ -20,6 +20,8 @@ class Classifier(Trainable):
     Images come in as (B, 3, H, W), float in [0, 1].
     """
 
+    natural_layer = "encoder"
+    gmacs = 4.57
     mean: Tensor
     std: Tensor
 

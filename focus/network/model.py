@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ from focus.network.maps import finish, modality_map
 from focus.network.swapping import FusionHead, TokenSwap
 from focus.normalisation import Normalisation
 from focus.types import Batch, InputSpec, Prediction
+
+SCALE_QUANTILE = 0.999
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,17 @@ class FoCusConfig(EncoderConfig):
     """Which of the two losses lambda weighs."""
     normalise: Normalisation = "class_minmax"
     """How maps reach [0, 1]."""
+    equation: Literal[4, 9] = 9
+    """Equation behind the maps of labelled fakes: 9, the fake class's term, or 4, both classes'
+    terms, as in the paper. All other faces get Eq. 9."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.normalise not in get_args(Normalisation):
             known = ", ".join(get_args(Normalisation))
             raise InputError(f"--normalise {self.normalise}: use {known}")
+        if self.equation not in (4, 9):
+            raise InputError(f"--equation {self.equation}: use 4 or 9")
         if self.maps_per_class < 1:
             raise InputError(f"--maps-per-class {self.maps_per_class}: must be at least 1")
         if self.temperature <= 0:
@@ -78,7 +86,9 @@ class FoCus(Trainable):
             ``proposal="attention"``.
     """
 
-    draws_untaught = True
+    maps_without_supervision = True
+    natural_layer = "fusion.block.norm1"
+    gmacs = 9.6
     first_mean: Tensor
     first_std: Tensor
     second_mean: Tensor
@@ -112,12 +122,23 @@ class FoCus(Trainable):
 
     @torch.no_grad()
     def calibrate(self, images: Tensor) -> None:
-        """Take the second modality's mean and deviation from images (B, 3, H, W) in [0, 1]."""
+        """Measure the second modality's mean and deviation on images (B, 3, H, W) in [0, 1]."""
         if self.config.second == "rgb":
             return
         values = MODALITIES[self.config.second](images.float())
         self.second_mean = values.mean(dim=(0, 2, 3), keepdim=True)
         self.second_std = values.std(dim=(0, 2, 3), keepdim=True).clamp_min(1e-6)
+
+    @torch.no_grad()
+    def finish(self, batches: Iterable[Batch]) -> None:
+        """Measure the constant of the ``global`` normalisation: a high quantile over fakes."""
+        fused = [
+            fuse_parts(self.predict(batch.images).parts or {}, "global", self.config.swap).flatten()
+            for batch in batches
+        ]
+        if fused:
+            scale = np.quantile(torch.cat(fused).cpu().numpy(), SCALE_QUANTILE)
+            self.map_scale.fill_(max(float(scale), 1e-6))
 
     def forward(self, images: Tensor) -> Output:
         """Return logits, proposals and the token choice of images (B, 3, H, W) in [0, 1]."""

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on, in one file that appears whole."""
+"""The state that a run resumes from: one file, written whole."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from focus.errors import InputError
 from focus.runs import write_tensors
-
-RESUME = "resume.safetensors"
 
 
 def save_state(
@@ -62,7 +60,7 @@ def load_state(
         optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
     except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:160]
-        raise InputError(f"{path}: cannot go on from it ({reason})") from None
+        raise InputError(f"{path}: cannot resume from this checkpoint ({reason})") from None
     return facts
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,63 +18,19 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from focus.data.faces import FaceDataset
-from focus.data.loading import Balance, TrainingPlan, build_loader
-from focus.data.transforms import Augmentation
+from focus.data.loading import TrainingPlan, build_loader
 from focus.detectors import Trainable
 from focus.errors import InputError
-from focus.optim import OptimizerConfig, build_optimizer, learning_rate
-from focus.runs import save_weights
+from focus.optim import build_optimizer, learning_rate
+from focus.runs import RunFolder, save_weights
 from focus.runtime import Progress, Runtime, note, seed_everything
-from focus.training.checkpoint import RESUME, load_state, save_state
+from focus.training.checkpoint import load_state, save_state
 from focus.training.journal import Journal
+from focus.training.options import FitConfig
 from focus.types import FAKE, REAL, Batch, Failure, Prediction
 
 SPOKEN_FAILURES = 20
 LAUNCHER_SECONDS = 5.0  # in which a launcher passes on a signal that its processes had too
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """How to train; the defaults are the FoCus paper's."""
-
-    steps: int = 30_000
-    """Optimiser steps."""
-    batch: int = 128
-    """Faces per optimiser step, over all processes and micro-batches."""
-    accumulation: int = 1
-    """Micro-batches per step: the same result in less memory."""
-    balance: Balance = "label"
-    """Half real and half fake; 'method': the fakes in equal shares; 'none': as they come."""
-    ema: float = 0.0
-    """Decay of an exponential moving average of the weights, which is then judged and kept."""
-    validate_every: int = 1000
-    """Steps between validations; the last step is always validated."""
-    workers: int = -1
-    """Loader processes; -1: this process's share of the cores less one, at most 16."""
-    on_error: Literal["skip", "stop"] = "skip"
-    """Leave out a face that cannot be read and say so, or stop at the first."""
-    stop_after: int = 0
-    """Stop in order after this step, to be resumed: for queues with a time limit."""
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """Optimiser and schedule."""
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    """What happens to a training face."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulation", "validate_every"):
-            if getattr(self, name) < 1:
-                flag = name.replace("_", "-")
-                raise InputError(f"--{flag} {getattr(self, name)}: must be at least 1")
-        if not 0 <= self.ema < 1:
-            raise InputError(f"--ema {self.ema}: a decay of at least 0, below 1")
-
-    def adopt(self, detector: type[Trainable]) -> FitConfig:
-        """Return this with the detector's own value wherever FoCus's default still stands."""
-        plain, changes = FitConfig(), {}
-        for name in ("steps", "batch", "optimizer"):
-            if getattr(self, name) == getattr(plain, name):
-                changes[name] = getattr(detector, name)
-        return dataclasses.replace(self, **changes)
 
 
 class Step(nn.Module):
@@ -110,7 +64,7 @@ class Fit:
         train, val: faces to learn from, and to select on.
         config: how.
         runtime: device, precision and seed.
-        folder: where weights and the journal go.
+        folder: where weights and the journal go; its configuration is written before the first.
     """
 
     def __init__(
@@ -120,7 +74,7 @@ class Fit:
         val: FaceDataset,
         config: FitConfig,
         runtime: Runtime,
-        folder: Path,
+        folder: RunFolder,
     ) -> None:
         self.train, self.val, self.config, self.runtime, self.folder = (
             train,
@@ -157,10 +111,10 @@ class Fit:
                 seen by all processes.
             KeyboardInterrupt: after Ctrl-C or SIGTERM, with the work kept.
         """
-        if resume and (self.folder / RESUME).exists():
+        if resume and self.folder.resume.exists():
             self._load()
         self._check_together()
-        journal = Journal(self.folder, self.step) if self.accelerator.is_main_process else None
+        journal = Journal(self.folder.path, self.step) if self.accelerator.is_main_process else None
         with self._signals(), self._memory():
             self._train(journal)
         failures = tuple(self.failures.values())
@@ -222,7 +176,7 @@ class Fit:
         steps = sorted(set(gather_object([self.step])))
         if len(steps) > 1:
             raise InputError(
-                f"{self.folder}: some processes go on from step {steps[-1]}, others from "
+                f"{self.folder.path}: some processes go on from step {steps[-1]}, others from "
                 f"{steps[0]}; all machines must see the same folder"
             )
 
@@ -289,7 +243,8 @@ class Fit:
         if auc >= self.best:  # on a tie the longer trained one
             self.best, self.best_step = auc, self.step
             if self.accelerator.is_main_process:
-                save_weights(judged, self.folder / "best.safetensors")
+                self.folder.create()
+                save_weights(judged, self.folder.best)
         if journal is not None:
             seconds = round(self.seconds, 3)
             journal.write(
@@ -301,9 +256,10 @@ class Fit:
     def _save(self, journal: Journal | None) -> None:
         if journal is None:
             return
+        self.folder.create()
         journal.save()  # first: rows that it has too many are dropped, others are lost
         judged = self.average.module if self.average is not None else self.network
-        save_weights(judged, self.folder / "last.safetensors")
+        save_weights(judged, self.folder.last)
         scaler = self.accelerator.scaler
         facts = {
             "step": self.step,
@@ -312,11 +268,10 @@ class Fit:
             "seconds": self.seconds,
             "scaler": scaler.state_dict() if scaler is not None else {},
         }
-        path = self.folder / RESUME
-        save_state(path, self.network, self.optimizer, self.average, facts)
+        save_state(self.folder.resume, self.network, self.optimizer, self.average, facts)
 
     def _load(self) -> None:
-        facts = load_state(self.folder / RESUME, self.network, self.optimizer, self.average)
+        facts = load_state(self.folder.resume, self.network, self.optimizer, self.average)
         self.step, self.best, self.best_step = facts["step"], facts["best"], facts["best_step"]
         self.seconds = facts["seconds"]
         if self.accelerator.scaler is not None and facts["scaler"]:
@@ -327,7 +282,7 @@ class Fit:
         if wrong:
             raise InputError(
                 f"the loss is not finite at step {self.step} ({', '.join(wrong)}); lower --lr, or "
-                f"use --precision fp32; {self.folder} still holds the last good state"
+                f"use --precision fp32; {self.folder.path} still holds the last good state"
             )
 
     @contextmanager

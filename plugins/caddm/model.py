@@ -80,6 +80,7 @@ class Caddm(Detector[CaddmConfig]):
     """The detector; images are RGB, 0 to 255, and turned to BGR inside."""
 
     input_spec = InputSpec(std=(1 / 255,) * 3)
+    gmacs = 6.26
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="adamw",
         lr=3.6e-4,
@@ -99,7 +100,7 @@ class Caddm(Detector[CaddmConfig]):
         self.config = config
         self.input_spec = InputSpec(image_size=config.image_size, std=(1 / 255,) * 3)
         self.companion = "original" if config.mode == "mfs" else ""
-        self.draws_untaught = config.mode == "mfs"  # the swap says where it was
+        self.maps_without_supervision = config.mode == "mfs"  # the swap says where it was
         name, arguments, dropout = _BACKBONES[config.backbone]
         self.backbone = create_backbone(name, config.encoder_weights, num_classes=0, **arguments)
         channels = self.backbone.num_features

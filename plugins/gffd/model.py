@@ -68,8 +68,9 @@ class Gffd(Detector[GffdConfig]):
         InputError: Xceptions that cannot be built, or weights that do not fit them.
     """
 
-    draws_untaught = True
+    maps_without_supervision = True
     normalisation = "class_minmax"
+    gmacs = 14.0
     optimizer = OptimizerConfig(optimizer="adam", lr=2e-4, weight_decay=5e-4, schedule="constant")
     steps = 22_500
     batch = 32

@@ -90,6 +90,7 @@ class Lttd(Detector[LttdConfig]):
     with a position embedding H and W, are the configuration's.
     """
 
+    gmacs = 201.0
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="adamw", lr=1e-4, weight_decay=0.05
     )

@@ -87,8 +87,9 @@ class MultiAttention(Detector[MultiAttentionConfig]):
         InputError: an encoder that cannot be built, or weights that do not fit it.
     """
 
-    draws_untaught = True
+    maps_without_supervision = True
     normalisation = "class_minmax"
+    gmacs = 7.3
     optimizer = OptimizerConfig(
         optimizer="adamw",
         lr=1e-4,

@@ -82,6 +82,7 @@ class MoNFAP(Detector[MoNFAPConfig]):
         InputError: backbone weights that cannot be had or do not fit.
     """
 
+    gmacs = 10.8
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="adamw", lr=6e-5, weight_decay=0.01, schedule="poly", power=0.9, floor=0.01
     )

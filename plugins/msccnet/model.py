@@ -60,6 +60,7 @@ class MSCCNet(Detector[MSCCNetConfig]):
         InputError: a backbone that cannot be built, or weights that cannot be had.
     """
 
+    gmacs = 218.6
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="sgd", lr=9e-3, weight_decay=5e-4, schedule="poly", power=0.9, floor=0.01
     )

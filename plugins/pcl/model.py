@@ -57,6 +57,7 @@ class PCL(Detector[PCLConfig]):
         InputError: a backbone that cannot be built, or weights that cannot be had.
     """
 
+    gmacs = 4.8
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="adam", lr=5e-5, schedule="linear", warmup=0.25
     )

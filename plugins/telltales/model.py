@@ -88,6 +88,7 @@ class Telltales(Detector[TelltalesConfig]):
         InputError: weights that cannot be had or do not fit.
     """
 
+    gmacs = 15.6
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="adam", lr=2e-4, weight_decay=1e-5, schedule="constant"
     )

@@ -76,8 +76,9 @@ class UiaVit(Detector[UiaVitConfig]):
         InputError: an encoder that cannot be built or is no plain ViT, or weights that do not fit.
     """
 
-    draws_untaught = True
+    maps_without_supervision = True
     normalisation = "class_minmax"
+    gmacs = 17.6
     optimizer = OptimizerConfig(optimizer="adam", lr=3e-5, schedule="constant")
     steps = 9600
     batch = 96

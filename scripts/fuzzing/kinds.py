@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from evaluator.protocols.planning import JOURNAL
-from focus.training.checkpoint import RESUME
+from focus.runs import RunFolder
 from fuzzing import readers, seeds
 from fuzzing.mutations import damage, damage_json, mend_png, mend_tar
 
@@ -132,7 +132,7 @@ KINDS = {
         5,
         inner=(seeds.unpack_pickle, seeds.pack_pickle),
     ),
-    "checkpoint": Kind(seeds.make_states, readers.read_state, RESUME, 4),
+    "checkpoint": Kind(seeds.make_states, readers.read_state, RunFolder(Path()).resume.name, 4),
     "run config": Kind(
         seeds.make_run_config,
         readers.read_run_folder,

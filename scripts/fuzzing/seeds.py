@@ -22,8 +22,8 @@ from safetensors.torch import save_file
 from focus.mapstore import MapWriter
 from focus.network.classifier import Classifier
 from focus.network.encoder import EncoderConfig
-from focus.runs import describe_run
-from focus.training.checkpoint import RESUME, save_state
+from focus.runs import RunFolder, describe_run
+from focus.training.checkpoint import save_state
 
 TINY = EncoderConfig("test_vit.r160_in1k", encoder_weights="none", image_size=32)
 IDENTITY = {"generator": "g", "index_fingerprint": "f"}
@@ -281,7 +281,7 @@ def make_states() -> list[bytes]:
     """Return a checkpoint."""
     network, optimizer, average = train_tiny()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / RESUME
+        path = RunFolder(Path(folder)).resume
         save_state(path, network, optimizer, average, {"step": 1})
         return [path.read_bytes()]
 

@@ -23,7 +23,7 @@ from focus.data.sources import Source
 from focus.errors import InputError
 from focus.mapstore import MapReader, MapWriter
 from focus.runtime import Runtime
-from focus.training.loop import FitConfig
+from focus.training.options import FitConfig
 
 SMALL = ("encoder=resnet10t", "encoder_weights=none", "image_size=64", "channels=8")
 FIT = FitConfig(steps=3, batch=8, validate_every=2, workers=0)

@@ -17,8 +17,8 @@ from focus.errors import CheckFailedError, InputError
 from focus.network.model import FoCusConfig
 from focus.optim import OptimizerConfig, learning_rate
 from focus.runtime import Runtime
-from focus.training.command import TrainCommand, train_command
-from focus.training.loop import FitConfig
+from focus.training.command import RECIPES, TrainCommand, train_command
+from focus.training.options import FitConfig
 
 NETWORK = FoCusConfig(
     encoder="resnet10t", encoder_weights="none", image_size=64, stage=2, output_stride=8
@@ -169,7 +169,7 @@ def test_broken_resume_file_is_refused(demo_corpus, tmp_path):
     train_command(command_for(demo_corpus, tmp_path / "run", fit={"stop_after": 2}))
     path = tmp_path / "run" / "resume.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match="cannot go on from it"):
+    with pytest.raises(InputError, match="cannot resume from this checkpoint"):
         train_command(command_for(demo_corpus, tmp_path / "run", resume=True))
 
 
@@ -199,5 +199,5 @@ def test_unreadable_faces_are_named_and_the_run_goes_on(demo_corpus, tmp_path):
 
 
 def test_config_survives_json():
-    command = TrainCommand(source=Source(data="x"), out="y", network=NETWORK)
+    command = TrainCommand(source=Source(data="x"), out="y", fit=RECIPES["demo"][2])
     assert from_json(TrainCommand, json.loads(json.dumps(to_json(command)))) == command

@@ -1,0 +1,118 @@
+"""Settings of a training: those that a command takes, and those that a training runs with."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Literal
+
+from focus.config import given_values, to_json
+from focus.data.loading import Balance
+from focus.data.transforms import Augmentation
+from focus.detectors import Trainable
+from focus.errors import InputError
+from focus.optim import OptimizerConfig, OptimizerOptions
+
+OPERATIONAL = ("workers", "on_error", "stop_after")
+"""Fields of :class:`FitConfig` that change neither the weights nor which of them are kept."""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How to train; what is not given is the detector's own."""
+
+    steps: int | None = None
+    """Optimizer steps. Default: the detector's own (FoCus: 30,000)."""
+    batch: int | None = None
+    """Faces per optimizer step, over all processes and micro-batches. Default: the detector's own
+    (FoCus: 128)."""
+    accumulation: int = 1
+    """Micro-batches per step: the same result in less memory."""
+    balance: Balance = "label"
+    """Half real and half fake; 'method': the fakes in equal shares; 'none': as they come."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the weights, which is then judged and kept."""
+    validate_every: int = 1000
+    """Steps between validations; the last step is always validated."""
+    workers: int = -1
+    """Loader processes; -1: this process's share of the cores less one, at most 16."""
+    on_error: Literal["skip", "stop"] = "skip"
+    """Leave out a face that cannot be read and say so, or stop at the first."""
+    stop_after: int = 0
+    """Stop after this step, to be resumed later: for queues with a time limit."""
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    """Optimizer and schedule."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """Augmentation of training faces."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "accumulation", "validate_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+        if not 0 <= self.ema < 1:
+            raise InputError(f"--ema {self.ema}: a decay of at least 0, below 1")
+
+    def complete(self, detector: type[Trainable]) -> FitConfig:
+        """Return the settings to train with: the given ones, else the detector's own."""
+        own = {name: getattr(detector, name) for name in ("steps", "batch")}
+        optimizer = dataclasses.replace(detector.optimizer, **given_values(self.optimizer))
+        return FitConfig(**{**own, **given_values(self), "optimizer": optimizer})
+
+
+@dataclass(frozen=True)
+class FitConfig(FitOptions):
+    """How to train, every setting known; the defaults are the FoCus paper's."""
+
+    steps: int = 30_000
+    batch: int = 128
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Settings of FoCus and of the classifier; what is not given is the network's default."""
+
+    encoder: str | None = None
+    """Any timm model with a token grid: ViT, DeiT, DINO, Swin, or a convolutional one. Default:
+    deit_small_patch16_224."""
+    encoder_weights: str | None = None
+    """A file (safetensors or a tensors-only .pth), 'timm' to download (the default), or 'none'."""
+    image_size: int | None = None
+    """Side of the square input in pixels. Default: 224."""
+    output_stride: int | None = None
+    """Convolutional encoders: pixels of the input per cell of the grid. Default: 16."""
+    stage: int | None = None
+    """Convolutional encoders: which feature level to take. Default: -1, the deepest."""
+    positions: Literal["sincos", "pretrained"] | None = None
+    """Fixed position code of a transformer: sine-cosine (the default), or the pretrained table."""
+    second: Literal["sobel", "rgb", "dct", "srm"] | None = None
+    """Input of the second branch (Table V). Default: sobel."""
+    proposal: Literal["carp", "attention"] | None = None
+    """Source of a modality's map: carp (the default), or 'attention', the ablation without it."""
+    swap: Literal["gumbel", "maximum"] | None = None
+    """Fusion of the modalities: gumbel (the default), or 'maximum', the ablation."""
+    car: Literal["class_mean", "channel_weighted"] | None = None
+    """Reading of Eq. 4: p times the mean map (the default), or the classical CAM weighting."""
+    maps_per_class: int | None = None
+    """K, maps per class in CARP (Fig. 10). Default: 32."""
+    temperature: float | None = None
+    """tau of the Gumbel-softmax. Default: 1."""
+    loss_weight: float | None = None
+    """lambda of Eq. 8 (Fig. 11). Default: 0.1."""
+    weight_on: Literal["loc", "cls"] | None = None
+    """Which of the two losses lambda weighs. Default: loc."""
+    normalise: Literal["class_minmax", "global", "image_minmax"] | None = None
+    """How maps reach [0, 1]. Default: class_minmax."""
+    equation: Literal[4, 9] | None = None
+    """Equation behind the maps of labelled fakes: 9 (the default), or 4, as in the paper."""
+
+
+def describe_fit(fit: FitConfig) -> str:
+    """Return every setting that changes the result, on one line."""
+    values = to_json(fit)
+    optimizer, augmentation = values.pop("optimizer"), values.pop("augmentation")
+    plain = {name: value for name, value in values.items() if name not in OPERATIONAL}
+    return ", ".join(
+        f"{name} {value}" for name, value in {**plain, **optimizer, **augmentation}.items()
+    )

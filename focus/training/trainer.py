@@ -1,0 +1,179 @@
+"""Train one network in its folder: build, calibrate, fit, finish, mark as finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from focus.config import to_json
+from focus.data.faces import FaceDataset, Maps
+from focus.data.index import FaceIndex
+from focus.data.loading import build_loader
+from focus.detectors import Trainable
+from focus.errors import InputError
+from focus.runs import (
+    RunFolder,
+    build_detector,
+    describe_run,
+    load_network,
+    read_run,
+    save_weights,
+)
+from focus.runtime import Runtime, note, seed_everything
+from focus.training.loop import Fit, Report
+from focus.training.options import FitConfig, describe_fit
+from focus.types import FAKE, Batch
+
+CALIBRATION_FACES = 256
+FINISH_FACES = 1024
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that one trained network depends on.
+
+    Args:
+        model: name of the detector.
+        config: its configuration, a dataclass.
+        train, val: labelled faces to learn from, and to select on.
+        fit: how to train.
+        runtime: device, precision and seed.
+        maps: supervision beside the labels, or None.
+        stills: every face is a still picture: a detector of clips sees it in small motion.
+    """
+
+    model: str
+    config: Any
+    train: FaceIndex
+    val: FaceIndex
+    fit: FitConfig
+    runtime: Runtime
+    maps: Maps | None = None
+    stills: bool = False
+
+
+def train_run(
+    training: Training,
+    folder: Path,
+    facts: Mapping[str, Any],
+    *,
+    resume: bool,
+    finished: bool = False,
+) -> Report | None:
+    """Train a network to the end (or to ``stop_after``) and mark its folder as finished.
+
+    Args:
+        training: what to train.
+        folder: of the run.
+        facts: further content of its configuration: at least a ``fingerprint``, equal for runs
+            that may resume each other.
+        resume: resume a run that was begun with this fingerprint, or start one.
+        finished: accept a run that is finished already.
+
+    Returns:
+        What the training came to; None if the folder holds the finished run.
+
+    Raises:
+        InputError: a folder of something else, settings or faces that cannot be trained with, no
+            finite loss, too little memory.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, with the work kept.
+    """
+    content = describe_run(
+        training.model,
+        training.config,
+        train=to_json(training.fit),
+        runtime=to_json(training.runtime),
+        versions=package_versions(),
+        **facts,
+    )
+    run = RunFolder(folder, content)
+    with run.claim(training.runtime.accelerator(), resume, finished) as done:
+        return None if done else _train(training, run, resume)
+
+
+def _train(training: Training, run: RunFolder, resume: bool) -> Report:
+    """Train in a folder that is claimed."""
+    runtime, fit = training.runtime, training.fit
+    seed_everything(runtime.seed)
+    network = build_detector(training.model, training.config)
+    faces, val = _datasets(training, network)
+    if _overrides(network, "calibrate"):
+        network.calibrate(_calibration_images(faces, network))
+    note(
+        f"training {training.model} on {len(faces)} faces, selecting on {len(val)}, into "
+        f"{run.path}\n  {describe_fit(fit)}, seed {runtime.seed}, {runtime.precision}",
+        runtime.quiet,
+    )
+    loop = Fit(network, faces, val, fit, runtime, run)
+    report = loop.run(resume)
+    if report.step == fit.steps and loop.accelerator.is_main_process:
+        _finish(run, faces, fit, loop.accelerator.device)
+        run.mark_finished()
+    loop.accelerator.wait_for_everyone()
+    return report
+
+
+def _datasets(training: Training, network: Trainable) -> tuple[FaceDataset, FaceDataset]:
+    """Return the faces to learn from and to select on, as the network wants them."""
+    spec, stills = network.input_spec, training.stills
+    faces = FaceDataset(
+        training.train,
+        spec.image_size,
+        training.maps,
+        training.fit.augmentation,
+        training.runtime.seed,
+        frames=spec.frames,
+        stills=stills,
+        companion=network.companion,
+    )
+    val = FaceDataset(training.val, spec.image_size, frames=spec.frames, stills=stills)
+    return faces, val
+
+
+def _overrides(network: Trainable, hook: str) -> bool:
+    """Tell whether a detector defines a hook, so that no face is decoded for the default one."""
+    return getattr(type(network), hook) is not getattr(Trainable, hook)
+
+
+def _calibration_images(faces: FaceDataset, network: Trainable) -> torch.Tensor:
+    """Return evenly spaced training faces, standardised (N, 3, [T,] H, W)."""
+    count = min(CALIBRATION_FACES, len(faces))
+    rows = np.linspace(0, len(faces) - 1, count).astype(int).tolist()
+    batch = next(iter(build_loader(faces, [rows], 0)))
+    if not batch.keys:
+        first = batch.failures[0]
+        raise InputError(f"no training face can be read; the first: {first.key}: {first.reason}")
+    return batch.standardised(network.input_spec).images
+
+
+def _finish(run: RunFolder, faces: FaceDataset, fit: FitConfig, device: torch.device) -> None:
+    """Call the detector's ``finish`` on the best weights, and save them again."""
+    network = load_network(read_run(run.path)).eval().to(device)
+    if _overrides(network, "finish"):
+        network.finish(_fakes(faces, fit, network, device))
+        save_weights(network, run.best)
+
+
+def _fakes(
+    faces: FaceDataset, fit: FitConfig, network: Trainable, device: torch.device
+) -> Iterator[Batch]:
+    """Yield evenly spaced training fakes, standardised, on the device."""
+    rows = np.flatnonzero(faces.index.labels == FAKE)
+    rows = rows[np.linspace(0, len(rows) - 1, min(FINISH_FACES, len(rows))).astype(int)]
+    size = max(fit.batch // fit.accumulation, 1)
+    batches = [rows[k : k + size].tolist() for k in range(0, len(rows), size)]
+    for batch in build_loader(faces, batches, fit.workers):
+        if batch.keys:
+            moved = batch._replace(images=batch.images.to(device), maps=None)
+            yield moved.standardised(network.input_spec)
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that a result depends on."""
+    return {name: version(name) for name in ("focus-forgery", "torch", "timm", "accelerate")}
