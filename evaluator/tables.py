@@ -1,4 +1,4 @@
-"""``evaluator table``: results side by side, the best in bold only where its interval allows it."""
+"""``evaluator table``: results side by side; the best of one set of faces in bold if clear."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from evaluator.metrics import METRICS, PRIOR
+from evaluator.metrics import DETECTION, METRICS, PRIOR
 from focus.errors import InputError, printable
-from focus.runtime import Runtime
+from focus.runtime import Runtime, note
 
 RESULT = "result.json"
 LOWER_IS_BETTER = frozenset({"frame_eer", "fp_area_real"})
@@ -48,6 +48,14 @@ class Row:
 
     name: str
     metrics: Mapping[str, Mapping[str, Any]]
+    sets: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprints of the faces behind the metrics of ``scores`` and of ``maps``."""
+    missing: int = 0
+    """Faces without a prediction that were left out."""
+
+    def faces_of(self, metric: str) -> str:
+        """Return the fingerprint of the faces that a metric is over, empty if it is not known."""
+        return self.sets.get("scores" if metric in DETECTION else "maps", "")
 
 
 def table_command(command: TableCommand) -> None:
@@ -62,7 +70,9 @@ def table_command(command: TableCommand) -> None:
     )
     if not any(is_known(row, name) for row in rows for name in shown):
         raise InputError(f"no result has a value of {', '.join(shown) or 'any metric'}")
-    print(FORMATS[command.format](rows, shown), end="")
+    print(FORMATS[command.format](mark_sets(rows), shown), end="")
+    for line in describe_sets(rows):
+        note(f"note: {line}", command.runtime.quiet)
 
 
 def read_result(text: str) -> list[Row]:
@@ -77,10 +87,7 @@ def read_result(text: str) -> list[Row]:
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         tests = result.get("tests") or {"": result}
-        found = {
-            printable(test): {key: _check_metric(value) for key, value in judged["metrics"].items()}
-            for test, judged in tests.items()
-        }
+        found = {printable(test): _read_row(judged) for test, judged in tests.items()}
     except OSError as error:
         raise InputError(f"{path}: cannot read the result ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -88,8 +95,19 @@ def read_result(text: str) -> list[Row]:
         raise InputError(f"{path}: holds no metrics; {hint}") from None
     name = name or (path.parent.name if path.name == RESULT else path.stem)
     if len(found) == 1:
-        return [Row(name, metrics) for metrics in found.values()]
-    return [Row(f"{name}: {test}", metrics) for test, metrics in found.items()]
+        return [replace(row, name=name) for row in found.values()]
+    return [replace(row, name=f"{name}: {test}") for test, row in found.items()]
+
+
+def _read_row(judged: Mapping[str, Any]) -> Row:
+    """Return the result of a test set, without a name; raise ValueError if it is not one."""
+    metrics = {key: _check_metric(value) for key, value in judged["metrics"].items()}
+    sets = {str(name): printable(str(value)) for name, value in judged.get("sets", {}).items()}
+    coverage = judged.get("coverage", {})
+    left_out = [coverage.get(name, {}) for name in ("missing", "without_score")]
+    counted = coverage.get("rule") == "wrong"
+    missing = 0 if counted else sum(int(n) for counts in left_out for n in counts.values())
+    return Row("", metrics, sets, missing)
 
 
 def _check_metric(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,30 +122,83 @@ def _check_metric(found: Mapping[str, Any]) -> dict[str, Any]:
 def with_prior(rows: Sequence[Row]) -> list[Row]:
     """Add the place prior as a row of its own, under the names of the metrics it stands beside."""
     prior: dict[str, Mapping[str, Any]] = {}
+    sets: Mapping[str, str] = {}
     for row in rows:
         for name in PRIOR:
             if is_known(row, name):
+                sets = sets or row.sets
                 prior.setdefault(name.removeprefix("prior_"), row.metrics[name])
-    return [*rows, Row(PRIOR_NAME, prior)] if prior else list(rows)
+    return [*rows, Row(PRIOR_NAME, prior, sets)] if prior else list(rows)
 
 
-def best(rows: Sequence[Row], metric: str) -> int | None:
-    """Return which row is the best beyond doubt: its interval touches no other's."""
+def best(rows: Sequence[Row], metric: str) -> set[int]:
+    """Return the rows that are clearly the best among those over the same faces.
+
+    A row is clearly the best if its interval touches no other's. Rows over different faces are
+    not compared.
+    """
+    known = [place for place, row in enumerate(rows) if is_known(row, metric)]
+    groups: dict[str, list[int]] = {}
+    for place in known:
+        groups.setdefault(rows[place].faces_of(metric), []).append(place)
+    leaders = (_best_of(rows, places, metric) for places in groups.values())
+    return {place for place in leaders if place is not None}
+
+
+def _best_of(rows: Sequence[Row], places: Sequence[int], metric: str) -> int | None:
     sign = -1 if metric in LOWER_IS_BETTER else 1
     spans = []
-    for place, row in enumerate(rows):
-        if is_known(row, metric):
-            found = row.metrics[metric]
-            ends = [
-                sign * (found["value"] if found.get(end) is None else found[end])
-                for end in ("low", "high")
-            ]
-            spans.append((min(ends), max(ends), place))
+    for place in places:
+        found = rows[place].metrics[metric]
+        ends = [
+            sign * (found["value"] if found.get(end) is None else found[end])
+            for end in ("low", "high")
+        ]
+        spans.append((min(ends), max(ends), place))
     if len(spans) < 2:
         return None
     leader = max(spans)
     clear = all(other[1] < leader[0] for other in spans if other is not leader)
     return leader[2] if clear else None
+
+
+def mark_sets(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with a letter behind each name, if they are over different faces."""
+    groups = _group_sets(rows)
+    if len(groups) < 2:
+        return list(rows)
+    marks = {place: _letter(n) for n, places in enumerate(groups.values()) for place in places}
+    return [replace(row, name=f"{row.name} [{marks[place]}]") for place, row in enumerate(rows)]
+
+
+def describe_sets(rows: Sequence[Row]) -> list[str]:
+    """Return what a reader must know of the faces: different sets, and missing faces."""
+    groups = _group_sets(rows)
+    lines = [
+        f"{row.name}: {row.missing:,} faces without a prediction are left out"
+        for row in rows
+        if row.missing
+    ]
+    if len(groups) > 1:
+        lines.append("rows with different letters are over different faces and are not compared")
+    return lines
+
+
+def _group_sets(rows: Sequence[Row]) -> dict[tuple[str, ...], list[int]]:
+    """Return fingerprints -> rows; a result without any score or map joins the first it fits."""
+    kinds = [kind for kind in ("scores", "maps") if any(row.sets.get(kind) for row in rows)]
+    groups: dict[tuple[str, ...], list[int]] = {}
+    prints = [tuple(row.sets.get(kind, "") for kind in kinds) for row in rows]
+    for place in sorted(range(len(rows)), key=lambda place: prints[place].count("")):
+        own = prints[place]
+        pairs = ((known, zip(own, known, strict=True)) for known in groups if any(own))
+        fits = (known for known, both in pairs if all(a in ("", b) for a, b in both))
+        groups.setdefault(next(fits, own), []).append(place)
+    return dict(sorted(groups.items(), key=lambda item: min(item[1])))
+
+
+def _letter(number: int) -> str:
+    return chr(ord("a") + number) if number < 26 else str(number + 1)
 
 
 def to_markdown(rows: Sequence[Row], metrics: Sequence[str]) -> str:
@@ -211,7 +282,7 @@ def _cells(rows: Sequence[Row], metrics: Sequence[str], bold: str) -> list[list[
     return [
         [
             row.name,
-            *(_cell(row, name, bold if leaders[name] == place else "{}") for name in metrics),
+            *(_cell(row, name, bold if place in leaders[name] else "{}") for name in metrics),
         ]
         for place, row in enumerate(rows)
     ]

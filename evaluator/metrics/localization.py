@@ -16,6 +16,8 @@ from evaluator.metrics.intervals import Estimate, Resampling, Term, estimate, me
 from evaluator.metrics.ranking import auc, average_precision, divide
 from focus.types import FAKE, REAL
 
+OVER_REALS = ("pixel_f1_macro", "pixel_miou", "fp_area_real")
+ZEROED = "real maps were zeroed by label"
 _FACES = 4096  # at once: what is worked out of their histograms takes 10 kB a face
 
 
@@ -40,16 +42,19 @@ def localization_metrics(
         labels: int (N,), 0 real or 1 fake.
         resampling: how the intervals are drawn, over the N faces.
         level: pixels from this level on are marked; None leaves out what needs a threshold.
-        zeroed: the maps of real faces were set to zero because of their label.
+        zeroed: the maps of real faces were set to zero because of their label: metrics over real
+            faces have no value.
     """
     fake = labels == FAKE
     terms = [*_ranking_terms(faces, fake), *_place_terms(faces, fake)]
     if level is not None:
-        terms += _marked_terms(faces, fake, labels == REAL, level, zeroed)
+        terms += _marked_terms(faces, fake, labels == REAL, level)
     found = estimate(terms, resampling)
     if level is None:
         missing = Estimate(None, None, None, 0, "no threshold was asked for")
         found.update(dict.fromkeys(THRESHOLDED, missing))
+    if zeroed and (labels == REAL).any():
+        found.update(dict.fromkeys(OVER_REALS, Estimate(None, None, None, 0, ZEROED)))
     return found
 
 
@@ -133,9 +138,7 @@ def _by_blocks(
     return np.concatenate(found, axis=-1)
 
 
-def _marked_terms(
-    faces: Histograms, fake: np.ndarray, real: np.ndarray, level: int, zeroed: bool
-) -> list[Term]:
+def _marked_terms(faces: Histograms, fake: np.ndarray, real: np.ndarray, level: int) -> list[Term]:
     true, false = (part[:, level:].sum(axis=1) for part in (faces.inside, faces.outside))
     missed, clear = (part[:, :level].sum(axis=1) for part in (faces.inside, faces.outside))
     matrix = np.stack([true, false, missed, clear], axis=1).astype(np.float64)
@@ -144,14 +147,13 @@ def _marked_terms(
     iou = np.where(union > 0, divide(true, union), 1.0)
     area = divide(false, false + clear)
     every, empty = np.ones(len(fake), dtype=bool), "no fake has a forged or marked pixel"
-    no_reals = "real maps were zeroed by label" if zeroed else "no real faces"
     return [
         Term("pixel_f1_macro", matrix.__getitem__, _f1_macro, every, "no faces"),
         Term("pixel_miou", matrix.__getitem__, _mean_iou, every, "no faces"),
         Term("f1_fake", fakes_only.__getitem__, _f1, fake, empty),
         Term("iou_fake", fakes_only.__getitem__, _iou, fake, empty),
         mean("iou_frame", np.where(fake, iou, np.nan), "no fakes with a mask"),
-        mean("fp_area_real", np.where(real & (not zeroed), area, np.nan), no_reals),
+        mean("fp_area_real", np.where(real, area, np.nan), "no real faces"),
     ]
 
 

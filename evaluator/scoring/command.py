@@ -13,6 +13,13 @@ import torch
 
 from evaluator.metrics.counting import HALF, LEVELS
 from evaluator.metrics.localization import choose_level
+from evaluator.scoring.coverage import (
+    Missing,
+    count_classes,
+    face_sets,
+    find_stored,
+    take_covered,
+)
 from evaluator.scoring.faces import EvaluatedFaces
 from evaluator.scoring.measure import Measured, TruthReader, masked_fakes, mean_mask, measure
 from evaluator.scoring.regions import COLUMN, region_metrics
@@ -52,6 +59,9 @@ class ScoreCommand:
     """train, val or test; all for every face."""
     threshold: Threshold = "0.5"
     """Mark pixels above 0.5, above the value of the best f1_fake on split val, or none at all."""
+    missing: Missing = "leave-out"
+    """Leave faces without a prediction out, or count them as wrong: the wrong class with
+    certainty, and the complement of the truth as map."""
     by: tuple[str, ...] = ()
     """Index columns to break down by, besides method."""
     json: str = ""
@@ -85,6 +95,7 @@ def score_command(command: ScoreCommand) -> None:
             reader,
             split="" if command.split == "all" else command.split,
             threshold=command.threshold,
+            missing=command.missing,
             by=command.by,
             draws=command.draws,
             seed=command.runtime.seed,
@@ -103,6 +114,7 @@ def score_maps(
     *,
     split: str = "test",
     threshold: Threshold = "0.5",
+    missing: Missing = "leave-out",
     by: Sequence[str] = (),
     draws: int = 1000,
     seed: int = 0,
@@ -116,6 +128,8 @@ def score_maps(
         reader: the map file.
         split: the faces to judge, all of them if empty or if the index has no splits.
         threshold: where to mark pixels: above 0.5, chosen on split ``val``, or nowhere.
+        missing: leave out faces without a prediction, or count them as wrong: a fake with score 0,
+            a real face with score 1, a map that is the complement of the truth.
         by: columns to break down by; ``method`` always is, where it is known.
         draws: bootstrap draws over ``video``.
         seed: seed of the draws.
@@ -125,8 +139,9 @@ def score_maps(
     Returns:
         JSON values: ``metrics`` and ``by`` (column -> value -> metrics) as the contract names
         them, ``parts`` (if the index has part labels), ``threshold``, ``split``, ``faces``,
-        ``coverage``, ``maps`` (the file's origin), ``prior``, ``intervals``, ``unreadable`` and
-        ``notes``.
+        ``coverage`` (with the missing faces of each class), ``sets`` (fingerprints of the faces
+        behind the metrics of scores and of maps; results compare only if equal), ``maps`` (the
+        file's origin), ``prior``, ``intervals``, ``unreadable`` and ``notes``.
 
     Raises:
         InputError: no such faces, fewer than half of them have a map, a threshold from ``val``
@@ -139,10 +154,10 @@ def score_maps(
         notes.append("the index names no splits: all faces are judged")
         split = ""
     asked = _rows_of(index, split)
-    rows = _covered(index, asked, reader, split, notes)
-    _check_labels(index, rows, reader, notes)
+    stored = find_stored(index, asked, reader, split)
+    _check_labels(index, asked, stored, reader, notes)
+    rows, scores, coverage = take_covered(index, asked, stored, reader, missing, notes)
     zeroed = reader.attributes["real_maps"] == "zero"
-    scores = reader.scores[[reader.row(index.keys[row]) for row in rows]]
     faces = EvaluatedFaces(index.take(rows), scores, None, None, zeroed, draws, seed)
     columns = list(dict.fromkeys([*(["method"] if "method" in index.columns else []), *by]))
     groups = {name: faces.groups(name) for name in columns}
@@ -170,7 +185,8 @@ def score_maps(
         "threshold": chosen,
         "split": split or "all",
         "faces": _count(faces.index, notes),
-        "coverage": {"faces": len(asked), "with_map": len(rows), "share": len(rows) / len(asked)},
+        "coverage": coverage,
+        "sets": face_sets(faces),
         "maps": {"file": str(reader.path), **{name: reader.attributes[name] for name in ORIGIN}},
         "prior": prior,
         "intervals": {"level": 0.95, "over": "video", "draws": draws, "seed": seed},
@@ -253,30 +269,12 @@ def _rows_of(index: FaceIndex, split: str) -> np.ndarray:
     return rows
 
 
-def _covered(
-    index: FaceIndex, rows: np.ndarray, reader: MapReader, split: str, notes: list[str]
-) -> np.ndarray:
-    """Return the rows that have a map; refuse when these are fewer than half."""
-    has_map = np.array([index.keys[row] in reader for row in rows], dtype=bool)
-    if has_map.mean() < 0.5:
-        missing = [index.keys[row] for row in rows[~has_map][:LISTED]]
-        where = f"split {split}" if split else "the index"
-        splits = zip(index.column("split"), index.keys, strict=True)
-        known = ", ".join(sorted({name for name, key in splits if name and key in reader}))
-        hint = f"it has maps of split {known}" if known else "are --maps and --data of one corpus?"
-        raise InputError(
-            f"{reader.path}: has maps for {has_map.sum()} of {len(rows)} faces of {where}"
-            f" ({hint}); missing, among others: {', '.join(missing)}"
-        )
-    if not has_map.all():
-        notes.append(f"{(~has_map).sum():,} of {len(rows):,} faces have no map and do not enter")
-    return rows[has_map]
-
-
-def _check_labels(index: FaceIndex, rows: np.ndarray, reader: MapReader, notes: list[str]) -> None:
-    there = reader.labels
-    stored = np.array([there[reader.row(index.keys[row])] for row in rows])
-    differ = int(((stored != index.labels[rows]) & (stored != UNKNOWN)).sum())
+def _check_labels(
+    index: FaceIndex, rows: np.ndarray, stored: np.ndarray, reader: MapReader, notes: list[str]
+) -> None:
+    has_map = stored >= 0
+    there = reader.labels[stored[has_map]]
+    differ = int(((there != index.labels[rows[has_map]]) & (there != UNKNOWN)).sum())
     if differ:
         notes.append(f"{differ:,} labels differ between map file and index: the index's are used")
 
@@ -294,14 +292,13 @@ def _note_limits(faces: EvaluatedFaces, rule: str, notes: list[str]) -> None:
             notes.append(f"{empty:,} fakes have an empty mask: no pixel_auc, pointing, energy")
     if faces.zeroed and (labels == REAL).any():
         notes.append(
-            "maps of real faces were zeroed by label: they count as faultless in"
-            " pixel_f1_macro and pixel_miou"
+            "maps of real faces were zeroed by label, so no metric counts them: no fp_area_real, "
+            "pixel_f1_macro and pixel_miou; --real-maps fake-class of focus generate keeps them"
         )
 
 
 def _count(index: FaceIndex, notes: list[str]) -> dict[str, int]:
-    names = {"real": REAL, "fake": FAKE, "unknown": UNKNOWN}
-    counts = {name: int((index.labels == label).sum()) for name, label in names.items()}
+    counts = count_classes(index.labels)
     if counts["unknown"]:
         notes.append(f"{counts['unknown']:,} faces of unknown label do not enter any metric")
     return {"total": len(index), **counts}

@@ -109,7 +109,8 @@ def measure(
 
     Args:
         index: the faces.
-        rows: int (N,), ascending: real faces, and fakes with a mask, that all have a map.
+        rows: int (N,), ascending: real faces, and fakes with a mask. A face without a map counts
+            as if its map were the complement of the truth.
         reader: the map file.
         prior: masks to compare with the truth of fakes as well.
         device: where pixels are counted; the counts are the same everywhere.
@@ -133,7 +134,7 @@ def measure_each(
     and, for all faces, their histograms.
     """
     truths, videos = TruthReader(index), np.array(video_names(index), dtype=object)
-    stored = [np.array([r.row(index.keys[row]) for row in rows], dtype=np.int64) for r in readers]
+    stored = [stored_rows(reader, [index.keys[row] for row in rows]) for reader in readers]
     maps, priors = [Histograms.empty(len(rows)) for _ in readers], Histograms.empty(len(rows))
     known, has_prior = np.zeros((2, len(rows)), dtype=bool)
     failures: list[Failure] = []
@@ -145,7 +146,7 @@ def measure_each(
                 here = batch.places
                 known[here] = True
                 for table, reader, there in zip(maps, readers, stored, strict=True):
-                    table.put(here, batch.compare(reader.read(there[here])))
+                    table.put(here, batch.compare_stored(reader, there[here]))
                 if prior is not None:
                     usual, others = prior.without(videos[rows[here]])
                     chosen = np.flatnonzero(others & (index.labels[rows[here]] == FAKE))
@@ -172,6 +173,11 @@ def mean_mask(
             else:
                 prior.add(truth[0], videos[rows[place]])
     return prior, tuple(failures)
+
+
+def stored_rows(reader: MapReader, keys: Sequence[str]) -> np.ndarray:
+    """Return the row of each key in a map file, int64 (N,); -1 for a key without a map."""
+    return np.array([reader.row(key) if key in reader else -1 for key in keys], dtype=np.int64)
 
 
 def masked_fakes(index: FaceIndex, rows: np.ndarray) -> np.ndarray:
@@ -240,6 +246,18 @@ class _Batch(NamedTuple):
         there = torch.from_numpy(chosen).to(self.masks.device)
         regions = None if self.regions is None else self.regions[there]
         return _Batch(self.places[chosen], self.masks[there], regions)
+
+    def compare_stored(self, reader: MapReader, stored: np.ndarray) -> Histograms:
+        """Compare maps of a file with the truths; a missing one (-1) is the truth's complement."""
+        has, lacks = np.flatnonzero(stored >= 0), np.flatnonzero(stored < 0)
+        if not len(lacks):
+            return self.compare(reader.read(stored))
+        found = Histograms.empty(len(stored))
+        if len(has):
+            found.put(has, self.take(has).compare(reader.read(stored[has])))
+        wrong = self.take(lacks)
+        found.put(lacks, count_levels((~wrong.masks).float(), wrong.masks, wrong.regions))
+        return found
 
     def compare(self, maps: np.ndarray) -> Histograms:
         """Compare maps (B, h, w) with the truths."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import compress
 
 import cv2
 import numpy as np
@@ -39,7 +40,7 @@ def region_metrics(
 
     Args:
         index: the faces.
-        rows: int (N,), those to judge, which all have a map.
+        rows: int (N,), those to judge; one without a map is high on the unchanged regions alone.
         reader: the map file.
         draws: bootstrap draws over videos.
         seed: of the draws.
@@ -50,7 +51,10 @@ def region_metrics(
     changed = np.array([_changed(text) for text in index.column(COLUMN)], dtype=bool)[rows]
     partly = (index.labels[rows] == FAKE) & changed.any(axis=1) & ~changed.all(axis=1)
     chosen, changed = rows[partly], changed[partly]
-    levels = region_levels(reader, [index.keys[row] for row in chosen])
+    keys = [index.keys[row] for row in chosen]
+    has_map = np.array([key in reader for key in keys], dtype=bool)
+    levels = 1.0 - changed
+    levels[has_map] = region_levels(reader, list(compress(keys, has_map)))
     order = (levels[:, None, :] < levels[:, :, None]).sum(axis=2)  # equal levels share a place
     places = np.arange(len(REGIONS))
     positives = ((order[:, :, None] == places) & changed[:, :, None]).sum(axis=1)

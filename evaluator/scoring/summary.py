@@ -22,10 +22,24 @@ def format_summary(result: Mapping[str, Any]) -> str:
         f" ({faces['real']:,} real, {faces['fake']:,} fake),"
         f" maps for {coverage['with_map']:,} of {coverage['faces']:,}"
     )
-    lines = [head, "", *_whole({**result["metrics"], **result.get("parts", {})})]
+    lines = [
+        head,
+        *_missing(coverage),
+        "",
+        *_whole({**result["metrics"], **result.get("parts", {})}),
+    ]
     for column, groups in result["by"].items():
         lines += ["", *_broken_down(column, groups)]
     return "\n".join([*lines, "", *_legend(result["metrics"], result["threshold"])])
+
+
+def _missing(coverage: Mapping[str, Any]) -> Iterator[str]:
+    """Say which faces have no prediction, and what that does to the values."""
+    rule = "count as wrong" if coverage["rule"] == "wrong" else "are LEFT OUT of every value"
+    for name, noun in (("missing", "prediction"), ("without_score", "score")):
+        fakes, reals = coverage[name]["fake"], coverage[name]["real"]
+        if fakes or reals:
+            yield f"without a {noun}: {fakes:,} fake, {reals:,} real faces, which {rule}"
 
 
 def _whole(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -120,7 +120,7 @@ def _train(
             out = here / f"{test.name}.h5"
             _predict(command, fit, generator, test, out, runtime)
             files[test.name].append(out)
-    return Trial(files, facts, judged_maps, failed)
+    return Trial(files, facts, judged_maps, failed=failed)
 
 
 def _facts(

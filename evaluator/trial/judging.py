@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from evaluator.metrics import DETECTION
 from evaluator.scoring.command import score_maps
+from evaluator.scoring.coverage import Missing
 from evaluator.tables import Row, is_known, to_markdown
 from evaluator.trial.data import EvaluationSet
 from evaluator.trial.results import (
@@ -23,7 +24,7 @@ from focus.mapstore import MapReader
 from focus.runtime import Runtime, note
 
 SHOWN = ("frame_auc", "frame_acc", "video_auc", "pixel_auc", "pixel_auc_region", "iou_fake")
-KEPT = ("split", "faces", "coverage", "threshold", "prior", "intervals", "notes")
+KEPT = ("split", "faces", "coverage", "sets", "threshold", "prior", "intervals", "notes")
 
 
 class Trial(NamedTuple):
@@ -35,6 +36,8 @@ class Trial(NamedTuple):
     """Entries of ``result.json`` that say what was trained or judged."""
     judged_maps: bool
     """Whether the maps were learned or given; else only scores are judged."""
+    missing: Missing = "leave-out"
+    """What a face without a prediction counts as."""
     failed: Sequence[str] = ()
     """Faces that could not be read."""
 
@@ -76,7 +79,7 @@ def _judge(
     """Return the result of all test sets, seeds joined."""
     judged = {}
     for test in tests:
-        found = [_score(test.faces, path, draws, runtime) for path in trial.files[test.name]]
+        found = [_score(trial, test.faces, path, draws, runtime) for path in trial.files[test.name]]
         if not trial.judged_maps:
             for seed in found:
                 _drop_maps(seed)
@@ -109,13 +112,16 @@ def _drop_maps(found: dict[str, Any]) -> None:
             del metrics[name]
 
 
-def _score(index: FaceIndex, path: Path, draws: int, runtime: Runtime) -> dict[str, Any]:
+def _score(
+    trial: Trial, index: FaceIndex, path: Path, draws: int, runtime: Runtime
+) -> dict[str, Any]:
     with MapReader(path) as reader:
         extra = ["compression"] if "compression" in index.columns else []
         return score_maps(
             index,
             reader,
             split="",
+            missing=trial.missing,
             by=extra,
             draws=draws,
             device=runtime.accelerator().device,
@@ -125,6 +131,7 @@ def _score(index: FaceIndex, path: Path, draws: int, runtime: Runtime) -> dict[s
 
 def _summary(result: dict[str, Any]) -> str:
     """Return the table of the trial: a row per test set."""
-    rows = [Row(name, test["metrics"]) for name, test in result["tests"].items()]
+    tests = result["tests"]
+    rows = [Row(name, test["metrics"], test["sets"]) for name, test in tests.items()]
     shown = [name for name in SHOWN if any(is_known(row, name) for row in rows)]
     return to_markdown(rows, shown)

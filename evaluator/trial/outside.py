@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluator.interchange import ABSENT, import_maps
+from evaluator.scoring.coverage import Missing
 from evaluator.trial.data import EvaluationSet, labelled_faces
 from evaluator.trial.judging import Trial, judge_trial
 from evaluator.trial.results import RESULT
@@ -31,6 +32,9 @@ class JudgeCommand:
     """The faces; those of split test if there is one, unless --split names another."""
     out: str = "results/judged"
     """Folder of the result."""
+    missing: Missing = "leave-out"
+    """Leave faces without a prediction out, or count them as wrong: the wrong class with
+    certainty, and the complement of the truth as map."""
     draws: int = 1000
     """Bootstrap draws behind the 95 % intervals; 0 for none."""
     runtime: Runtime = field(default_factory=Runtime)
@@ -92,4 +96,4 @@ def _take(command: JudgeCommand, test: EvaluationSet, given: Path, folder: Path)
         "maps": {"source": "", "sha256": ""},
         "predictions": sha256(path),
     }
-    return Trial({test.name: [path]}, facts, has_maps, failed)
+    return Trial({test.name: [path]}, facts, has_maps, command.missing, failed)

@@ -12,6 +12,8 @@ from evaluator.tables import (
     Row,
     TableCommand,
     best,
+    describe_sets,
+    mark_sets,
     read_result,
     table_command,
     with_prior,
@@ -34,17 +36,69 @@ ROWS = [
 
 
 def test_best_needs_an_interval_of_its_own():
-    assert best(ROWS, "pixel_auc") == 0
-    assert best(ROWS, "fp_area_real") is None  # lower is better, and two overlap
-    assert best(ROWS[:2], "fp_area_real") == 1
-    assert best(ROWS[:1], "pixel_auc") is None
+    assert best(ROWS, "pixel_auc") == {0}
+    assert best(ROWS, "fp_area_real") == set()  # lower is better, and two overlap
+    assert best(ROWS[:2], "fp_area_real") == {1}
+    assert best(ROWS[:1], "pixel_auc") == set()
 
 
 def test_prior_stands_beside_what_it_is_compared_with():
     rows = with_prior(ROWS)
     assert rows[-1].name == "place prior"
     assert rows[-1].metrics["pixel_auc"]["value"] == 0.6
-    assert best(rows, "pixel_auc") == 0
+    assert best(rows, "pixel_auc") == {0}
+
+
+def of_faces(name, middle, scores, maps, missing=0):
+    metrics = {"frame_auc": value(middle), "pixel_auc": value(middle)}
+    return Row(name, metrics, {"scores": scores, "maps": maps}, missing)
+
+
+def test_results_over_different_faces_are_marked_and_never_bold_against_each_other(capsys):
+    whole, easy = of_faces("whole", 0.8, "a", "b"), of_faces("easy", 1.0, "c", "d", missing=45)
+    assert best([whole, easy], "pixel_auc") == best([whole, easy], "frame_auc") == set()
+    assert [row.name for row in mark_sets([whole, easy])] == ["whole [a]", "easy [b]"]
+    lines = describe_sets([whole, easy])
+    assert lines[0] == "easy: 45 faces without a prediction are left out"
+    assert "different faces" in lines[1]
+    # Rows over the same faces still compare, whatever stands beside them.
+    worse = of_faces("worse", 0.7, "a", "b")
+    assert best([whole, easy, worse], "pixel_auc") == {0}
+    assert [row.name[-3:] for row in mark_sets([whole, easy, worse])] == ["[a]", "[b]", "[a]"]
+    assert "**" not in FORMATS["md"]([whole, easy], ["pixel_auc"])
+    # The scores may differ while the maps are of the same faces, and the other way round.
+    mixed = of_faces("mixed", 0.6, "c", "b")
+    assert best([whole, mixed], "pixel_auc") == {0}
+    assert best([whole, mixed], "frame_auc") == set()
+
+
+def test_results_without_scores_or_of_older_files_are_not_marked_for_that():
+    whole, maps = of_faces("whole", 0.8, "a", "b"), of_faces("maps", 0.7, "", "b")
+    assert mark_sets([maps, whole]) == [maps, whole]
+    assert best([maps, whole], "pixel_auc") == {1}
+    assert mark_sets(ROWS) == ROWS
+    assert describe_sets(ROWS) == []
+
+
+def test_the_sets_of_a_result_file_are_read(tmp_path, capsys):
+    paths = []
+    for name, middle, faces in (("whole", 0.8, "a"), ("easy", 1.0, "b")):
+        left_out = {"real": 1, "fake": 4, "unknown": 0} if faces == "b" else {}
+        content = {
+            "metrics": {"pixel_auc": value(middle, 0.0)},
+            "sets": {"scores": "", "maps": faces},
+            "coverage": {"missing": left_out, "without_score": {}, "rule": "leave-out"},
+        }
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_text(json.dumps(content))
+    table_command(TableCommand(tuple(map(str, paths))))
+    said = capsys.readouterr()
+    assert "easy [b]" in said.out
+    assert "**" not in said.out
+    assert "easy: 5 faces without a prediction are left out" in said.err
+    content["coverage"]["rule"] = "wrong"
+    paths[1].write_text(json.dumps(content))
+    assert read_result(str(paths[1]))[0].missing == 0
 
 
 def test_formats_are_read_back():

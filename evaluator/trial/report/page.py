@@ -157,10 +157,6 @@ def _describe(judged: Mapping[str, Any]) -> str:
 
 def _limits(judged: Mapping[str, Any], scores: Scores, draws_maps: bool) -> Iterator[str]:
     """Yield what a reader must know not to be misled."""
-    coverage = judged["coverage"]
-    if coverage["share"] < 1:
-        missing = coverage["faces"] - coverage["with_map"]
-        yield f"{missing:,} of {coverage['faces']:,} faces have no prediction and do not enter."
     if not draws_maps:
         yield "This detector draws no maps: pixel metrics take its score for each pixel of a face."
     if not scores.has_both:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from evaluator import measuring
 from evaluator.metrics.counting import count_levels
+from evaluator.scoring import measure as measuring
 from evaluator.scoring.measure import TruthReader, masked_fakes, mean_mask, measure, measure_each
 from focus.data.index import Face, FaceIndex
 from focus.mapstore import MapReader, MapWriter

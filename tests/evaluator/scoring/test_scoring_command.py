@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from evaluator.cli import main
 from evaluator.metrics import DETECTION, METRICS
 from evaluator.scoring.command import ScoreCommand, score_command, score_maps
+from evaluator.scoring.summary import format_summary
 from focus.data.index import Face, FaceIndex
 from focus.errors import CheckFailedError, InputError
 from focus.mapstore import MapReader, MapWriter
@@ -218,8 +219,20 @@ def test_threshold_from_val_is_refused_without_val_and_when_val_is_test(corpus):
 def test_partial_maps_are_reported_and_foreign_ones_refused(corpus):
     keys = [face.key for face in corpus.faces]
     partial = judge(corpus, corpus.save(keys=keys[:-2]))
-    assert partial["coverage"] == {"faces": 16, "with_map": 14, "share": 14 / 16}
-    assert "2 of 16 faces have no map" in " ".join(partial["notes"])
+    assert partial["coverage"] == {
+        "faces": 16,
+        "with_map": 14,
+        "share": 14 / 16,
+        "missing": {"real": 0, "fake": 2, "unknown": 0},
+        "without_score": {"real": 0, "fake": 0, "unknown": 0},
+        "rule": "leave-out",
+    }
+    assert "2 of 16 faces have no prediction (2 fake, 0 real): they are left out" in " ".join(
+        partial["notes"]
+    )
+    text = format_summary(partial)
+    assert "without a prediction: 2 fake, 0 real faces, which are LEFT OUT of every value" in text
+    assert "LEFT OUT" not in format_summary(judge(corpus, corpus.save()))
     train_only = corpus.save(keys=keys[:16])
     with pytest.raises(
         InputError, match=r"0 of 16 faces of split test \(it has maps of split train\)"
@@ -244,10 +257,92 @@ def test_without_scores_maps_are_judged_alone(corpus):
     assert found["pxap"]["value"] > 0.5
 
 
-def test_zeroed_real_maps_are_told(corpus):
-    result = judge(corpus, corpus.save(real_maps="zero"))
-    assert result["metrics"]["fp_area_real"]["value"] is None
-    assert "zeroed by label" in " ".join(result["notes"])
+def test_zeroed_real_maps_earn_nothing_in_any_metric(corpus):
+    test = {face.key: face.label for face in corpus.faces}
+    generator = np.random.default_rng(3)
+    maps = {key: generator.random((SIZE, SIZE)) for key in test}
+    zeroed = {key: maps[key] * label for key, label in test.items()}
+    kept = judge(corpus, corpus.save(maps))["metrics"]
+    result = judge(corpus, corpus.save(zeroed, real_maps="zero"))
+    for name in METRICS:
+        found = result["metrics"][name]
+        if name in ("fp_area_real", "pixel_f1_macro", "pixel_miou"):
+            assert found["value"] is None
+            assert found["reason"] == "real maps were zeroed by label"
+        else:
+            assert found["value"] == kept[name]["value"], name
+    for metrics in result["by"]["method"].values():
+        assert metrics["pixel_miou"]["value"] is None
+    assert "zeroed by label, so no metric counts them" in " ".join(result["notes"])
+
+
+def test_a_file_of_fakes_alone_earns_nothing_by_zeroing_either(corpus):
+    corpus.faces = [face for face in corpus.faces if face.label]
+    found = judge(corpus, corpus.save(real_maps="zero"))
+    assert found["metrics"]["pixel_miou"]["value"] is not None
+    assert "zeroed" not in " ".join(found["notes"])
+
+
+def test_missing_faces_count_as_wrong_if_asked(corpus):
+    maps = {f.key: corpus.masks.get(f.key, np.zeros((SIZE, SIZE))) * 1.0 for f in corpus.faces}
+    scores = {face.key: float(face.label) for face in corpus.faces}
+    left_out = ("test0_0.png", "test0_2.png", "test1_3.png")  # a real face and two fakes
+    keys = [face.key for face in corpus.faces if face.key not in left_out]
+    reader = corpus.save(maps, keys, [scores[key] for key in keys])
+    assert judge(corpus, reader)["metrics"]["pixel_auc"]["value"] == 1.0
+    result = judge(corpus, reader, missing="wrong")
+    found = result["metrics"]
+    assert result["coverage"]["missing"] == {"real": 1, "fake": 2, "unknown": 0}
+    assert result["faces"]["total"] == 16
+    # The same as maps and scores that are all wrong.
+    worst = {key: 1 - maps[key] if key in left_out else maps[key] for key in maps}
+    wrong = [1 - scores[key] if key in left_out else scores[key] for key in maps]
+    assert judge(corpus, corpus.save(worst, scores=wrong))["metrics"] == found
+    assert found["frame_acc"]["value"] == 13 / 16
+    assert found["pixel_auc"]["value"] == 6 / 8
+    assert found["fp_area_real"]["value"] == 1 / 8
+
+
+def test_faces_without_a_score_are_counted_and_may_count_as_wrong(corpus):
+    scores = [float(face.label) for face in corpus.faces]
+    fake = next(n for n, f in enumerate(corpus.faces) if f.split == "test" and f.label)
+    scores[fake] = np.nan
+    reader = corpus.save(scores=scores)
+    result = judge(corpus, reader)
+    assert result["coverage"]["without_score"] == {"real": 0, "fake": 1, "unknown": 0}
+    assert "1 of 16 faces have no score (1 fake, 0 real)" in " ".join(result["notes"])
+    assert result["metrics"]["frame_acc"] | {"low": 0, "high": 0} == {
+        "value": 1.0,
+        "low": 0,
+        "high": 0,
+        "n": 15,
+    }
+    wrong = judge(corpus, reader, missing="wrong")["metrics"]["frame_acc"]
+    assert (wrong["value"], wrong["n"]) == (15 / 16, 16)
+    assert "they count as wrong" in " ".join(judge(corpus, reader, missing="wrong")["notes"])
+    # A generator that gives no score has none missing, and none that is wrong.
+    silent = judge(corpus, corpus.save(scores=[np.nan] * len(scores)), missing="wrong")
+    assert silent["metrics"]["frame_acc"]["value"] is None
+    assert silent["coverage"]["without_score"]["fake"] == 0
+
+
+def test_results_say_which_faces_they_are_of(corpus):
+    whole = judge(corpus, corpus.save())
+    keys = [face.key for face in corpus.faces]
+    assert judge(corpus, corpus.save(keys=keys[::-1]))["sets"] == whole["sets"]
+    fewer = judge(corpus, corpus.save(keys=keys[:-1]))["sets"]
+    assert fewer["maps"] != whole["sets"]["maps"]
+    assert fewer["scores"] != whole["sets"]["scores"]
+    assert judge(corpus, corpus.save(keys=keys[:-1]), missing="wrong")["sets"] == whole["sets"]
+    scores = [np.nan] + [0.5] * (len(keys) - 1)
+    assert judge(corpus, corpus.save(scores=scores))["sets"] == whole["sets"]  # it is of train
+    scores = [0.5] * (len(keys) - 1) + [np.nan]
+    unscored = judge(corpus, corpus.save(scores=scores))["sets"]
+    assert unscored["maps"] == whole["sets"]["maps"]
+    assert unscored["scores"] != whole["sets"]["scores"]
+    assert judge(corpus, corpus.save(scores=[np.nan] * len(keys)))["sets"]["scores"] == ""
+    corpus.faces[-1] = replace(corpus.faces[-1], label=0, mask="")
+    assert judge(corpus, corpus.save())["sets"]["scores"] != whole["sets"]["scores"]
 
 
 def test_an_index_without_splits_is_judged_whole(corpus):

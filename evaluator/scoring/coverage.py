@@ -1,0 +1,106 @@
+"""Which faces a map file has predictions of, and what a missing one counts as."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+import numpy as np
+
+from evaluator.scoring.faces import EvaluatedFaces
+from evaluator.scoring.measure import stored_rows
+from focus.data.index import FaceIndex
+from focus.errors import InputError
+from focus.mapstore import MapReader
+from focus.types import FAKE, REAL, UNKNOWN
+
+LISTED, DIGITS = 10, 16
+Missing = Literal["leave-out", "wrong"]
+
+
+def find_stored(index: FaceIndex, rows: np.ndarray, reader: MapReader, split: str) -> np.ndarray:
+    """Return the file's row of each face, int64 (N,), -1 without a map.
+
+    Raises:
+        InputError: fewer than half of the faces have a map.
+    """
+    stored = stored_rows(reader, [index.keys[row] for row in rows])
+    has_map = stored >= 0
+    if has_map.mean() < 0.5:
+        missing = [index.keys[row] for row in rows[~has_map][:LISTED]]
+        where = f"split {split}" if split else "the index"
+        splits = zip(index.column("split"), index.keys, strict=True)
+        known = ", ".join(sorted({name for name, key in splits if name and key in reader}))
+        hint = f"it has maps of split {known}" if known else "are --maps and --data of one corpus?"
+        raise InputError(
+            f"{reader.path}: has maps for {has_map.sum()} of {len(rows)} faces of {where}"
+            f" ({hint}); missing, among others: {', '.join(missing)}"
+        )
+    return stored
+
+
+def take_covered(
+    index: FaceIndex,
+    asked: np.ndarray,
+    stored: np.ndarray,
+    reader: MapReader,
+    missing: Missing,
+    notes: list[str],
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Return the rows to judge, their scores, and what is missing of those that were asked for."""
+    labels, has_map = index.labels[asked], stored >= 0
+    scores = np.full(len(asked), np.nan)
+    scores[has_map] = reader.scores[stored[has_map]]
+    # A file without any score is of a generator that gives none: nothing is missing of it.
+    unscored = has_map & np.isnan(scores) if not np.isnan(scores).all() else np.zeros_like(has_map)
+    coverage = {
+        "faces": len(asked),
+        "with_map": int(has_map.sum()),
+        "share": float(has_map.mean()),
+        "missing": count_classes(labels[~has_map]),
+        "without_score": count_classes(labels[unscored]),
+        "rule": missing,
+    }
+    for lacking, noun in ((~has_map, "prediction"), (unscored, "score")):
+        if lacking.any():
+            notes.append(_describe(labels, lacking, noun, missing))
+    if missing == "wrong":
+        if not np.isnan(scores).all():
+            wrong = np.select([labels == FAKE, labels == REAL], [0.0, 1.0], np.nan)
+            scores = np.where(np.isnan(scores), wrong, scores)
+        return asked, scores, coverage
+    return asked[has_map], scores[has_map], coverage
+
+
+def _describe(labels: np.ndarray, lacking: np.ndarray, noun: str, missing: Missing) -> str:
+    counts = count_classes(labels[lacking])
+    kinds = f"{counts['fake']:,} fake, {counts['real']:,} real"
+    said = f"{lacking.sum():,} of {len(labels):,} faces have no {noun} ({kinds}): "
+    if missing == "wrong":
+        return f"{said}they count as wrong"
+    return (
+        f"{said}they are left out, which favours a system that skips hard faces; --missing wrong "
+        "counts them as wrong"
+    )
+
+
+def count_classes(labels: np.ndarray) -> dict[str, int]:
+    """Return the number of real faces, fakes, and faces of unknown label."""
+    names = {"real": REAL, "fake": FAKE, "unknown": UNKNOWN}
+    return {name: int((labels == label).sum()) for name, label in names.items()}
+
+
+def face_sets(faces: EvaluatedFaces) -> dict[str, str]:
+    """Return fingerprints of the faces that the metrics of scores and of maps are over."""
+    scored = np.flatnonzero(~np.isnan(faces.scores))
+    mapped = np.arange(0) if faces.measured is None else faces.measured.rows
+    return {
+        name: _fingerprint(faces.index, rows) if len(rows) else ""
+        for name, rows in (("scores", scored), ("maps", mapped))
+    }
+
+
+def _fingerprint(index: FaceIndex, rows: np.ndarray) -> str:
+    """Return a digest of keys and labels, whatever their order."""
+    lines = sorted(f"{index.keys[row]}\t{index.labels[row]}\n" for row in rows.tolist())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:DIGITS]
