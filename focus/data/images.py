@@ -16,6 +16,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from focus.data import pillow
 from focus.data.archives import read_member
 from focus.data.cropping import crop
 from focus.data.videos import (
@@ -29,6 +30,8 @@ from focus.errors import UnreadableError
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "LOSSY_SUFFIXES",
+    "UNSUPPORTED_SUFFIXES",
     "VIDEO_SUFFIXES",
     "FacePath",
     "FrameReader",
@@ -43,9 +46,20 @@ __all__ = [
     "split_path",
 ]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff"),
+    *pillow.PILLOW_SUFFIXES,
+)
+UNSUPPORTED_SUFFIXES = (
+    *(".jxl", ".jxr", ".psd", ".svg", ".tga", ".exr", ".hdr", ".ico", ".pbm", ".pgm", ".ppm"),
+    *(".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".raw"),
+)
+"""Of images that nothing here reads."""
+LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", *pillow.PILLOW_SUFFIXES[1:])
+_BY_PILLOW = -2  # in place of OpenCV's flags
 MAX_PIXELS = 2**28
 MAX_FILE_BYTES = 2**31
+_PACKINGS = {50000: "Zstandard", 50001: "WebP", 34925: "LZMA", 34887: "LERC"}  # of TIFF
 _PIXELS_A_BYTE, _DEFLATED = 512, 1032  # no JPEG, and no deflated data, can be packed tighter
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by a PNG's kind of colours
 
@@ -108,7 +122,7 @@ def read_face(
 
 
 def read_image(path: Path, smallest: int | None = None) -> np.ndarray:
-    """Read an image file, the right way up: JPEG, PNG, WebP, BMP or TIFF, by its first bytes.
+    """Read an image file, the right way up, by its first bytes: all of ``IMAGE_SUFFIXES``.
 
     EXIF orientation is applied, grey is replicated, 16 bits are scaled to 8. Alpha is dropped, not
     blended: the colours under it are the file's own pixels, and blending would invent others.
@@ -132,8 +146,9 @@ def read_image(path: Path, smallest: int | None = None) -> np.ndarray:
 def read_mask(path: Path) -> np.ndarray:
     """Read a binary mask: True (manipulated) where the mean over channels is above half of white.
 
-    White is 255, or 65535 at 16 bits. In a file without a value above 1 it is 1, except in a JPEG
-    or a video, where 1 is noise. ``path`` may name a frame or an archive member, as in an index.
+    White is 255, or 65535 at 16 bits. In a file without a value above 1 it is 1, except in a lossy
+    format or a video, where 1 is noise. ``path`` may name a frame or an archive member, as in an
+    index.
 
     Returns:
         bool (H, W).
@@ -143,8 +158,7 @@ def read_mask(path: Path) -> np.ndarray:
     """
     where = split_path(str(path))
     pixels = _read_pixels(Path(), where)
-    lossy = (".jpg", ".jpeg", ".jpe", ".jfif", *VIDEO_SUFFIXES)
-    exact = not (where.member or where.file).lower().endswith(lossy)
+    exact = not (where.member or where.file).lower().endswith((*LOSSY_SUFFIXES, *VIDEO_SUFFIXES))
     white = 1 if exact and pixels.max() <= 1 else np.iinfo(pixels.dtype).max
     # The mean of three integers never ends in one half: rounding it does not move the threshold.
     return cv2.transform(pixels, np.full((1, 3), 1 / 3)) > white // 2
@@ -206,6 +220,8 @@ def decode_pixels(data: bytes, smallest: int | None = None) -> np.ndarray:
         UnreadableError: as in ``read_image``.
     """
     height, width, flags = inspect_header(data)
+    if flags == _BY_PILLOW:
+        return pillow.decode(data, pillow.identify(data))
     if smallest and flags == cv2.IMREAD_COLOR_RGB:
         flags = _reduce(min(height, width), smallest)
     try:
@@ -214,7 +230,7 @@ def decode_pixels(data: bytes, smallest: int | None = None) -> np.ndarray:
     except cv2.error:
         image = None
     if image is None:
-        raise UnreadableError("cannot be decoded: damaged or truncated")
+        raise UnreadableError(f"cannot be decoded: {_explain_failure(data)}")
     is_rgb = flags != cv2.IMREAD_UNCHANGED and flags & cv2.IMREAD_COLOR_RGB
     return image if is_rgb else _to_rgb(image)
 
@@ -240,7 +256,7 @@ def _inspect(data: bytes) -> tuple[int, int, int]:
     size a header promises.
     """
     whole, flags = True, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
-    held = MAX_PIXELS
+    held = 2**64
     if data.startswith(b"\xff\xd8\xff"):
         flags = cv2.IMREAD_COLOR_RGB
         height, width = _jpeg_size(data)
@@ -252,7 +268,7 @@ def _inspect(data: bytes) -> tuple[int, int, int]:
     elif data.startswith(b"\x89PNG\r\n\x1a\n"):
         width, height, depth, colours = struct.unpack_from(">IIBB", data, 16)
         row = 1 + width * depth * _SAMPLES.get(colours, 1) // 8
-        held = min(_DEFLATED * len(data), 3 * MAX_PIXELS) // row * width
+        held = _DEFLATED * len(data) // row * width
         whole = _has_png_end(data)
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         # Only the extended header can promise more than 2**14 pixels a side.
@@ -266,13 +282,22 @@ def _inspect(data: bytes) -> tuple[int, int, int]:
     elif data.startswith(b"BM"):
         old = struct.unpack_from("<I", data, 14)[0] == 12
         width, height = map(abs, struct.unpack_from("<HH" if old else "<ii", data, 18))
+    elif kind := pillow.identify(data):
+        flags = _BY_PILLOW
+        height, width = pillow.read_size(data, kind)
+    elif data.startswith((b"II+\0", b"MM\0+")):
+        raise UnreadableError("BigTIFF is not supported: save it as a classic TIFF or PNG")
     else:
-        known = "JPEG, PNG, WebP, BMP or TIFF"
+        known = "JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, JPEG 2000 or HEIC"
         raise UnreadableError(f"not an image ({known})" if data else "the file is empty")
     if not whole:
         raise UnreadableError("truncated: the end of the file is missing")
-    if height * width > min(held, MAX_PIXELS):
+    pixels = height * width
+    if pixels > held or pixels > max(MAX_PIXELS, _PIXELS_A_BYTE * len(data)):
         raise UnreadableError(f"its header promises {width} x {height} pixels, too many to be true")
+    if pixels > MAX_PIXELS:
+        most = MAX_PIXELS // 10**6
+        raise UnreadableError(f"{width} x {height} pixels: more than {most} million; scale it down")
     return height, width, flags
 
 
@@ -301,16 +326,31 @@ def _has_png_end(data: bytes) -> bool:
     return at <= len(data)
 
 
+def _explain_failure(data: bytes) -> str:
+    """Return why OpenCV may have failed to decode an image whose header is in order."""
+    if data.startswith((b"II*\0", b"MM\0*")):
+        packing = _PACKINGS.get(_read_tiff_tags(data).get(259, 1))
+        if packing:
+            return f"packed by {packing}, which OpenCV lacks: save it with LZW or Deflate"
+    return "damaged or truncated"
+
+
 def _tiff_size(data: bytes) -> tuple[int, int]:
-    """Read the tags ImageLength (257) and ImageWidth (256) of the first directory."""
+    """Return height and width."""
+    tags = _read_tiff_tags(data)
+    return tags[257], tags[256]
+
+
+def _read_tiff_tags(data: bytes) -> dict[int, int]:
+    """Return the numbers of the first directory by tag, such as ImageWidth (256)."""
     order = "<" if data.startswith(b"II") else ">"
     (start,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, start)
-    sides = {}
+    values = {}
     for entry in range(start + 2, start + 2 + 12 * count, 12):
         tag, kind = struct.unpack_from(order + "HH", data, entry)
-        sides[tag] = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)[0]
-    return sides[257], sides[256]
+        values[tag] = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)[0]
+    return values
 
 
 def _reduce(side: int, smallest: int) -> int:

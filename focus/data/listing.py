@@ -13,10 +13,10 @@ import numpy as np
 from focus.data.archives import list_members
 from focus.data.corpora.reading import natural
 from focus.data.face_detection import FaceDetector, enlarge
-from focus.data.images import IMAGE_SUFFIXES, read_face, split_path
+from focus.data.images import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES, read_face, split_path
 from focus.data.index import Face, FaceIndex
 from focus.data.videos import VIDEO_SUFFIXES, count_frames
-from focus.errors import InputError, UnreadableError
+from focus.errors import InputError, UnreadableError, count_of
 from focus.runtime import note, track
 from focus.texts import Texts
 from focus.types import FAKE, REAL, UNKNOWN
@@ -33,6 +33,7 @@ def list_folder(folder: Path, quiet: bool) -> list[Face]:
         raise InputError(f"{folder}: holds a file whose name is not UTF-8; rename it") from None
     images = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
     videos = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
+    _note_unsupported(folder, names, quiet)
     if not names or not (images or videos):
         held = f"{len(names)} files, but no image or video" if names else "no file"
         raise InputError(f"{folder}: holds {held} (images: {' '.join(IMAGE_SUFFIXES)})")
@@ -44,16 +45,27 @@ def list_folder(folder: Path, quiet: bool) -> list[Face]:
     return [replace(face, video=str(PurePosixPath(face.path).with_suffix(""))) for face in faces]
 
 
-def list_archive(path: Path) -> list[Face]:
+def _note_unsupported(place: Path, names: Sequence[str], quiet: bool) -> None:
+    """Name the files that look like images and are not taken."""
+    passed = [name for name in names if name.lower().endswith(UNSUPPORTED_SUFFIXES)]
+    if passed:
+        named = ", ".join(passed[:3]) + (", ..." if len(passed) > 3 else "")
+        files = count_of(len(passed), "image file")
+        note(f"{place}: skips {files} in unsupported formats ({named}); convert to PNG", quiet)
+
+
+def list_archive(path: Path, quiet: bool) -> list[Face]:
     """Return a face per image of an archive, labelled and in natural order.
 
     Raises:
         InputError: the archive cannot be read, or holds no image.
     """
     try:
-        names = [name for name in list_members(path) if name.lower().endswith(IMAGE_SUFFIXES)]
+        members = list(list_members(path))
     except UnreadableError as error:
         raise InputError(f"{path}: {error}") from None
+    _note_unsupported(path, members, quiet)
+    names = [name for name in members if name.lower().endswith(IMAGE_SUFFIXES)]
     if not names:
         raise InputError(f"{path}: holds no image (images: {' '.join(IMAGE_SUFFIXES)})")
     faces = _label(sorted(names, key=natural))

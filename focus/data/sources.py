@@ -204,7 +204,7 @@ def _open(source: Source, quiet: bool) -> FaceIndex:
     if path.is_dir():
         return _make_rows(path, list_folder(path, quiet), source, quiet)
     if name.endswith(ARCHIVE_SUFFIXES):
-        return _make_rows(path.parent, list_archive(path), source, quiet)
+        return _make_rows(path.parent, list_archive(path, quiet), source, quiet)
     if name.endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)):
         video = path.stem if name.endswith(VIDEO_SUFFIXES) else ""
         return _make_rows(path.parent, [Face(path.name, video=video)], source, quiet)

@@ -21,6 +21,7 @@ import numpy as np
 
 from focus.data.archives import read_member
 from focus.data.images import (
+    LOSSY_SUFFIXES,
     VIDEO_SUFFIXES,
     FacePath,
     decode_pixels,
@@ -29,12 +30,16 @@ from focus.data.images import (
     read_face,
     split_path,
 )
+from focus.data.pillow import identify
 from focus.data.videos import FrameReader, silence_opencv
 from focus.errors import UnreadableError
 
 FACE, MASK, ORIGINAL = 1, 2, 4
 UNSEEN, FINE, MISSING, UNREADABLE, DAMAGED = range(5)
-FORMATS = ("unknown", "JPEG", "PNG", "WebP", "TIFF", "BMP", "video")
+FORMATS = (
+    *("unknown", "JPEG", "PNG", "WebP", "TIFF", "BMP", "video"),
+    *("GIF", "AVIF", "JPEG2000", "HEIF"),
+)
 LOOK = np.dtype(
     [
         ("status", np.uint8),
@@ -60,7 +65,7 @@ SMALLEST = 32
 BOMB_PIXELS, BOMB_RATIO = 2**24, 300
 """A larger picture of more pixels per byte is not decoded: no photograph or mask is so empty."""
 _EDGE_BYTES = 2**16
-_LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", *VIDEO_SUFFIXES)
+_LOSSY = (*LOSSY_SUFFIXES, *VIDEO_SUFFIXES)
 _MAGIC = {b"\xff\xd8": 1, b"\x89P": 2, b"RI": 3, b"II": 4, b"MM": 4, b"BM": 5}
 
 
@@ -132,7 +137,7 @@ def _look_at_image(look: np.ndarray, root: Path, where: FacePath, role: int, qui
     path = root / where.file
     data = read_member(path, where.member) if where.member else read_bytes(path)
     look["bytes"], look["digest"] = len(data), _digest(data)
-    look["format"] = _MAGIC.get(data[:2], 0)
+    look["format"] = _MAGIC.get(data[:2]) or FORMATS.index(identify(data) or "unknown")
     height, width, _ = inspect_header(data)
     look["height"], look["width"], look["exif"] = height, width, _has_exif(data)
     if height * width > max(BOMB_PIXELS, BOMB_RATIO * len(data)):

@@ -416,3 +416,19 @@ def test_index_command_counts_splits_and_spares_its_source(
     assert FaceIndex.read(out).keys == ["../a", "/b"]
     with pytest.raises(InputError, match=r"must be a file that ends in \.csv"):
         index_command(IndexCommand(Source(str(source)), str(tmp_path / "index.txt")))
+
+
+def test_image_files_that_are_not_read_are_counted_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path / "a", "1.png", "2.gif", "3.avif", "4.heic", "5.jp2", "6.jxl", "7.CR2", "b.txt")
+    index = open_source(Source(str(tmp_path / "a")))
+    assert list(index.keys) == ["1.png", "2.gif", "3.avif", "4.heic", "5.jp2"]
+    line = "skips 2 image files in unsupported formats (6.jxl, 7.CR2); convert to PNG"
+    assert capsys.readouterr().err == f"{tmp_path / 'a'}: {line}\n"
+    with tarfile.open(tmp_path / "b.tar", "w") as archive:
+        archive.add(tmp_path / "a" / "1.png", "1.png")
+        archive.add(tmp_path / "a" / "6.jxl", "6.jxl")
+    assert len(open_source(Source(str(tmp_path / "b.tar")))) == 1
+    line = "skips 1 image file in unsupported formats (6.jxl); convert to PNG"
+    assert capsys.readouterr().err == f"{tmp_path / 'b.tar'}: {line}\n"
