@@ -34,7 +34,8 @@ COMMANDS = {
         "evaluator.scoring.command:ScoreCommand",
         "evaluator.scoring.command:score_command",
         "judge maps against truth masks, without training",
-        "evaluator score --maps focus.h5 --data index.csv --split test",
+        "evaluator score focus.h5 --data index.csv --split test",
+        words="maps",
     ),
     "robustness": Command(
         "evaluator.robustness:RobustnessCommand",

@@ -1,4 +1,4 @@
-"""The command line: reads the first word, imports only what it names, lets tyro parse the rest."""
+"""The command line ``focus``: a table of commands; a command's modules load when it is called."""
 
 from __future__ import annotations
 

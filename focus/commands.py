@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import importlib
-import io
-import itertools
 import os
 import re
 import signal
@@ -17,9 +14,11 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, NamedTuple
 
+from focus.arguments import parse as arguments_of
 from focus.errors import CheckFailedError, InputError
 from focus.processes import process_rank
 from focus.processes.signals import Handler, handle, interrupt
+from focus.streams import close_quietly, open_closed_streams, print_error
 
 INTERRUPTED = 130
 _LAUNCHER_SECONDS = 2.0  # in which a launcher ends the other processes of a run
@@ -68,9 +67,7 @@ def run(
         arguments: those of this process, which then ends, unless given.
     """
     if arguments is None:
-        code = run(program, about, commands, sys.argv[1:])
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
-        return code
+        return _run_process(program, about, commands)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview(program, about, commands))
         return 0 if arguments else 2
@@ -89,6 +86,24 @@ def run(
     return _run(f"{program} {name}", commands[name], rest)
 
 
+def _run_process(program: str, about: str, commands: Mapping[str, Command]) -> int:
+    """Run the command of this process, whatever became of its standard streams."""
+    open_closed_streams()
+    try:
+        try:
+            code = run(program, about, commands, sys.argv[1:])
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output went away, as in `| head`
+        close_quietly(sys.stdout)
+        code = 0
+    except OSError as error:  # the flush: a full disk
+        close_quietly(sys.stdout)
+        code = _say(program, f"standard output: {error.strerror}")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
+    return code
+
+
 def _run(program: str, command: Command, arguments: list[str]) -> int:
     """Run a command; say in one line what stopped it."""
     try:
@@ -102,9 +117,8 @@ def _run(program: str, command: Command, arguments: list[str]) -> int:
         return _say(program, str(error), 1)
     except KeyboardInterrupt as error:
         return _say(program, str(error) or _STOPPED, INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output went away, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
@@ -134,56 +148,25 @@ def parse(program: str, command: Command, arguments: list[str]) -> Any:
         InputError: arguments that do not fit.
         SystemExit: after printing the help that was asked for.
     """
-    import tyro
-
     for flag in (word.partition("=")[0].replace("_", "-") for word in arguments):
         if flag in command.moved:
             raise InputError(f"{flag}: use {command.moved[flag]}")
         if flag in RENAMED_FLAGS:
             raise InputError(f"{flag} is now called {RENAMED_FLAGS[flag]}")
-    config = load(command.config)
-    description = (
-        f"{command.summary[0].upper()}{command.summary[1:]}.\n\nExample: {command.example}"
-    )
-    default: Any = tyro.MISSING_NONPROP
-    words = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
+    config, default = load(command.config), None
+    description = f"{command.summary[0].upper()}{command.summary[1:]}."
+    description += f"\n\nExample: {command.example}"
     if command.recipes:
         recipes = load(command.recipes)
         lines = "\n\n".join(f"  {name}: {recipe[0]}." for name, recipe in recipes.items())
         description += f"\n\nRecipes (the first word; flags change single values):\n\n{lines}"
-        name = words[0] if words else next(iter(recipes))
+        named = bool(arguments) and not arguments[0].startswith("-")
+        name = arguments[0] if named else next(iter(recipes))
         if name not in recipes:
             raise InputError(f"no recipe '{name}'; there are {', '.join(recipes)}")
-        default = _with_recipe(config, recipes[name][1:])
-        arguments = arguments[len(words[:1]) :]
-    elif command.words and words:
-        arguments = [f"--{command.words}", *arguments]
-    arguments = _complete_json(arguments)
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(
-                config,
-                prog=program,
-                description=description,
-                args=arguments,
-                default=default,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-            )
-    except SystemExit as leaving:
-        if leaving.code in (0, None):
-            raise
-        raise InputError(f"{_one_line(complaint.getvalue())} (see {program} --help)") from None
-
-
-def _complete_json(arguments: list[str]) -> list[str]:
-    """Let ``--json`` without a file mean standard output, as ``--json -`` does."""
-    completed = []
-    for word, following in itertools.zip_longest(arguments, arguments[1:], fillvalue="--"):
-        completed.append(word)
-        if word == "--json" and following.startswith("--"):
-            completed.append("-")
-    return completed
+        default, arguments = _with_recipe(config, recipes[name][1:]), arguments[named:]
+    positional = "" if command.recipes else command.words
+    return arguments_of(config, arguments, program, description, positional, default)
 
 
 def _with_recipe(config: Any, parts: tuple[Any, ...]) -> Any:
@@ -193,25 +176,6 @@ def _with_recipe(config: Any, parts: tuple[Any, ...]) -> Any:
         type(getattr(command, field.name)): field.name for field in dataclasses.fields(config)
     }
     return dataclasses.replace(command, **{fields[type(part)]: part for part in parts})
-
-
-def _one_line(complaint: str) -> str:
-    """Take what matters from tyro's complaint, which comes in a box with help for every flag."""
-    text = " ".join(re.sub(r"[^\x20-\x7e]", " ", complaint).split())
-    text = text.removeprefix("Parsing error").removeprefix("Required options").strip()
-    # What a dataclass itself refused says which flag it is about.
-    text = re.sub(r"^Value error[ -]*Error parsing \w+: ", "", text)
-    text, _, _ = text.partition("For full helptext")
-    said = []
-    if "Missing from" in text:
-        start = text.index("Missing from")
-        end = text.find("Unrecognized options", start)
-        flags = re.findall(r"--[a-z-]+", text[start : end if end >= 0 else None])
-        said.append(f"missing: {', '.join(flags)}")
-        text = text[end:] if end >= 0 else ""
-    if text:
-        said.append(re.sub(r"^(- )+| [ -]*$", "", text.strip()))
-    return "; ".join(said)
 
 
 def _overview(program: str, about: str, commands: Mapping[str, Command]) -> str:
@@ -244,5 +208,5 @@ def _say(program: str, text: str, code: int = 2) -> int:
         time.sleep(_LAUNCHER_SECONDS)
         text = f"process {rank}: {text}"
     if text:
-        print(f"{program}: {text}", file=sys.stderr)
+        print_error(f"{program}: {text}")
     return code

@@ -21,6 +21,7 @@ import numpy as np
 
 from focus.errors import InputError, printable
 from focus.processes import process_rank
+from focus.streams import print_error
 
 if TYPE_CHECKING:
     import torch
@@ -226,7 +227,7 @@ def note(text: str, quiet: bool = False, everywhere: bool = False) -> None:
     Of several processes the main one speaks, unless each has something of its own to say.
     """
     if not quiet and (everywhere or process_rank() == 0):
-        print(printable(text), file=sys.stderr, flush=True)
+        print_error(printable(text))
 
 
 class Progress:

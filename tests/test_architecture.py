@@ -67,11 +67,10 @@ def test_only_the_map_store_knows_hdf5():
     assert users == {("focus", "mapstore")}
 
 
-def test_only_the_command_line_knows_its_parser():
-    users = [
-        path for path in SOURCES if re.search(r"^\s*(import|from) tyro", path.read_text(), re.M)
-    ]
-    assert [path.relative_to(ROOT).as_posix() for path in users] == ["focus/commands.py"]
+def test_only_one_module_knows_the_parser():
+    pattern = re.compile(r"^\s*(import|from) argparse", re.M)
+    users = [path for path in SOURCES if pattern.search(path.read_text())]
+    assert [path.relative_to(ROOT).as_posix() for path in users] == ["focus/arguments.py"]
 
 
 def test_nothing_unpickles():

@@ -26,7 +26,8 @@ def script(monkeypatch):
 
 
 def test_generate_takes_no_more_memory_for_more_faces():
-    flags = ["--groups", "links", "--rows", "1000", "10000", "--workers", "2"]
+    # In one process: how many shared pages a forked worker copies depends on timing.
+    flags = ["--groups", "links", "--rows", "1000", "10000", "--workers", "0"]
     done = subprocess.run(
         [sys.executable, "scripts/measure_scale.py", *flags],
         capture_output=True,
@@ -38,7 +39,7 @@ def test_generate_takes_no_more_memory_for_more_faces():
     rows = [line.split("|") for line in done.stdout.splitlines() if "run_generate" in line]
     few, many = (int(row[7]) for row in rows)
     assert many < 1000
-    assert many - few < 60, done.stdout
+    assert many - few < 20, done.stdout  # their pictures alone would be 105 MiB
 
 
 def test_a_row_of_the_index_takes_a_few_bytes_more_than_its_paths(script, tmp_path):

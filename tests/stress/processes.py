@@ -51,7 +51,6 @@ IMPORTS = (
     "evaluator.trial.report",
     "focus.generation",
     "focus.training.command",
-    "tyro",
 )
 
 

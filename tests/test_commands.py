@@ -1,0 +1,55 @@
+"""The command line as a process: closed streams, one line for an error, light parsing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evaluator.cli import COMMANDS as EVALUATOR
+from focus.cli import COMMANDS as FOCUS
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = [
+    (program, name)
+    for program, commands in (("focus", FOCUS), ("evaluator", EVALUATOR))
+    for name in commands
+]
+
+
+def shell(line, cwd):
+    """Run a line of bash in which `focus` and `evaluator` are this tree's."""
+    paths = f"export PYTHONPATH={ROOT}; focus() {{ '{sys.executable}' -m focus \"$@\"; }}"
+    script = f"set -o pipefail; {paths}; {line}"
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=cwd)
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_command_works_with_closed_streams(demo_corpus, tmp_path, closed):
+    done = shell(f"focus index --data {demo_corpus} --out copy.csv {closed}", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len((tmp_path / "copy.csv").read_text().splitlines()) == 41
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-"])
+def test_an_error_keeps_its_code_with_closed_streams(tmp_path, closed):
+    done = shell(f"focus info none.h5 {closed}", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+@pytest.mark.parametrize("words", ["--help", "info --help", "--version"])
+def test_a_reader_that_leaves_is_no_error(tmp_path, words):
+    done = shell(f"(focus {words}; echo $? >&2) | true", tmp_path)
+    assert done.stderr == "0\n"
+
+
+def test_an_error_keeps_its_code_when_nobody_reads_it(tmp_path):
+    done = shell("(focus info none.h5 2>&1; echo $? > code) | true", tmp_path)
+    assert (done.stderr, (tmp_path / "code").read_text()) == ("", "2\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_the_output_is_one_line(tmp_path):
+    done = shell("focus --help > /dev/full", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "focus: standard output: No space left on device\n"
