@@ -15,9 +15,10 @@ _RATE = 25
 
 
 def compress(image: np.ndarray, crf: float, _: np.random.Generator) -> np.ndarray:
-    """VC of a single picture: :func:`compress_clip` of one frame.
+    """VC of a single image: :func:`compress_clip` of one frame.
 
-    One frame is coded without reference to others; a frame inside a clip loses more at equal crf.
+    It loses about as much as a frame inside a clip at equal crf (0.1 to 0.7 dB less on a drawn face
+    that moves).
     """
     return compress_clip(image[None], int(crf))[0]
 
@@ -45,6 +46,9 @@ def compress_clip(frames: np.ndarray, crf: int) -> np.ndarray:
     encoder.height, encoder.width = even.shape[1:3]
     encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, _RATE)
     encoder.options = {"crf": str(crf)}
+    if len(even) == 1:
+        # x264 coarsens frames that no other refers to, and that is a still: by 2 to 3 dB.
+        encoder.options |= {"x264-params": "mbtree=0"}
     encoder.thread_count = 1  # loader processes are many already, and results stay the same
     decoder: Any = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1

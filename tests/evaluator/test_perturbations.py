@@ -3,6 +3,7 @@ from __future__ import annotations
 import builtins
 import io
 import pickle
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from skimage.metrics import structural_similarity
 
 from evaluator.perturbations import KINDS, SEVEN, Perturbation, compress_clip, mixture
 from evaluator.perturbations.deeperforensics import BLOCK_VALUE
+from focus.data.demo.drawing import draw_face
 from focus.errors import InputError
 
 ALL = [(kind, level) for kind, found in KINDS.items() for level in found.levels]
@@ -152,7 +154,8 @@ def test_compression_is_h264():
     # The same frame through a container and the library's own muxer.
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "40"})
+        options = {"crf": "40", "x264-params": "mbtree=0"}
+        stream = container.add_stream("libx264", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         container.mux([*stream.encode(frame), *stream.encode(None)])
@@ -176,6 +179,24 @@ def test_clips_are_coded_together_and_come_back_in_order():
     assert (alone != found[5]).any()
     soft = cv2.GaussianBlur(still, (0, 0), 3)
     assert np.abs(compress_clip(soft[None], 0)[0].astype(int) - soft).mean() < 3
+
+
+@pytest.mark.parametrize("crf", [30, 40])
+def test_a_still_loses_as_much_as_a_frame_inside_a_clip(crf):
+    pytest.importorskip("av")
+    face = draw_face(np.random.default_rng(3), 256).image
+
+    def move(time):
+        turn = cv2.getRotationMatrix2D((128, 128), 2 * np.sin(time / 12), 1)
+        turn[:, 2] += [4 * np.sin(time / 10), 3 * np.cos(time / 14)]
+        return cv2.warpAffine(face, turn, (256, 256), borderMode=cv2.BORDER_REFLECT)
+
+    clip = np.stack([move(time) for time in range(40)])
+    places = range(6, 36, 6)
+    coded = compress_clip(clip, crf)
+    inside = np.mean([cv2.PSNR(coded[place], clip[place]) for place in places])
+    alone = np.mean([cv2.PSNR(compress_clip(clip[[p]], crf)[0], clip[p]) for p in places])
+    assert abs(alone - inside) < 1
 
 
 def test_without_an_encoder_one_line_says_so(monkeypatch):
@@ -208,7 +229,7 @@ def test_resize_keeps_means_and_drops_detail():
     assert cv2.Laplacian(found, cv2.CV_64F).var() < 0.05 * cv2.Laplacian(picture, cv2.CV_64F).var()
 
 
-@pytest.mark.parametrize("operation", [*mixture.COLOUR, *mixture.TEXTURE, *mixture.EFFECTS])
+@pytest.mark.parametrize("operation", [*chain(*mixture.COLOUR), *mixture.TEXTURE, *mixture.EFFECTS])
 def test_every_operation_of_the_mix_changes_pictures_and_leaves_them_recognisable(operation):
     picture = scene(64, 80)
     for seed in range(8):
@@ -217,6 +238,24 @@ def test_every_operation_of_the_mix_changes_pictures_and_leaves_them_recognisabl
         assert (found != picture).any()
         grey = [cv2.cvtColor(one, cv2.COLOR_RGB2GRAY).ravel() for one in (found, picture)]
         assert np.corrcoef(*grey)[0, 1] > 0.5
+
+
+def test_colour_takes_one_operation_from_each_of_some_groups_in_any_order(monkeypatch):
+    seen: list[str] = []
+
+    def note(name):
+        return lambda image, _: seen.append(name) or image
+
+    groups = [tuple(note(f"{name}{number}") for number in range(3)) for name in "hsbc"]
+    monkeypatch.setattr(mixture, "COLOUR", groups)
+    for seed in range(300):
+        mixture._recolour(flat(0), np.random.default_rng(seed))
+        seen.append("|")
+    runs = [run.split() for run in " ".join(seen).split("|") if run.split()]
+    assert {len(run) for run in runs} == {1, 2, 3}
+    assert all(len({name[0] for name in run}) == len(run) for run in runs)
+    pairs = {tuple(name[0] for name in run) for run in runs if len(run) == 2}
+    assert {("h", "c"), ("c", "h"), ("s", "b"), ("b", "s")} <= pairs
 
 
 def test_mix_draws_one_or_two_families():
