@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from sklearn.manifold import TSNE
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from focus.cells import write_rows
 from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
 from focus.data.loading import build_loader
@@ -196,10 +196,9 @@ def write_places(path: Path, index: FaceIndex, places: np.ndarray) -> None:
         replace_file(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("key", "label", "method", "split", "x", "y"))
-        for *facts, (x, y) in zip(*columns, places.tolist(), strict=True):
-            writer.writerow([*facts, f"{x:.4f}", f"{y:.4f}"])
+        rows = zip(*columns, places.tolist(), strict=True)
+        placed = ([*facts, f"{x:.4f}", f"{y:.4f}"] for *facts, (x, y) in rows)
+        write_rows(file, ("key", "label", "method", "split", "x", "y"), placed)
 
 
 def name_groups(index: FaceIndex, colour: str) -> list[str]:

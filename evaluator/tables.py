@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import io
 import json
@@ -13,12 +12,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evaluator.metrics import DETECTION, METRICS, PRIOR
+from focus.cells import write_rows
 from focus.errors import InputError, printable
 from focus.runtime import Runtime, note
 
 RESULT = "result.json"
 LOWER_IS_BETTER = frozenset({"frame_eer", "fp_area_real"})
 PRIOR_NAME = "place prior"
+_LATEX = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "_%&#${}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "\n": " ",
+    }
+)
+"""Letters outside ASCII stay: LaTeX has read UTF-8 since 2018."""
 
 
 @dataclass(frozen=True)
@@ -218,28 +231,17 @@ def to_markdown(rows: Sequence[Row], metrics: Sequence[str]) -> str:
 def to_csv(rows: Sequence[Row], metrics: Sequence[str]) -> str:
     """Return a CSV with value, low and high of each metric as numbers."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    parts = ("value", "low", "high")
-    writer.writerow(["name", *(f"{name}_{part}" for name in metrics for part in parts)])
-    for row in rows:
-        found = [row.metrics.get(name, {}) for name in metrics]
-        writer.writerow([row.name, *(value.get(part) for value in found for part in parts)])
+    columns = [(name, part) for name in metrics for part in ("value", "low", "high")]
+    lines = ([row.name, *(row.metrics.get(m, {}).get(p) for m, p in columns)] for row in rows)
+    write_rows(text, ["name", *map("_".join, columns)], lines)
     return text.getvalue()
 
 
 def to_latex(rows: Sequence[Row], metrics: Sequence[str]) -> str:
     """Return a LaTeX tabular (with booktabs)."""
-
-    def escape(text: str) -> str:
-        return (
-            text.replace("\\", r"\textbackslash{}")
-            .replace("_", r"\_")
-            .replace("%", r"\%")
-            .replace("&", r"\&")
-        )
-
-    lines = [[escape(cell) for cell in line] for line in [["", *metrics]]]
-    lines += [[escape(line[0]), *line[1:]] for line in _cells(rows, metrics, r"\textbf{{{}}}")]
+    lines = [[name.translate(_LATEX) for name in ("", *metrics)]]
+    cells = _cells(rows, metrics, r"\textbf{{{}}}")
+    lines += [[line[0].translate(_LATEX), *line[1:]] for line in cells]
     head, *body = [" & ".join(line) + r" \\" for line in lines]
     columns = "l" + "r" * len(metrics)
     return "\n".join(

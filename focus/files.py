@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import os
 import shutil
@@ -13,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from focus.cells import write_rows
 from focus.errors import InputError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -115,9 +115,7 @@ def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:
         replace_file(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("path", "reason"))
-        table.writerows(rows)
+        write_rows(file, ("path", "reason"), rows)
 
 
 def unwritable(path: Path, error: OSError) -> InputError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ import torch
 from evaluator.interchange.names import flat_names, kept_paths
 from evaluator.interchange.rle import encode_rle
 from evaluator.metrics.counting import LEVELS, resize_levels
+from focus.cells import write_rows
 from focus.data.images import read_face
 from focus.data.index import FaceIndex
 from focus.data.sources import Source, reopen
@@ -277,6 +277,4 @@ def _write_json(path: Path, values: Any) -> None:
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Iterator[tuple[str, str]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(header)
-        table.writerows(rows)
+        write_rows(file, header, rows)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.interchange.names import is_hostile
+from focus.cells import unguard
 from focus.data.images import decode_pixels, read_bytes
 from focus.errors import InputError, UnreadableError
 
@@ -128,7 +129,7 @@ def _read_pairs(path: Path, header: tuple[str, str]) -> Iterator[tuple[int, str,
                 if name not in (reader.fieldnames or ()):
                     raise InputError(f"{path}: line 1 names no column '{name}'")
             for row in reader:
-                first, second = (row[name] or "" for name in header)
+                first, second = (unguard(row[name] or "") for name in header)
                 yield reader.line_num, first, second
     except OSError as error:
         raise InputError(f"{path}: cannot read the table ({error.strerror})") from None

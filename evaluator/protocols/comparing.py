@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -12,6 +11,7 @@ from typing import Any
 from evaluator.metrics import METRICS
 from evaluator.protocols.plans import Evidence, Plan
 from evaluator.protocols.records import CLEAN, COSTS, Column, Protocol, Row
+from focus.cells import write_rows
 from focus.errors import InputError
 from focus.files import replace_file
 
@@ -130,9 +130,8 @@ def write_comparison(path: Path, rows: Sequence[Comparison]) -> None:
     """
     names = [field.name for field in fields(Comparison) if field.name != "decimals"]
     with replace_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow([*names, "difference"])
-        table.writerows([*(getattr(row, name) for name in names), row.difference] for row in rows)
+        lines = ([*(getattr(row, name) for name in names), row.difference] for row in rows)
+        write_rows(file, [*names, "difference"], lines)
 
 
 def _lines(label: str, cells: Sequence[Comparison], first: int, width: int) -> Iterator[str]:

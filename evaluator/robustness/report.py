@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from evaluator.metrics.intervals import Estimate
 from evaluator.perturbations import KINDS
 from evaluator.robustness.judging import CLEAN, Judgement, parameter_of
+from focus.cells import write_rows
 from focus.data.index import FaceIndex
 from focus.types import FAKE, REAL
 
@@ -22,6 +22,7 @@ MEANINGS = {
     "pixel_auc_region": "the same inside the region",
 }
 _ORIGIN = ("generator", "weights_sha256", "normalisation", "data", "root")
+PARTS = ("value", "low", "high", "n")
 _NAME, _CELL = 12, 8
 
 
@@ -73,12 +74,12 @@ def describe(
 def write_csv(result: Mapping[str, Any], path: Path) -> None:
     """Write a row per value: kind, level (or ``mean``), parameter, metric, value, low, high, n."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("kind", "level", "parameter", "metric", "value", "low", "high", "n"))
-        for kind, level, parameter, metrics in _rows(result):
-            for metric, found in metrics.items():
-                values = [found[part] for part in ("value", "low", "high", "n")]
-                writer.writerow((kind, level, parameter, metric, *values))
+        rows = (
+            (*condition, metric, *(found[part] for part in PARTS))
+            for *condition, metrics in _rows(result)
+            for metric, found in metrics.items()
+        )
+        write_rows(file, ("kind", "level", "parameter", "metric", *PARTS), rows)
 
 
 def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:

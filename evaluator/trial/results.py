@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from scipy.stats import t as student
 
 from evaluator.metrics import METRICS
 from evaluator.trial.data import EvaluationSet
+from focus.cells import write_rows
 from focus.files import replace_file
 from focus.mapstore import MapReader
 
@@ -110,10 +110,8 @@ def write_predictions(
         replace_file(folder / PREDICTIONS) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        for test in tests:
-            writer.writerows(_predictions(test, maps[test.name]))
+        rows = (row for test in tests for row in _predictions(test, maps[test.name]))
+        write_rows(file, names, rows)
 
 
 def _predictions(test: EvaluationSet, files: Sequence[Path]) -> Iterator[list[Any]]:

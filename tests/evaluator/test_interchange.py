@@ -18,8 +18,9 @@ from evaluator.interchange import (
     import_maps,
 )
 from evaluator.interchange.names import flat_names, kept_paths
-from evaluator.interchange.reading import read_prediction
+from evaluator.interchange.reading import read_prediction, read_scores
 from evaluator.scoring.command import score_maps
+from focus.cells import write_rows
 from focus.data.index import Face, FaceIndex
 from focus.data.sources import Source
 from focus.errors import CheckFailedError, InputError, UnreadableError
@@ -296,6 +297,14 @@ def test_scores_alone(corpus):
     assert set(reader.scores.tolist()) == {0.5}
     with pytest.raises(InputError, match="nothing to import"):
         ImportCommand()
+
+
+def test_keys_that_look_like_formulas_come_back(tmp_path):
+    path = tmp_path / "scores.csv"
+    with path.open("w", newline="") as file:
+        write_rows(file, ("key", "score"), [("=a.png", 0.25), ("-b.png", 0.75), ("-5", 1.0)])
+    assert "'=a.png" in path.read_text()
+    assert read_scores(path) == {"=a.png": 0.25, "-b.png": 0.75, "-5": 1.0}
 
 
 @pytest.mark.parametrize(

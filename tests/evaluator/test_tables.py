@@ -114,6 +114,15 @@ def test_formats_are_read_back():
     assert r"a \& b & \textbf{0.900}" in table["latex"]
 
 
+def test_names_cannot_break_a_table_or_run_as_a_formula():
+    rows = [Row("=x_%&#${}\\~^<é", {"pixel_auc": value(0.9)})]
+    latex = FORMATS["latex"](rows, ["pixel_auc"])
+    name = r"=x\_\%\&\#\$\{\}\textbackslash{}\textasciitilde{}\textasciicircum{}\textless{}é"
+    assert name + " & " in latex
+    read = list(csv.reader(io.StringIO(FORMATS["csv"](rows, ["pixel_auc"]))))
+    assert read[1][0].startswith("'=x")
+
+
 def test_command_reads_files_folders_and_names(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     for path in (tmp_path / "x.json", tmp_path / "run" / "result.json"):
