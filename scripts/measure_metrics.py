@@ -145,7 +145,7 @@ def read_and_count(
     """Decode and count face by face, in threads."""
 
     def work(row: int) -> np.ndarray:
-        return count_face(reader.levels(index.keys[row]), masks.read(row)[0])
+        return count_face(reader[index.keys[row]] * 255, masks.read(row)[0])
 
     return np.stack(list(pool.map(work, rows)))
 

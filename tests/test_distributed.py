@@ -89,7 +89,7 @@ def test_shares_of_any_number_merge_to_the_whole(demo_corpus, tmp_path, total):
         merge(shares[1:], tmp_path / "all.h5")
     merge(shares, tmp_path / "all.h5")
     with MapReader(tmp_path / "whole.h5") as whole, MapReader(tmp_path / "all.h5") as merged:
-        assert list(whole.keys) == list(merged.keys)
+        assert list(whole) == list(merged)
         everything = np.arange(len(whole))
         assert np.array_equal(whole.read(everything), merged.read(everything))
         assert np.array_equal(whole.scores, merged.scores, equal_nan=True)

@@ -117,8 +117,8 @@ def test_a_reader_keeps_what_it_has_opened(tmp_path):
             writer.append(["a"], np.full((1, 4, 4), value, np.uint8))
         if value == 10:
             old = h5py.File(out)
-    assert (old["maps"][:] == 10).all()
-    assert (MapReader(out).read(np.array([0])) == 20).all()
+    assert (old["maps"][:] == 10 * 256 * 16).all()
+    assert (MapReader(out).read(np.array([0])) == np.float32(20) / np.float32(255)).all()
 
 
 def test_parts_that_a_complete_file_left_behind_are_swept(tmp_path):

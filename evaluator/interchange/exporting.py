@@ -42,7 +42,7 @@ class ExportCommand:
     out: str
     """Folder to make."""
     format: Format = "png"
-    """imdl, wsol (NPY) or coco (RLE) at the size of the pictures; png: the maps as stored."""
+    """imdl, wsol (NPY) or coco (RLE) at the size of the pictures; png: 16 bits, the file's size."""
     threshold: float = 0.5
     """Pixels above this value are in the mask (coco alone)."""
     data: str = ""
@@ -110,7 +110,7 @@ def export_maps(
     - ``coco``: ``results.json``, a list of ``image_id`` (the key), ``category_id`` 1,
       ``segmentation`` (RLE of the pixels above ``threshold``), ``threshold``, and ``score`` where
       the face has one.
-    - ``png``: ``KEY.png``, uint8 (h, w), the levels of the file: nothing is lost.
+    - ``png``: ``KEY.png``, uint16 (h, w) of the file's size: round(65535 * map).
 
     Scores stand in ``scores.csv`` beside ``wsol`` and ``png``. Maps are resized bilinearly.
 
@@ -135,7 +135,7 @@ def export_maps(
     writer = _WRITERS[form](reader, out, threshold)
     sizes = None if form == "png" else PictureSizes(index, reader)
     failures = []
-    for row, key in enumerate(track(reader.keys, len(reader), "exporting", "maps", quiet)):
+    for row, key in enumerate(track(reader.face_keys, len(reader), "exporting", "maps", quiet)):
         size = reader.shape if sizes is None else sizes.find(key)
         if isinstance(size, str):
             failures.append(Failure(row, key, size))
@@ -153,7 +153,7 @@ class PictureSizes:
             raise InputError(f"{reader.path}: the pictures' sizes are needed; give their index")
         self._index, self._boxes = index, index.column("box")
         self._rows = {key: row for row, key in enumerate(index.keys)}
-        strange = [key for key in reader.keys if key not in self._rows]
+        strange = [key for key in reader.face_keys if key not in self._rows]
         if strange:
             raise InputError(
                 f"{reader.path}: {len(strange)} of its {len(reader)} faces are not in the index of "
@@ -174,7 +174,7 @@ class _Writer(ABC):
 
     def __init__(self, reader: MapReader, out: Path, threshold: float) -> None:
         self.reader, self.out, self.threshold = reader, out, threshold
-        self.names = self.name(reader.keys)
+        self.names = self.name(reader.face_keys)
         out.mkdir(parents=True, exist_ok=True)
 
     def name(self, keys: Sequence[str]) -> dict[str, str]:
@@ -189,12 +189,12 @@ class _Writer(ABC):
 
     def scores(self, left_out: set[str]) -> Iterator[tuple[str, float]]:
         """Yield key and score of the faces that were written and have one."""
-        for key, score in zip(self.reader.keys, self.reader.scores.tolist(), strict=True):
+        for key, score in zip(self.reader.face_keys, self.reader.scores.tolist(), strict=True):
             if key not in left_out and not np.isnan(score):
                 yield key, score
 
     def levels(self, key: str, size: tuple[int, int]) -> np.ndarray:
-        return resize_levels(torch.from_numpy(self.reader.levels(key))[None], size)[0].numpy()
+        return resize_levels(torch.from_numpy(self.reader[key])[None], size)[0].numpy()
 
     def place(self, name: str) -> Path:
         """Return the path of a file below the folder, whose own folder is there."""
@@ -205,7 +205,8 @@ class _Writer(ABC):
 
 class _Png(_Writer):
     def write(self, key: str, size: tuple[int, int]) -> None:
-        _write_png(self.place(f"{self.names[key]}.png"), self.levels(key, size))
+        levels = np.rint(self.reader[key] * np.float32(65535)).astype(np.uint16)
+        _write_png(self.place(f"{self.names[key]}.png"), levels)
 
 
 class _Wsol(_Writer):

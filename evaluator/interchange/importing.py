@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +19,8 @@ from evaluator.interchange.reading import (
     read_prediction,
     read_scores,
 )
-from focus.config import to_json
 from focus.data.index import FaceIndex
-from focus.data.sources import Source, open_source
+from focus.data.sources import Source, describe_source, open_source
 from focus.errors import CheckFailedError, InputError, UnreadableError
 from focus.mapstore import MapWriter
 from focus.mapstore.hdf5 import LIMIT_SIDE
@@ -152,20 +151,18 @@ def import_maps(
     attributes = {
         "generator": name,
         "config": {"predictions": str(predictions), "scores": str(scores), "size": size},
-        "data": source.data,
-        "root": source.root,
-        "source": to_json(replace(source, data="", root="")),
+        **describe_source(source),
         "index_fingerprint": index.fingerprint(),
     }
     count = scored = 0
-    step = max(1, min(PART_ROWS, _PART_BYTES // (shape[0] * shape[1])))
+    step = max(1, min(PART_ROWS, _PART_BYTES // (4 * shape[0] * shape[1])))
     with (
         MapWriter(out, attributes, overwrite=True, part_rows=step) as writer,
         Progress(len(rows), "importing", "maps", quiet) as progress,
     ):
         for start in range(0, len(rows), step):
             block = rows[start : start + step]
-            levels, failures = _read_block(index, block, found.files, shape, size)
+            maps, failures = _read_block(index, block, found.files, shape, size)
             missing += failures.items()
             keys = [index.keys[row] for row in block]
             read = [place for place, key in enumerate(keys) if key not in failures]
@@ -173,7 +170,7 @@ def import_maps(
             known = [found.scores.get(key, np.nan) for key in keys]
             if keys:
                 labels = index.labels[np.array(block)[read]]
-                writer.append(keys, levels[read], labels, known)
+                writer.append(keys, maps[read], labels, known)
             count, scored = count + len(keys), scored + int(np.isfinite(known).sum())
             progress.advance(len(block))
     return Imported(count, scored, shape, found.strangers, missing)
@@ -265,25 +262,25 @@ def _read_block(
     shape: tuple[int, int],
     size: int,
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """Return uint8 (n, h, w), zero where there is no file, and key -> why it cannot be read."""
-    levels = np.zeros((len(rows), *shape), np.uint8)
+    """Return float32 (n, h, w), zero without a file, and key -> why it cannot be read."""
+    maps = np.zeros((len(rows), *shape), np.float32)
     failures = {}
     for place, row in enumerate(rows if files else ()):
         key = index.keys[row]
         try:
-            levels[place] = _fit(read_prediction(files[key]), shape, size, files[key])
+            maps[place] = _fit(read_prediction(files[key]), shape, size, files[key])
         except UnreadableError as error:
             failures[key] = str(error)
-    return levels, failures
+    return maps, failures
 
 
-def _fit(levels: np.ndarray, shape: tuple[int, int], size: int, path: Path) -> np.ndarray:
-    """Return a prediction, uint8 (h, w), in the shape that all have in the file."""
-    if levels.shape == shape:
-        return levels
+def _fit(values: np.ndarray, shape: tuple[int, int], size: int, path: Path) -> np.ndarray:
+    """Return a prediction, float32 (h, w), in the shape that all have in the file."""
+    if values.shape == shape:
+        return values
     if not size:
-        sizes = " and ".join(f"{height} x {width}" for height, width in (shape, levels.shape))
+        sizes = " and ".join(f"{height} x {width}" for height, width in (shape, values.shape))
         raise InputError(f"{path}: maps of {sizes} cannot stand in one file; give --size")
-    shrinks = levels.shape[0] > size or levels.shape[1] > size
+    shrinks = values.shape[0] > size or values.shape[1] > size
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(levels, shape[::-1], interpolation=how)
+    return np.clip(cv2.resize(values, shape[::-1], interpolation=how), 0, 1)

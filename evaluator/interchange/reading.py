@@ -47,22 +47,22 @@ def read_prediction(path: Path) -> np.ndarray:
             (1, h, w): float in [0, 1], uint8 levels or bool. 1 = manipulated.
 
     Returns:
-        uint8 (h, w): round(255 * map).
+        float32 (h, w) in [0, 1].
 
     Raises:
         UnreadableError: missing, damaged, a picture in colours, a shape or a value that is none.
     """
     values = _read_png(path) if path.suffix == ".png" else _read_npy(path)
     if values.dtype == np.uint8:
-        return values
+        return values.astype(np.float32) / np.float32(255)
     if values.dtype == np.bool_:
-        return values.astype(np.uint8) * np.uint8(255)
+        return values.astype(np.float32)
     if values.dtype == np.uint16:
         values = values / np.float64(65535)
     # False for NaN as well.
     if not bool(((values >= 0) & (values <= 1)).all()):
         raise UnreadableError("NaN or a value outside [0, 1]")
-    return np.rint(values.astype(np.float32) * np.float32(255)).astype(np.uint8)
+    return values.astype(np.float32)
 
 
 def read_names(path: Path) -> dict[str, str]:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from evaluator.metrics.counting import HALF
 from evaluator.metrics.image import video_groups, video_means, weighted_auc
 from evaluator.metrics.intervals import (
     Estimate,
@@ -219,7 +218,7 @@ def _agreement(index: FaceIndex, reader: MapReader, clean: MapReader) -> dict[st
         now, before = (
             maps.read([maps.row(index.keys[row]) for row in rows]) for maps in (reader, clean)
         )
-        iou[rows] = _ratio((now >= HALF) & (before >= HALF), (now >= HALF) | (before >= HALF))
+        iou[rows] = _ratio((now > 0.5) & (before > 0.5), (now > 0.5) | (before > 0.5))
         overlap[rows] = _ratio(np.minimum(now, before), np.maximum(now, before))
     return {"map_iou": iou, "map_overlap": overlap}
 

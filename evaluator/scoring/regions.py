@@ -76,7 +76,7 @@ def region_levels(reader: MapReader, keys: Sequence[str]) -> np.ndarray:
     rows = np.array([reader.row(key) for key in keys], dtype=np.int64)
     weights = region_weights(*reader.shape)
     found = [
-        np.tensordot(reader.read(rows[start : start + _BLOCK]), weights, ([1, 2], [1, 2])) / 255
+        np.tensordot(reader.read(rows[start : start + _BLOCK]), weights, ([1, 2], [1, 2]))
         for start in range(0, len(rows), _BLOCK)
     ]
     return np.concatenate(found) if found else np.zeros((0, len(REGIONS)))

@@ -192,7 +192,7 @@ def _count_empty(train: FaceIndex, maps: Maps, name: str, hard: float, notes: li
     total = f"of {len(fakes):,} fakes"
     if empty := int((highest == 0).sum()):
         notes.append(f"{empty:,} {total} have an empty map in {name}: kept so")
-    if faint := int((highest / 255 < hard).sum()) - empty:
+    if faint := int((highest < hard).sum()) - empty:
         notes.append(
             f"{faint:,} {total} have no value of {hard:g} or more in {name}: this detector makes "
             "binary masks of maps, and these are empty (see map_threshold and map_mode=soft)"

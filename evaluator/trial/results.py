@@ -120,7 +120,7 @@ def _predictions(test: EvaluationSet, files: Sequence[Path]) -> Iterator[list[An
     scores = []
     for path in files:
         with MapReader(path) as reader:
-            known = dict(zip(reader.keys, reader.scores.tolist(), strict=True))
+            known = dict(zip(reader.face_keys, reader.scores.tolist(), strict=True))
         scores.append([known.get(key, math.nan) for key in index.keys])
     columns = (index.keys, index.labels.tolist(), index.column("video"), index.column("method"))
     for row, facts in enumerate(zip(*columns, strict=True)):

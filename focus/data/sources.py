@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from focus.config import from_json
+from focus.config import from_json, to_json
 from focus.data.archives import ARCHIVE_SUFFIXES
 from focus.data.corpus import CORPORA, Corpus, ScanOptions
 from focus.data.face_detection import FACE_DETECTORS, open_face_detector
@@ -150,6 +150,24 @@ def find_corpus(source: Source, root: Path) -> Corpus | None:
     if source.data not in CORPORA.names() or (root / INDEX_NAME).is_file():
         return None
     return CORPORA.get(source.data)
+
+
+def describe_source(source: Source) -> dict[str, Any]:
+    """Return the attributes of a map file by which :func:`reopen` finds the faces again.
+
+    Paths become absolute, so that they hold in any working directory; a corpus name stays.
+    """
+    plain = to_json(Source())
+    rest = {name: value for name, value in to_json(source).items() if value != plain[name]}
+    data, root = rest.pop("data", ""), rest.pop("root", "")
+    if data not in CORPORA.names():
+        data = _make_absolute(data)
+    return {"data": data, "root": _make_absolute(root), "source": rest}
+
+
+def _make_absolute(path: str) -> str:
+    expanded = Path(path).expanduser()
+    return str(expanded.absolute()) if path and expanded.exists() else path
 
 
 def reopen(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from focus.errors import InputError
 from focus.generators.contract import Generator, PairGenerator
-from focus.mapstore.rows import NO_ROWS, Rows, join
+from focus.mapstore.rows import NO_ROWS, Rows, encode, join
 from focus.mapstore.writer import MapWriter
 from focus.types import REAL, Batch, Failure, Prediction
 
@@ -23,7 +23,7 @@ class Flight(NamedTuple):
     """A batch whose results are on their way from the device."""
 
     batch: Batch
-    levels: Tensor  # uint8 (B, h, w)
+    maps: Tensor  # float32 (B, h, w) in [0, 1]
     scores: Tensor  # float32 (B,)
     sound: Tensor  # bool (B,): the map lies in [0, 1]
     parts: Mapping[str, Tensor]
@@ -118,10 +118,10 @@ class Network:
         maps = self._flatten(prediction, batch)
         # Comparisons with NaN are false, so this finds both faults. The tolerance is rounding's.
         sound = (maps - 0.5).abs().amax(dim=(1, 2)) <= 0.501
-        levels = (maps.clamp(0, 1) * 255).round().to(torch.uint8)
+        maps = maps.clamp(0, 1)
         kept = prediction.parts if self.parts and prediction.parts else {}
         parts = {name: self._fetch(part) for name, part in kept.items()}
-        results = self._fetch(levels), self._fetch(prediction.scores.float()), self._fetch(sound)
+        results = self._fetch(maps), self._fetch(prediction.scores.float()), self._fetch(sound)
         done = None
         if self.device.type == "cuda":
             done = torch.cuda.Event()
@@ -149,12 +149,12 @@ class Network:
                     f"{key}: the generator's {what} is NaN or outside [0, 1]; damaged weights, or "
                     "a network that overflows at this --precision"
                 )
-        levels = flight.levels.numpy()
+        maps = flight.maps.numpy()
         labels = flight.batch.labels.numpy().astype(np.int8)
         if self.zeroed:
-            levels[labels == REAL] = 0
+            maps[labels == REAL] = 0
         parts = {name: part.numpy() for name, part in flight.parts.items()}
-        rows = Rows(flight.batch.keys, levels, labels, scores, parts)
+        rows = Rows(flight.batch.keys, *encode(maps), labels, scores, parts)
         return rows, flight.batch.failures
 
     def _standardise(self, images: Tensor) -> Tensor:

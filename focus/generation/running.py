@@ -14,12 +14,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from focus.config import to_json
 from focus.data.faces import FaceDataset, Perturb
 from focus.data.images import read_face
 from focus.data.index import FaceIndex
 from focus.data.loading import PREFETCH, build_loader, collate
-from focus.data.sources import Source
+from focus.data.sources import Source, describe_source
 from focus.errors import InputError, UnreadableError
 from focus.generation.pipeline import Flight, Network, PartWriter
 from focus.generation.processes import PATIENCE, await_parts, claim
@@ -124,7 +123,7 @@ def generate(
     start = time.monotonic()
     _take_native_size(generator, index)
     attributes = _describe(index, generator, config, runtime, perturb)
-    attributes |= {"generator": name or type(generator).__name__, **_record(source)}
+    attributes |= {"generator": name or type(generator).__name__, **describe_source(source)}
     if config.shard and generator.input_spec.frames > 1 and not config.stills:
         raise InputError(
             f"--shard {config.shard}: clips would be cut at the borders of the shares; give each "
@@ -246,13 +245,6 @@ def _describe(
         "normalisation": generator.normalisation,
         "shard": config.shard,
     }
-
-
-def _record(source: Source) -> dict[str, Any]:
-    """Return the attributes by which a reader finds the faces again."""
-    plain = to_json(Source())
-    rest = {name: value for name, value in to_json(source).items() if value != plain[name]}
-    return {"data": rest.pop("data", ""), "root": rest.pop("root", ""), "source": rest}
 
 
 def _take_shard(index: FaceIndex, shard: str) -> FaceIndex:

@@ -14,44 +14,69 @@ import h5py
 import numpy as np
 
 from focus.errors import InputError
-from focus.mapstore.heaps import GuardedFile, check_attribute_texts, check_heaps
-from focus.mapstore.rows import NO_ROWS, Rows, check_alike
+from focus.mapstore.rows import LONGEST_KEY, NO_ROWS, Rows, check_alike, longest_key
 from focus.texts import BLOCK, Lookup, TextGatherer, Texts, hash_texts
 
-FORMAT, FORMAT_VERSION = "focus-maps", 1
+FORMAT, FORMAT_VERSION = "focus-maps", 2
 CHUNK_BYTES = 65536  # measured at 14x14 and 56x56: a face in 12 us, a scan at the disk's speed
-LIMIT_SIDE, LIMIT_TEXT, LIMIT_PARTS = 4096, 4096, 64
+LIMIT_SIDE, LIMIT_PARTS = 4096, 64
+LIMIT_ATTRIBUTE = 60_000  # bytes: HDF5 takes 64 KiB in an object's header
 LIMIT_ROW, LIMIT_CHUNK = 1 << 25, 1 << 26  # bytes
 LIMIT_RATIO = 1100  # deflate cannot pack tighter, so a file that claims more than that lies
 
-_ARRAYS = {"maps": (np.uint8, 3), "label": (np.int8, 1), "score": (np.float32, 1)}
+_ARRAYS = {
+    "maps": (np.uint16, 3),
+    "scale": (np.float32, 1),
+    "label": (np.int8, 1),
+    "score": (np.float32, 1),
+}
+_FIRST_ARRAYS = {**_ARRAYS, "maps": (np.uint8, 3)}  # of version 1, which has no scale
+del _FIRST_ARRAYS["scale"]
+_TOO_OLD = "holds variable-length text, as version 1 did; re-run focus generate"
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_LZF)
 _LAYOUTS = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
-_REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
 
 
 def open_checked(path: Path) -> tuple[h5py.File, dict[str, str | int]]:
     """Open a map file of unknown origin; return it and its attributes.
 
-    Everything that could lead out of the file, or claim more memory than the file can fill, is
-    refused before it is read.
+    Everything that could lead out of the file, or declare more memory than the file can fill, is
+    refused before it is read. So is text of variable length: HDF5 keeps it in heaps, and one
+    damaged byte in a heap can make HDF5 loop forever or allocate gigabytes.
 
     Raises:
-        InputError: a file that is missing, cut short, of another format or version, or whose
-            layout is not that of a map file.
+        InputError: a file that is missing, cut short, open for writing elsewhere, of another format
+            or version, or whose layout is not that of a map file.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        with GuardedFile(path) as guarded, h5py.File(guarded, "r") as file, naming_damage(path):
-            attributes = _read_attributes(file, path)
-            _check_format(attributes, path)
-            _check_layout(file, path)
-        return h5py.File(path, "r", locking=False), attributes
+        file = h5py.File(path, "r", locking=False)
     except (OSError, OverflowError) as error:  # an address behind all ends
-        damaged = f"cut short or damaged ({_one_line(error)})"
-        what = damaged if h5py.is_hdf5(path) else "no HDF5 file"
-        raise InputError(f"{path}: {what}; make it anew with focus generate") from None
+        raise InputError(f"{path}: {_explain(path, error)}") from None
+    try:
+        with naming_damage(path):
+            attributes = _read_attributes(file, path)
+            version = _check_format(attributes, path)
+            _check_layout(file, path, _ARRAYS if version == FORMAT_VERSION else _FIRST_ARRAYS)
+        return file, attributes
+    except InputError:
+        file.close()
+        raise
+
+
+def _explain(path: Path, error: Exception) -> str:
+    """Say why HDF5 cannot open a file."""
+    try:
+        with h5py.File(path, "r", locking=True):
+            is_locked = False
+    except (OSError, OverflowError) as again:
+        is_locked = isinstance(again, BlockingIOError) or "already open for write" in str(again)
+    if is_locked:
+        return "is open for writing elsewhere; wait until that program has closed it"
+    if not h5py.is_hdf5(path):
+        return "not an HDF5 file; make a map file with focus generate"
+    return f"cut short or damaged ({_one_line(error)}); re-run focus generate"
 
 
 @contextmanager
@@ -69,13 +94,8 @@ def read_keys(dataset: h5py.Dataset, path: Path) -> Texts:
     """Return all keys of a file.
 
     Raises:
-        InputError: a key longer than 4096 bytes, or one that is not UTF-8.
+        InputError: a key that is not UTF-8.
     """
-    if h5py.check_string_dtype(dataset.dtype).length is None and len(dataset):
-        for references in _raw_references(dataset, path):
-            if references["length"].max(initial=0) > LIMIT_TEXT:
-                raise InputError(f"{path}: /key holds a text of more than {LIMIT_TEXT} bytes")
-            check_heaps(path, references["address"])
     gathered = TextGatherer()
     try:
         for start in range(0, len(dataset), BLOCK):
@@ -103,23 +123,38 @@ def read_rows(dataset: h5py.Dataset, rows: Sequence[int] | np.ndarray | slice | 
 
 
 def write_file(
-    path: Path, attributes: Mapping[str, str | int], pieces: Iterable[Rows], count: int
+    path: Path,
+    attributes: Mapping[str, str | int],
+    pieces: Iterable[Rows],
+    count: int,
+    key_bytes: int,
+    failures: bytes | None = None,
 ) -> None:
-    """Write ``count`` faces, given in pieces, and flush them to the disk.
+    """Write faces and flush them to the disk; the same faces and attributes give the same bytes.
 
-    The same faces and attributes give the same bytes.
+    Args:
+        path: the file.
+        attributes: of the file.
+        pieces: the faces.
+        count: how many there are.
+        key_bytes: length of the longest key, in bytes of UTF-8.
+        failures: of a part, the JSON list of the faces that it lacks.
 
     Raises:
         OSError: the disk is full or cannot be written.
-        InputError: a key that stands twice or is no text, or maps of two sizes.
+        InputError: a repeated key, one that cannot be stored, maps of two sizes, or an attribute of
+            more than 60,000 bytes.
     """
     with _Sink(path, "w+") as sink:
         try:
             with h5py.File(sink, "w", libver=("earliest", "v110")) as file:
                 everything = {"format": FORMAT, "format_version": FORMAT_VERSION, **attributes}
                 for name, value in everything.items():
-                    file.attrs[name] = value
-                _fill(file, sink, pieces, count)
+                    _write_attribute(file, name, value)
+                _fill(file, sink, pieces, count, key_bytes)
+                if failures is not None:
+                    values = np.frombuffer(failures, np.uint8)
+                    file.create_dataset("failures", data=values, track_times=False)
         except OSError:
             if sink.error is None:
                 raise
@@ -154,7 +189,17 @@ class _Sink(io.FileIO):
             return self.tell() if size is None else size
 
 
-def _fill(file: h5py.File, sink: _Sink, pieces: Iterable[Rows], count: int) -> None:
+def _write_attribute(file: h5py.File, name: str, value: str | int) -> None:
+    if isinstance(value, int):
+        file.attrs[name] = value
+        return
+    text = value.encode(errors="surrogateescape")
+    if len(text) > LIMIT_ATTRIBUTE or b"\0" in text:
+        raise InputError(f"attribute {name}: longer than {LIMIT_ATTRIBUTE} bytes, or holds a NUL")
+    file.attrs.create(name, text, dtype=h5py.string_dtype("utf-8", max(len(text), 1)))
+
+
+def _fill(file: h5py.File, sink: _Sink, pieces: Iterable[Rows], count: int, key_bytes: int) -> None:
     first: Rows | None = None
     stored, hashes = 0, [np.zeros(0, np.int64)]
     for piece in pieces:
@@ -162,22 +207,27 @@ def _fill(file: h5py.File, sink: _Sink, pieces: Iterable[Rows], count: int) -> N
             continue
         if first is None:
             first = piece
-            _create(file, piece, count)
+            _create(file, piece, count, key_bytes)
         check_alike(first, piece)
         _store(file, piece, slice(stored, stored + len(piece)))
         stored += len(piece)
         hashes.append(hash_texts(piece.keys))
     if first is None:
-        _create(file, NO_ROWS, 0)
+        _create(file, NO_ROWS, 0, 1)
     keys = file["key"].asstr()
     repeated = Lookup(keys, np.concatenate(hashes)).find_repeated()
     if repeated is not None:
-        raise InputError(f"key {keys[repeated[0]]!r} stands twice; keys must be unique")
+        raise InputError(f"key {keys[repeated[0]]!r} is repeated; keys must be unique")
 
 
-def _create(file: h5py.File, like: Rows, count: int) -> None:
+def _create(file: h5py.File, like: Rows, count: int, key_bytes: int) -> None:
     """Make the data sets; times are left out so that equal content is equal bytes."""
-    arrays = {"maps": like.levels, "label": like.labels, "score": like.scores}
+    arrays = {
+        "maps": like.levels,
+        "scale": like.scales,
+        "label": like.labels,
+        "score": like.scores,
+    }
     arrays |= {f"parts/{name}": values for name, values in like.parts.items()}
     for name, values in arrays.items():
         shape = values.shape[1:]
@@ -186,15 +236,16 @@ def _create(file: h5py.File, like: Rows, count: int) -> None:
             row = max(values.dtype.itemsize * int(np.prod(shape)), 1)
             chunks = (min(1 << max((CHUNK_BYTES // row).bit_length() - 1, 0), count), *shape)
         file.create_dataset(name, (count, *shape), values.dtype, chunks=chunks, track_times=False)
-    file.create_dataset("key", (count,), h5py.string_dtype(), track_times=False)
+    file.create_dataset(
+        "key", (count,), h5py.string_dtype("utf-8", max(key_bytes, 1)), track_times=False
+    )
 
 
 def _store(file: h5py.File, piece: Rows, here: slice) -> None:
-    try:
-        file["key"][here] = list(piece.keys)
-    except ValueError as error:
-        raise InputError(f"a key cannot be stored ({error}); rename the file") from None
+    longest_key(piece.keys)  # refuses what cannot be stored
+    file["key"][here] = [key.encode() for key in piece.keys]
     file["maps"][here] = piece.levels
+    file["scale"][here] = piece.scales
     file["label"][here] = piece.labels
     file["score"][here] = piece.scores
     for name, values in piece.parts.items():
@@ -203,46 +254,46 @@ def _store(file: h5py.File, piece: Rows, here: slice) -> None:
 
 def _read_attributes(file: h5py.File, path: Path) -> dict[str, str | int]:
     found: dict[str, str | int] = {}
-    check_attribute_texts(path, h5py.h5o.get_info(file.id).addr)
     for name in file.attrs:
         if not isinstance(name, str):
             raise InputError(f"{path}: has an attribute whose name is not UTF-8")
         attribute = file.attrs.get_id(name)
         text = h5py.check_string_dtype(attribute.dtype)
         if attribute.shape != () or (text is None and attribute.dtype.kind not in "iu"):
-            raise InputError(f"{path}: attribute {name!r} is neither text nor a whole number")
+            raise InputError(f"{path}: attribute {name!r} is neither text nor an integer")
+        if text is not None and text.length is None:
+            raise InputError(f"{path}: attribute {name!r} {_TOO_OLD}")
         value = file.attrs[name]
         if text is None:
             found[name] = int(value)
         else:
-            # What is not UTF-8 comes as half of surrogate pairs: it is refused here.
-            found[name] = value.encode().decode() if isinstance(value, str) else value.decode()
+            found[name] = bytes(value).decode()
     return found
 
 
-def _check_format(attributes: Mapping[str, str | int], path: Path) -> None:
+def _check_format(attributes: Mapping[str, str | int], path: Path) -> int:
+    """Return the version of the format."""
     written = attributes.get("format_version")
     if attributes.get("format") != FORMAT or not isinstance(written, int):
-        raise InputError(f"{path}: HDF5, but no map file (its format is not '{FORMAT}')")
-    if written != FORMAT_VERSION:
+        raise InputError(f"{path}: HDF5, but not a map file (its format is not '{FORMAT}')")
+    if not 1 <= written <= FORMAT_VERSION:
         raise InputError(
-            f"{path}: map file of format {written}, and this version reads {FORMAT_VERSION}; "
+            f"{path}: map file of format {written}, and this version reads up to {FORMAT_VERSION}; "
             "upgrade focus-forgery"
         )
+    return written
 
 
-def _check_layout(file: h5py.File, path: Path) -> None:
+def _check_layout(file: h5py.File, path: Path, arrays: Mapping[str, tuple[type, int]]) -> None:
     """Check links, types, shapes and storage of every data set before any of it is read."""
-    datasets = {name: _fetch(file, name, path) for name in ("maps", "key", "label", "score")}
+    datasets = {name: _fetch(file, name, path) for name in ("maps", *arrays, "key")}
     count = datasets["maps"].shape[:1]
     for name, dataset in datasets.items():
-        if name != "key" and (dataset.dtype, dataset.ndim) != _ARRAYS[name]:
-            kind, rank = np.dtype(_ARRAYS[name][0]), _ARRAYS[name][1]
+        if name != "key" and (dataset.dtype, dataset.ndim) != arrays[name]:
+            kind, rank = np.dtype(arrays[name][0]), arrays[name][1]
             was = f"{dataset.dtype} of rank {dataset.ndim}"
             raise InputError(f"{path}: /{name} is {was}, not {kind} of rank {rank}")
-    text = h5py.check_string_dtype(datasets["key"].dtype)
-    if text is None or datasets["key"].ndim != 1 or (text.length or 0) > LIMIT_TEXT:
-        raise InputError(f"{path}: /key is no list of texts")
+    _check_keys(datasets["key"], path)
     if not all(1 <= side <= LIMIT_SIDE for side in datasets["maps"].shape[1:]):
         shape = datasets["maps"].shape
         raise InputError(f"{path}: /maps has shape {shape}; sides are from 1 to {LIMIT_SIDE}")
@@ -250,6 +301,7 @@ def _check_layout(file: h5py.File, path: Path) -> None:
         datasets[f"parts/{name}"] = dataset = _fetch(file["parts"], name, path)
         if dataset.dtype.kind not in "fiub":
             raise InputError(f"{path}: /parts/{name} holds {dataset.dtype}, not numbers")
+    _check_failures(file, path)
     for name, dataset in datasets.items():
         _check_storage(dataset, path)
         if dataset.shape[:1] != count:
@@ -257,12 +309,30 @@ def _check_layout(file: h5py.File, path: Path) -> None:
             raise InputError(f"{path}: /{name} has {rows} rows, /maps has {count[0]}")
 
 
+def _check_keys(dataset: h5py.Dataset, path: Path) -> None:
+    text = h5py.check_string_dtype(dataset.dtype)
+    if text is None or dataset.ndim != 1:
+        raise InputError(f"{path}: /key is not a 1-D string dataset")
+    if text.length is None:
+        raise InputError(f"{path}: /key {_TOO_OLD}")
+    if text.length > LONGEST_KEY:
+        raise InputError(f"{path}: /key holds texts of more than {LONGEST_KEY} bytes")
+
+
+def _check_failures(file: h5py.File, path: Path) -> None:
+    if file.id.links.exists(b"failures"):
+        dataset = _fetch(file, "failures", path)
+        if (dataset.dtype, dataset.ndim) != (np.uint8, 1):
+            raise InputError(f"{path}: /failures is not uint8 of rank 1")
+        _check_storage(dataset, path)
+
+
 def _part_names(file: h5py.File, path: Path) -> list[str]:
     if not file.id.links.exists(b"parts"):
         return []
     _check_link(file, "parts", path)
     if not isinstance(file["parts"], h5py.Group):
-        raise InputError(f"{path}: /parts is no group")
+        raise InputError(f"{path}: /parts is not a group")
     if len(file["parts"]) > LIMIT_PARTS:
         raise InputError(f"{path}: /parts has more than {LIMIT_PARTS} data sets")
     names = list(file["parts"])
@@ -275,14 +345,14 @@ def _fetch(group: h5py.Group, name: str, path: Path) -> h5py.Dataset:
     _check_link(group, name, path)
     dataset = group[name]
     if not isinstance(dataset, h5py.Dataset):
-        raise InputError(f"{path}: /{name} is no data set")
+        raise InputError(f"{path}: /{name} is not a dataset")
     return dataset
 
 
 def _check_link(group: h5py.Group, name: str, path: Path) -> None:
     """Refuse a link before it is followed: it could name any file of the machine."""
     if not group.id.links.exists(name.encode()):
-        raise InputError(f"{path}: no data set /{name}; it is no map file, or not a whole one")
+        raise InputError(f"{path}: no dataset /{name}; not a map file, or not a whole one")
     if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
         raise InputError(f"{path}: /{name} is a link to elsewhere, which is refused")
 
@@ -294,13 +364,17 @@ def _check_storage(dataset: h5py.Dataset, path: Path) -> None:
         raise InputError(f"{path}: {dataset.name} lies outside the file, which is refused")
     filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
     if set(filters) - set(_FILTERS):
-        raise InputError(f"{path}: {dataset.name} is packed by other than gzip, lzf or shuffle")
+        raise InputError(
+            f"{path}: {dataset.name} uses an unsupported filter (supported: gzip, lzf, shuffle)"
+        )
     most = path.stat().st_size * (LIMIT_RATIO if filters else 1)
     limits = ((dataset.shape, most), (dataset.shape[1:], LIMIT_ROW), (dataset.chunks, LIMIT_CHUNK))
     for shape, limit in limits:
         size = dataset.dtype.itemsize * math.prod(map(int, shape or ()))
         if size > limit:
-            raise InputError(f"{path}: {dataset.name} claims {size} bytes, more than can be")
+            raise InputError(
+                f"{path}: {dataset.name} declares {size} bytes, more than the file can contain"
+            )
     if filters and dataset.chunks:
         _check_chunks(dataset, path)
 
@@ -314,19 +388,6 @@ def _check_chunks(dataset: h5py.Dataset, path: Path) -> None:
             raise InputError(f"{path}: {dataset.name} has a chunk that ends behind the file")
 
     dataset.id.chunk_iter(check)
-
-
-def _raw_references(dataset: h5py.Dataset, path: Path) -> Iterator[np.ndarray]:
-    """Yield the stored references to texts, whose lengths tell how much reading them takes."""
-    offset = dataset.id.get_offset()
-    plan = dataset.id.get_create_plist()
-    if offset is not None:
-        yield np.fromfile(path, _REFERENCE, len(dataset), offset=offset)
-    elif dataset.chunks and not plan.get_nfilters():
-        for (here,) in dataset.iter_chunks():
-            yield np.frombuffer(dataset.id.read_direct_chunk((here.start,))[1], _REFERENCE)
-    else:
-        raise InputError(f"{path}: /key is packed; store it plainly")
 
 
 def _one_line(error: Exception) -> str:

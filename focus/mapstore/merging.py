@@ -12,7 +12,7 @@ from focus.errors import InputError
 from focus.files import refuse_folder, replace_file
 from focus.mapstore.hdf5 import write_file
 from focus.mapstore.reader import MapReader
-from focus.mapstore.rows import IDENTITY, Rows, now
+from focus.mapstore.rows import IDENTITY, Rows, now, relate
 from focus.runtime import Runtime
 from focus.texts import Lookup, Texts
 
@@ -62,9 +62,11 @@ def merge(parts: Sequence[Path], out: Path, overwrite: bool = False) -> int:
     _check_overlap(readers)
     attributes = {**readers[0].attributes, "created": now()}
     attributes.pop("shard")
+    attributes |= relate(attributes, out.parent)
     count = sum(map(len, readers))
+    key_bytes = max(reader.key_bytes for reader in readers)
     with replace_file(out) as temporary:
-        write_file(temporary, attributes, _read_all(readers), count)
+        write_file(temporary, attributes, _read_all(readers), count, key_bytes)
     return count
 
 

@@ -1,10 +1,12 @@
-"""Reading a map file: the map of any face by its key."""
+"""Reading a map file: a mapping from the key of a face to its map."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,23 @@ import numpy as np
 
 from focus.errors import InputError
 from focus.mapstore.hdf5 import naming_damage, open_checked, read_keys, read_rows
-from focus.mapstore.rows import PROVENANCE, Rows
+from focus.mapstore.rows import PLACES, PROVENANCE, RELATIVE, TOP, Rows, decode
 from focus.texts import Lookup, Texts
 
 BLOCK_BYTES = 1 << 28  # that are read at once
 
 
-class MapReader:
-    """Maps by key, from a file of unknown origin: checked before use, nothing in it is executed.
+class NoMapError(InputError, KeyError):
+    """The map file has no map of a face."""
 
-    Opens on first use, opens anew in a forked process, and travels to other processes without its
-    handle. Any face of a million takes a tenth of a millisecond, once the keys are read (a second,
-    some eighty megabytes, which forked processes share if one was asked for before).
+
+class MapReader(Mapping[str, np.ndarray]):
+    """Mapping from face key to map, float32 (h, w) in [0, 1], 1 = manipulated.
+
+    The file may be of unknown origin: it is checked before use, and nothing in it is executed. It
+    is opened on first use, opened again in a forked process, and pickled without its handle.
+    Any face of a million takes a tenth of a millisecond, once the keys are read (a second, some
+    eighty megabytes, which forked processes share if one was asked for before).
 
     Args:
         path: a file that :class:`~focus.mapstore.MapWriter` wrote, or another of its layout.
@@ -31,7 +38,16 @@ class MapReader:
     Raises:
         InputError: on first use, for a file that is missing, cut short, of another format or a
             newer one, or whose layout is not that of a map file.
+
+    Example:
+        >>> reader = MapReader("maps.h5")  # doctest: +SKIP
+        >>> for key, values in reader.items():  # doctest: +SKIP
+        ...     print(key, values.max(), reader.score(key))
     """
+
+    # Two readers are the same one, or not: a comparison would read both files.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -43,14 +59,18 @@ class MapReader:
         self._attributes: dict[str, str | int] = {}
         self._keys: Texts | None = None
         self._places: Lookup | None = None
+        self._scales: np.ndarray | None = None
         self._labels: np.ndarray | None = None
         self._scores: np.ndarray | None = None
 
     def __len__(self) -> int:
         return int(self._open()["maps"].shape[0])
 
+    def __repr__(self) -> str:
+        return f"MapReader({str(self.path)!r})"
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self.keys)
+        return iter(self.face_keys)
 
     def __contains__(self, key: object) -> bool:
         return self._index().find(key) is not None
@@ -59,13 +79,10 @@ class MapReader:
         """Return the map of a face: float32 (h, w) in [0, 1], 1 = manipulated.
 
         Raises:
-            InputError: the file has no map of it.
+            NoMapError: the file has no map of it; an InputError and a KeyError.
         """
-        return self.levels(key).astype(np.float32) / np.float32(255)
-
-    def levels(self, key: str) -> np.ndarray:
-        """Return the map of a face as it is stored: uint8 (h, w), 255 = manipulated."""
-        return self._read("maps", self.row(key))
+        row = self.row(key)
+        return self.read(slice(row, row + 1))[0]
 
     def score(self, key: str) -> float:
         """Return the generator's P(fake) of a face, NaN if it has none."""
@@ -76,11 +93,15 @@ class MapReader:
         return self._read(self._part(name), self.row(key))
 
     def row(self, key: str) -> int:
-        """Return the place of a face in the file."""
+        """Return the row of a face in the file.
+
+        Raises:
+            NoMapError: the file has no map of it.
+        """
         row = self._index().find(key)
         if row is None:
-            first = f"its first: {self.keys[0]!r}" if len(self) else "it is empty"
-            raise InputError(f"{self.path}: no map of face {key!r} ({first})")
+            first = f"its first: {self.face_keys[0]!r}" if len(self) else "it is empty"
+            raise NoMapError(f"{self.path}: no map of face {key!r} ({first})")
         return row
 
     @property
@@ -91,12 +112,31 @@ class MapReader:
 
     @property
     def attributes(self) -> dict[str, str | int]:
-        """Where the maps come from; text that the file lacks is empty."""
+        """The origin of the maps; text that the file lacks is empty.
+
+        ``data`` and ``root`` that were moved together with the map file name their new place.
+        """
         self._open()
-        return {**dict.fromkeys([*PROVENANCE, "versions", "created"], ""), **self._attributes}
+        names = [*PROVENANCE, "versions", "created"]
+        return {**dict.fromkeys(names, ""), **self._attributes, **self._find_moved()}
+
+    def _find_moved(self) -> dict[str, str | int]:
+        """Return the paths that exist only relative to the map file's folder."""
+        try:
+            relative = dict(json.loads(str(self._attributes.get(RELATIVE) or "{}")))
+        except (ValueError, TypeError, RecursionError):
+            return {}
+        moved: dict[str, str | int] = {}
+        for name in PLACES:
+            here = self.path.absolute().parent / str(relative.get(name, ""))
+            recorded = str(self._attributes.get(name, ""))
+            with suppress(OSError, ValueError):  # a name that no file can have
+                if relative.get(name) and not Path(recorded).exists() and here.exists():
+                    moved[name] = os.path.normpath(here)
+        return moved
 
     @property
-    def keys(self) -> Texts:
+    def face_keys(self) -> Texts:
         """The key of every face, in the order of rows."""
         if self._keys is None:
             file = self._open()
@@ -105,12 +145,25 @@ class MapReader:
         return self._keys
 
     @property
+    def _all_scales(self) -> np.ndarray:
+        """float32 (N,): what the levels of each map are multiplied by; 1 in version 1."""
+        if self._scales is None:
+            if "scale" not in self._open():
+                self._scales = np.ones(len(self), np.float32)
+            else:
+                scales = self._read("scale", slice(None))
+                if not ((scales > 0) & (scales <= 1)).all():
+                    raise InputError(f"{self.path}: /scale has values outside (0, 1]")
+                self._scales = scales
+        return self._scales
+
+    @property
     def labels(self) -> np.ndarray:
         """int8 (N,): 0 real, 1 fake, -1 unknown."""
         if self._labels is None:
             labels = self._read("label", slice(None))
             if not np.isin(labels, (0, 1, -1)).all():
-                raise InputError(f"{self.path}: /label holds other than 0, 1 and -1")
+                raise InputError(f"{self.path}: /label has values other than 0, 1 and -1")
             self._labels = labels
         return self._labels
 
@@ -120,7 +173,7 @@ class MapReader:
         if self._scores is None:
             scores = self._read("score", slice(None))
             if not (np.isnan(scores) | (scores >= 0) & (scores <= 1)).all():
-                raise InputError(f"{self.path}: /score holds what is no probability")
+                raise InputError(f"{self.path}: /score has values outside [0, 1]")
             self._scores = scores
         return self._scores
 
@@ -131,8 +184,17 @@ class MapReader:
         return tuple(sorted(file["parts"])) if "parts" in file else ()
 
     def read(self, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
-        """Return the maps of some rows as they are stored: uint8 (n, h, w), in the order asked."""
-        return self._read("maps", rows)
+        """Return the maps of some rows: float32 (n, h, w) in [0, 1], in the order asked."""
+        return decode(self._levels(rows), self._all_scales[_indices(rows)])
+
+    def _levels(self, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
+        """Return stored levels: uint16 (n, h, w)."""
+        levels = self._read("maps", rows)
+        if levels.dtype == np.uint8:  # version 1
+            return levels * np.uint16(TOP // 255)
+        if levels.max(initial=0) > TOP:
+            raise InputError(f"{self.path}: /maps has levels above {TOP}")
+        return levels
 
     def read_part(self, name: str, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
         """Return a tensor behind the maps of some rows: (n, ...), in the order asked."""
@@ -145,13 +207,29 @@ class MapReader:
             here = slice(start, start + step)
             parts = {name: self.read_part(name, here) for name in self.part_names}
             yield Rows(
-                self.keys[here], self.read(here), self.labels[here], self.scores[here], parts
+                self.face_keys[here],
+                self._levels(here),
+                self._all_scales[here],
+                self.labels[here],
+                self.scores[here],
+                parts,
             )
+
+    @property
+    def failures(self) -> bytes:
+        """JSON list of the faces missing from a part of a file; empty for a whole file."""
+        return self._read("failures", slice(None)).tobytes() if "failures" in self._open() else b""
+
+    @property
+    def key_bytes(self) -> int:
+        """Room for a key in the file, in bytes."""
+        return int(self._open()["key"].dtype.itemsize)
 
     def fit(self, step: int, *parts: str) -> int:
         """Return how many faces, at most ``step``, may be read at once: of the maps, of parts."""
         file = self._open()
-        shapes = [(file[name].dtype.itemsize, *file[name].shape[1:]) for name in ("maps", *parts)]
+        shapes = [(file[name].dtype.itemsize, *file[name].shape[1:]) for name in parts]
+        shapes.append((4, *file["maps"].shape[1:]))  # as float32
         row = sum(math.prod(map(int, shape)) for shape in shapes)
         return max(min(step, BLOCK_BYTES // max(row, 1)), 1)
 
@@ -195,10 +273,14 @@ class MapReader:
 
     def _index(self) -> Lookup:
         if self._places is None:
-            places = Lookup(self.keys)
+            places = Lookup(self.face_keys)
             repeated = places.find_repeated()
             if repeated is not None:
-                twice = self.keys[repeated[0]]
+                twice = self.face_keys[repeated[0]]
                 raise InputError(f"{self.path}: /key holds {twice!r} twice; keys must be unique")
             self._places = places
         return self._places
+
+
+def _indices(rows: Sequence[int] | np.ndarray | slice) -> np.ndarray | slice:
+    return rows if isinstance(rows, slice) else np.asarray(rows, dtype=np.int64).reshape(-1)

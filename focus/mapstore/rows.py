@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from focus.errors import InputError
 
+PLACES, RELATIVE = ("data", "root"), "relative"
+"""Attributes that may be paths, and the one that holds them relative to the map file's folder."""
 PROVENANCE = {
     "generator": "",
     "config": "{}",
@@ -36,6 +40,9 @@ IDENTITY = (
 )
 """The attributes that must agree for two runs to be one."""
 
+TOP = 255 * 256
+LONGEST_KEY = 4096
+_LEAST = -126  # exponent of the smallest normal float32
 _PACKAGES = ("focus-forgery", "torch", "timm", "numpy", "h5py")
 
 
@@ -45,7 +52,9 @@ class Rows:
 
     keys: Sequence[str]
     levels: np.ndarray
-    """uint8 (n, h, w): round(255 * map), 255 = manipulated."""
+    """uint16 (n, h, w), at most :data:`TOP`: a map is ``levels / TOP * scale``."""
+    scales: np.ndarray
+    """float32 (n,): powers of two, each the least that reaches the map's highest value."""
     labels: np.ndarray
     """int8 (n,): 0 real, 1 fake, -1 unknown."""
     scores: np.ndarray
@@ -60,10 +69,76 @@ class Rows:
         """Return the faces from ``start`` up to ``stop``."""
         here = slice(start, stop)
         parts = {name: values[here] for name, values in self.parts.items()}
-        return Rows(self.keys[here], self.levels[here], self.labels[here], self.scores[here], parts)
+        return Rows(
+            self.keys[here],
+            self.levels[here],
+            self.scales[here],
+            self.labels[here],
+            self.scores[here],
+            parts,
+        )
+
+    @property
+    def maps(self) -> np.ndarray:
+        """The maps, float32 (n, h, w) in [0, 1]."""
+        return decode(self.levels, self.scales)
 
 
-NO_ROWS = Rows((), np.zeros((0, 1, 1), np.uint8), np.zeros(0, np.int8), np.zeros(0, np.float32))
+def encode(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return levels, uint16 (n, h, w), and scales, float32 (n,), of maps in [0, 1].
+
+    Scaled by its own highest value, a map keeps its ranking whatever score it was multiplied by.
+    Powers of two, and a TOP that 255 divides, store 8-bit maps without loss.
+
+    Args:
+        maps: float (n, h, w).
+    """
+    # Of float64 the tiniest float32 has an exponent, too.
+    peaks = maps.max(axis=(1, 2), initial=0).astype(np.float64)
+    mantissas, exponents = np.frexp(peaks)
+    exponents = np.maximum(exponents - (mantissas == 0.5), _LEAST)
+    scales = np.where(peaks > 0, np.ldexp(1.0, exponents), 1.0).astype(np.float32)
+    levels = maps.astype(np.float32) / scales[:, None, None]
+    levels *= np.float32(TOP)
+    return np.rint(levels, out=levels).astype(np.uint16), scales
+
+
+def decode(levels: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Return maps, float32 (..., h, w), of levels and scales (...)."""
+    maps = levels.astype(np.float32) / np.float32(TOP)
+    maps *= np.asarray(scales, dtype=np.float32)[..., None, None]
+    return maps
+
+
+def longest_key(keys: Sequence[str]) -> int:
+    """Return the length of the longest key in bytes of UTF-8, 0 if there is none.
+
+    Raises:
+        InputError: a key that a file cannot store: longer than 4096 bytes, with a NUL, or with a
+            character that UTF-8 does not have.
+    """
+    longest = 0
+    for key in keys:
+        try:
+            size = len(key.encode())
+        except (UnicodeEncodeError, AttributeError):
+            raise InputError(
+                f"key {key!r} cannot be stored: not text of UTF-8; rename it"
+            ) from None
+        if size > LONGEST_KEY or "\0" in key:
+            why = f"longer than {LONGEST_KEY} bytes, or holds a NUL"
+            raise InputError(f"key {key[:80]!r} cannot be stored: {why}; rename it")
+        longest = max(longest, size)
+    return longest
+
+
+NO_ROWS = Rows(
+    (),
+    np.zeros((0, 1, 1), np.uint16),
+    np.zeros(0, np.float32),
+    np.zeros(0, np.int8),
+    np.zeros(0, np.float32),
+)
 
 
 def join(pieces: Sequence[Rows]) -> Rows:
@@ -80,6 +155,7 @@ def join(pieces: Sequence[Rows]) -> Rows:
     return Rows(
         [key for piece in pieces for key in piece.keys],
         np.concatenate([piece.levels for piece in pieces]),
+        np.concatenate([piece.scales for piece in pieces]),
         np.concatenate([piece.labels for piece in pieces]),
         np.concatenate([piece.scores for piece in pieces]),
         {name: np.concatenate([piece.parts[name] for piece in pieces]) for name in pieces[0].parts},
@@ -115,9 +191,11 @@ def check_rows(
     """
     keys = list(keys)
     count = len(keys)
+    levels, scales = encode(_check_maps(np.asarray(maps), keys))
     rows = Rows(
         keys,
-        _to_levels(np.asarray(maps), keys),
+        levels,
+        scales,
         np.asarray(np.full(count, -1) if labels is None else labels),
         np.asarray(np.full(count, np.nan) if scores is None else scores, dtype=np.float32),
         {name: np.asarray(values) for name, values in parts.items()},
@@ -128,11 +206,14 @@ def check_rows(
             raise InputError(f"{name}: shape {values.shape} for {count} keys")
     if not np.isin(rows.labels, (0, 1, -1)).all():
         raise InputError("labels: only 0 (real), 1 (fake) and -1 (unknown) are labels")
-    return Rows(keys, rows.levels, rows.labels.astype(np.int8), rows.scores, rows.parts)
+    return replace(rows, labels=rows.labels.astype(np.int8))
 
 
-def complete_attributes(given: Mapping[str, Any]) -> dict[str, str]:
+def complete_attributes(given: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Return every attribute of a file: those given, defaults, versions and the time.
+
+    Absolute paths of data are recorded relative to the map file's folder as well, so that the data
+    are found after both were moved together.
 
     Raises:
         InputError: a name that no file has.
@@ -147,7 +228,19 @@ def complete_attributes(given: Mapping[str, Any]) -> dict[str, str]:
     }
     if not text.get("shard"):
         text.pop("shard", None)
+    text |= relate(text, folder)
     return {**text, "versions": json.dumps(_versions()), "created": now()}
+
+
+def relate(attributes: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Return the attribute that holds absolute paths of data relative to a map file's folder."""
+    here = os.path.realpath(folder)
+    relative = {
+        name: os.path.relpath(os.path.realpath(attributes[name]), here)
+        for name in PLACES
+        if os.path.isabs(str(attributes[name]))
+    }
+    return {RELATIVE: json.dumps(relative)} if relative else {}
 
 
 def now() -> str:
@@ -163,19 +256,20 @@ def _versions() -> dict[str, str]:
     return installed
 
 
-def _to_levels(maps: np.ndarray, keys: Sequence[str]) -> np.ndarray:
+def _check_maps(maps: np.ndarray, keys: Sequence[str]) -> np.ndarray:
+    """Return maps as float (n, h, w) in [0, 1]."""
     if maps.ndim == 4 and maps.shape[1] == 1:
         maps = maps[:, 0]
     if maps.ndim != 3:
         raise InputError(f"maps: shape {maps.shape}, not (n, h, w) or (n, 1, h, w)")
     if maps.dtype == np.uint8:
-        return maps
+        return maps.astype(np.float32) / np.float32(255)
     if maps.dtype == np.bool_:
-        return maps.astype(np.uint8) * np.uint8(255)
+        return maps.astype(np.float32)
     if maps.dtype.kind != "f":
         raise InputError(f"maps: {maps.dtype}; give float in [0, 1], uint8 or bool")
     good = ((maps >= 0) & (maps <= 1)).all(axis=(1, 2))  # False for NaN
     if not good.all():
         first = keys[int(np.argmin(good))]
         raise InputError(f"maps: NaN or a value outside [0, 1] in the map of face {first!r}")
-    return np.rint(maps.astype(np.float32) * np.float32(255)).astype(np.uint8)
+    return maps

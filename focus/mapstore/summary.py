@@ -59,9 +59,9 @@ def info(path: Path | str) -> dict[str, Any]:
         step = reader.fit(_STEP)
         for start in range(0, len(reader), step):
             here = slice(start, start + step)
-            levels, labels, scores = reader.read(here), reader.labels[here], reader.scores[here]
+            maps, labels, scores = reader.read(here), reader.labels[here], reader.scores[here]
             for name, label in _LABELS.items():
-                sums[name].add(levels[labels == label], scores[labels == label])
+                sums[name].add(maps[labels == label], scores[labels == label])
         size, count = reader.path.stat().st_size, len(reader)
         attributes: dict[str, Any] = dict(reader.attributes)
         for name in ("config", "versions"):
@@ -113,20 +113,20 @@ class _Sum:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.faces = self.zero = self.marked = 0
-        self.total = np.zeros(shape, dtype=np.int64)
+        self.total = np.zeros(shape)
         self.scores: list[np.ndarray] = []
 
-    def add(self, levels: np.ndarray, scores: np.ndarray) -> None:
-        """Count maps uint8 (n, h, w) and scores float32 (n,)."""
-        self.faces += len(levels)
-        self.zero += int((~levels.any(axis=(1, 2))).sum())
-        self.marked += int((levels >= 128).sum())
-        self.total += levels.sum(axis=0, dtype=np.int64)
+    def add(self, maps: np.ndarray, scores: np.ndarray) -> None:
+        """Count maps float32 (n, h, w) and scores float32 (n,)."""
+        self.faces += len(maps)
+        self.zero += int((~maps.any(axis=(1, 2))).sum())
+        self.marked += int((maps >= 0.5).sum())
+        self.total += maps.sum(axis=0, dtype=np.float64)
         self.scores.append(scores[~np.isnan(scores)])
 
     def describe(self) -> dict[str, Any]:
         """Return the sums as JSON values."""
-        mean = self.total / (255 * self.faces)
+        mean = self.total / self.faces
         scores = np.concatenate(self.scores).astype(float)
         return {
             "faces": self.faces,

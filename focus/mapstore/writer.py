@@ -20,6 +20,7 @@ from focus.mapstore.rows import (
     check_rows,
     complete_attributes,
     join,
+    longest_key,
 )
 
 PART_ROWS = 2048
@@ -29,6 +30,7 @@ class _Part(NamedTuple):
     """What a whole part holds."""
 
     faces: int
+    key_bytes: int
     failures: list[tuple[int, str, str]]
 
 
@@ -76,7 +78,7 @@ class MapWriter:
         **more: Any,
     ) -> None:
         self.out, self.rows, self.part_rows, self.owner = Path(out), rows, part_rows, owner
-        self.attributes = complete_attributes({**(attributes or {}), **more})
+        self.attributes = complete_attributes({**(attributes or {}), **more}, self.out.parent)
         self.identity = {name: self.attributes.get(name, "") for name in IDENTITY}
         self.faces, self.failures = 0, list[tuple[int, str, str]]()
         refuse_folder(self.out)
@@ -138,9 +140,10 @@ class MapWriter:
         Raises:
             InputError: the disk is full, say; earlier parts stay.
         """
-        part: dict[str, str | int] = {"block": block, "failures": json.dumps(list(failures))}
+        told = json.dumps(list(failures)).encode()
+        attributes: dict[str, str | int] = {**self.attributes, "block": block}
         with replace_file(self._folder.part(block), within=self._folder.path) as temporary:
-            write_file(temporary, {**self.attributes, **part}, [rows], len(rows))
+            write_file(temporary, attributes, [rows], len(rows), longest_key(rows.keys), told)
 
     def finish(self) -> int:
         """Put the parts together, remove them, and return the number of faces.
@@ -160,6 +163,7 @@ class MapWriter:
             raise InputError(f"{self.out}: missing part {lost} of {len(found)}; run again")
         self.failures = [failure for part in found if part for failure in part.failures]
         count = sum(part.faces for part in found if part)
+        key_bytes = max((part.key_bytes for part in found if part and part.faces), default=1)
         if not count:
             self._folder.remove()
             why = ": {1}: {2}".format(*self.failures[0]) if self.failures else ""
@@ -168,7 +172,7 @@ class MapWriter:
         write_failures(errors_file(self.out), (failure[1:] for failure in self.failures))
         with replace_file(self.out, within=self._folder.path) as temporary:
             rows = (rows for part in self._parts() for rows in part.blocks())
-            write_file(temporary, self.attributes, rows, count)
+            write_file(temporary, self.attributes, rows, count, key_bytes)
         self._folder.remove()
         self.faces, self.complete = count, True
         return count
@@ -200,7 +204,7 @@ class MapWriter:
                 failures = _failures(reader)
                 if reader.attributes.get("block") != block or failures is None:
                     return None
-                return _Part(len(reader), failures)
+                return _Part(len(reader), reader.key_bytes, failures)
         except InputError:
             return None
 
@@ -244,9 +248,9 @@ def errors_file(out: Path) -> Path:
 
 
 def _failures(part: MapReader) -> list[tuple[int, str, str]] | None:
-    """Return (index row, key, reason) of what a part has no face of, None if it is spoilt."""
+    """Return (index row, key, reason) of the faces missing from a part, None if damaged."""
     try:
-        failures = json.loads(str(part.attributes["failures"]))
+        failures = json.loads(part.failures)
         return [(int(row), str(key), str(reason)) for row, key, reason in failures]
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None

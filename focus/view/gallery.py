@@ -89,7 +89,7 @@ def open_collection(command: ViewCommand) -> Collection:
     mapped = np.array([key in reader for key in index.keys], dtype=bool)
     if not mapped.any():
         here = f"first here: {index.keys[0]}" if len(index) else "the data has no face"
-        there = f"first there: {reader.keys[0]}" if len(reader) else "it is empty"
+        there = f"first there: {reader.face_keys[0]}" if len(reader) else "it is empty"
         raise InputError(f"{command.maps}: has no map of any of these faces ({here}; {there})")
     notices = _notices(index, reader, mapped)
     if command.key:

@@ -152,7 +152,7 @@ def read_map_file(path: Path) -> bool:
 
 def _read_maps(reader: MapReader) -> bool:
     height, width = reader.shape
-    for key in reader.keys[:3]:
+    for key in reader.face_keys[:3]:
         found, score = reader[key], reader.score(key)
         if found.shape != (height, width) or found.dtype != np.float32 or key not in reader:
             raise FaultError(f"the map of {key!r}: {found.dtype} {found.shape}")

@@ -135,8 +135,8 @@ def make_maps() -> list[bytes]:
                 writer.append(keys, maps, [0, 1, 1, 0, -1, 1], np.linspace(0, 1, 6), kept)
             found.append(out.read_bytes())
         with h5py.File(out, "r+") as file:
-            values = {name: file[name][:] for name in ("maps", "label", "score")}
-            for name in ("maps", "label", "score", "key", "parts"):
+            values = {name: file[name][:] for name in ("maps", "scale", "label", "score")}
+            for name in ("maps", "scale", "label", "score", "key", "parts"):
                 del file[name]
             for name, array in values.items():
                 file.create_dataset(name, data=array, chunks=True, compression="gzip", shuffle=True)

@@ -70,7 +70,7 @@ def run_import(root, predictions, out="back.h5", **more):
 
 
 def same(first, second):
-    assert first.keys == second.keys
+    assert list(first) == list(second)
     np.testing.assert_array_equal(first.read(slice(None)), second.read(slice(None)))
     np.testing.assert_array_equal(first.scores, second.scores)
 
@@ -143,9 +143,9 @@ def test_coco_masks_lie_above_the_threshold_that_is_named(corpus):
     assert [entry["image_id"] for entry in results] == list(KEYS)
     assert {entry["threshold"] for entry in results} == {0.25}
     assert "score" not in results[2]
-    entry, level = results[3], MapReader(corpus / "maps.h5").levels("b/000.png")
+    entry, level = results[3], MapReader(corpus / "maps.h5")["b/000.png"]
     assert entry["segmentation"]["size"] == [16, 16]
-    resized = cv2.resize(level.astype(np.float32), (16, 16), interpolation=cv2.INTER_LINEAR)
+    resized = cv2.resize(level * 255, (16, 16), interpolation=cv2.INTER_LINEAR)
     mask = np.ceil(resized - 0.5) > 0.25 * 255
     assert entry["segmentation"]["counts"] == encode_rle(mask)
 
@@ -155,7 +155,7 @@ def test_png_needs_no_faces(tmp_path):
     write_maps(tmp_path / "maps.h5", ["nowhere/x.jpg"], levels)
     export_maps(MapReader(tmp_path / "maps.h5"), tmp_path / "out", quiet=True)
     read = cv2.imread(str(tmp_path / "out/nowhere/x.jpg.png"), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(read, levels[0])
+    np.testing.assert_array_equal(read, levels[0] * np.uint16(257))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_predictions_are_matched_by_name_whatever_their_order(corpus):
     save(folder, "zzz.png", 50)
     (folder / "list.csv").write_text("key,score\na/001.png,0.25\nb/000,1\n")
     reader = run_import(corpus, folder, scores=str(folder / "list.csv"))
-    assert [int(reader.levels(key)[0, 0]) for key in KEYS] == [40, 20, 128, 10]
+    assert [round(float(reader[key][0, 0]) * 255) for key in KEYS] == [40, 20, 128, 10]
     np.testing.assert_array_equal(reader.scores, [np.nan, np.nan, 0.25, 1])
 
 
@@ -273,7 +273,7 @@ def test_missing_and_unreadable_predictions_are_named_and_the_rest_is_there(corp
     assert "2 of 4 faces" in str(error.value)
     assert "a/000.png (none found)" in str(error.value)
     assert "real/000.jpg (its header" in str(error.value)
-    assert MapReader(corpus.parent / "back.h5").keys == ["a/001.png", "b/000.png"]
+    assert MapReader(corpus.parent / "back.h5").face_keys == ["a/001.png", "b/000.png"]
 
 
 def test_maps_of_two_sizes_need_one(corpus):
@@ -284,9 +284,31 @@ def test_maps_of_two_sizes_need_one(corpus):
         run_import(corpus, folder)
     reader = run_import(corpus, folder, size=8, overwrite=True)
     assert reader.shape == (8, 8)
-    assert reader.levels("b/000.png").min() == reader.levels("b/000.png").max() == 90
+    assert (reader["b/000.png"] == np.float32(90) / np.float32(255)).all()
     with pytest.raises(InputError, match="exists; --overwrite"):
         run_import(corpus, folder, size=8)
+
+
+def test_maps_are_enlarged_bilinearly_and_shrunk_by_area(corpus):
+    folder = corpus.parent / "theirs"
+    for key in KEYS:
+        path = folder / f"{key}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, np.array([[0.0, 1.0], [0.0, 1.0]], np.float32))
+    reader = run_import(corpus, folder, size=4)
+    np.testing.assert_allclose(reader[KEYS[0]], [[0, 0.25, 0.75, 1]] * 4, atol=1e-5)
+    small = run_import(corpus, folder, size=1, overwrite=True)
+    np.testing.assert_allclose(small[KEYS[0]], [[0.5]], atol=1e-5)
+
+
+def test_faint_maps_survive_an_import(corpus):
+    folder = corpus.parent / "theirs"
+    values = np.linspace(0, 1e-5, 16, dtype=np.float32).reshape(4, 4)
+    for key in KEYS:
+        path = folder / f"{key}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, values)
+    np.testing.assert_allclose(run_import(corpus, folder)[KEYS[0]], values, atol=1e-9)
 
 
 def test_scores_alone(corpus):

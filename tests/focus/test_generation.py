@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,6 +35,7 @@ from focus.mapstore import MapReader, MapWriter, merge
 from focus.mapstore.rows import check_rows
 from focus.runtime import Runtime
 from focus.types import Failure, InputSpec, Prediction, Sample
+from focus.view.gallery import ViewCommand, view_command
 
 CPU = Runtime(device="cpu", quiet=True)
 HERE = GenerationConfig(workers=0, batch=4)
@@ -107,7 +109,7 @@ def truth(index: FaceIndex) -> np.ndarray:
 
 def same(first: Path, second: Path) -> bool:
     a, b = MapReader(first), MapReader(second)
-    return a.keys == b.keys and all(
+    return a.face_keys == b.face_keys and all(
         np.array_equal(x, y)
         for x, y in [
             (a.read(slice(None)), b.read(slice(None))),
@@ -121,8 +123,8 @@ def test_maps_labels_and_scores_reach_the_file(index: FaceIndex, tmp_path: Path)
     report = run(index, tmp_path / "x.h5", name="stub", source=Source("here", "there"))
     reader = MapReader(tmp_path / "x.h5")
     assert (report.faces, report.made, report.failures) == (COUNT, COUNT, ())
-    assert reader.keys == list(index.keys)
-    assert np.abs(reader.read(slice(None)) - truth(index)).max() <= 0.5 + 1e-4
+    assert list(reader) == list(index.keys)
+    assert np.abs(reader.read(slice(None)) * 255 - truth(index)).max() <= 0.02
     np.testing.assert_array_equal(reader.labels, index.labels)
     fakes = index.labels != 0
     np.testing.assert_allclose(
@@ -175,7 +177,7 @@ def test_batch_changes_no_map_of_a_network_by_more_than_a_level(index, tmp_path)
         run(index, tmp_path / name, config, generator=Network())
     first, second = (MapReader(tmp_path / name).read(slice(None)) for name in ("x.h5", "y.h5"))
     assert first.max() > 0
-    assert np.abs(first.astype(int) - second.astype(int)).max() <= 1
+    np.testing.assert_allclose(first, second, atol=0.5 / 255)
     assert same(tmp_path / "x.h5", tmp_path / "z.h5")
 
 
@@ -462,6 +464,24 @@ def test_command_says_one_line(index: FaceIndex, tmp_path: Path, capsys) -> None
     assert said.out.count("\n") == 1
     assert said.err == ""
     assert MapReader(tmp_path / "x.h5").attributes["data"] == str(index.root / "index.csv")
+
+
+def test_view_finds_the_data_from_another_folder(index, tmp_path, monkeypatch) -> None:
+    project = tmp_path / "project"
+    (project / "faces").mkdir(parents=True)
+    for key in index.keys:
+        shutil.copy(index.root / key, project / "faces" / key)
+    FaceIndex(index.columns, index.labels, project / "faces").write(project / "faces/index.csv")
+    monkeypatch.chdir(project)
+    settings = {"method": "stub", "workers": 0, "runtime": CPU}
+    with GENERATORS.temporarily("stub", Stub):
+        generate_command(GenerateCommand(source=Source(data="faces"), out="x.h5", **settings))
+    monkeypatch.chdir(tmp_path)
+    view_command(ViewCommand(maps="project/x.h5", out="page.html", runtime=CPU))
+    project.rename(tmp_path / "moved")
+    view_command(ViewCommand(maps="moved/x.h5", out="moved.html", runtime=CPU))
+    for name in ("page.html", "moved.html"):
+        assert all(key in (tmp_path / name).read_text(encoding="utf-8") for key in index.keys)
 
 
 def test_command_fails_the_check_after_the_file_is_complete(index, tmp_path, capsys) -> None:

@@ -35,7 +35,7 @@ class Scores:
         found = []
         for path in files:
             with MapReader(path) as reader:
-                known = dict(zip(reader.keys, reader.scores.tolist(), strict=True))
+                known = dict(zip(reader.face_keys, reader.scores.tolist(), strict=True))
             found.append([known.get(key, np.nan) for key in index.keys])
         return cls(index.labels, np.array(found, dtype=np.float64).reshape(len(files), len(index)))
 

@@ -43,7 +43,7 @@ def faces(tmp_path):
 
 @pytest.mark.parametrize("block", [4, 128])
 def test_batches_of_any_size_say_what_single_faces_say(faces, monkeypatch, block):
-    monkeypatch.setattr(measuring, "_BLOCK", block)
+    monkeypatch.setattr("evaluator.scoring.measure._BLOCK", block)
     index, readers = faces
     rows = np.arange(18)
     prior, _ = mean_mask(index, masked_fakes(index, rows), quiet=True)
@@ -56,7 +56,7 @@ def test_batches_of_any_size_say_what_single_faces_say(faces, monkeypatch, block
             truth = [
                 None if part is None else torch.from_numpy(part[None]) for part in truths.read(row)
             ]
-            single = count_levels(torch.from_numpy(reader.levels(index.keys[row]))[None], *truth)
+            single = count_levels(torch.from_numpy(reader[index.keys[row]])[None], *truth)
             for ours, theirs in zip(measured.maps, single, strict=True):
                 np.testing.assert_array_equal(ours[row], theirs[0])
             if measured.has_prior[row]:

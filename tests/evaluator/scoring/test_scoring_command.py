@@ -101,7 +101,7 @@ def test_values_are_those_of_scikit_learn_on_the_split(corpus):
     result = judge(corpus, reader)
     test = [face for face in corpus.faces if face.split == "test"]
     fakes = [face.key for face in test if face.label == 1]
-    pixels = {face.key: reader.levels(face.key).ravel() for face in test}
+    pixels = {face.key: np.rint(reader[face.key] * 255).ravel() for face in test}
     truth = {
         face.key: corpus.masks.get(face.key, np.zeros((SIZE, SIZE), bool)).ravel() for face in test
     }

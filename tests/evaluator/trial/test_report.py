@@ -251,7 +251,7 @@ def test_faces_without_a_score_and_predictions_of_others(tmp_path):
     short = tmp_path / "short.h5"
     with MapReader(trial.files[0]) as reader, MapWriter(short, {"generator": "t"}) as file:
         scores = np.where(np.arange(9) == 0, np.nan, reader.scores[:9])
-        file.append(reader.keys[:9], reader.read(slice(9)), reader.labels[:9], scores)
+        file.append(reader.face_keys[:9], reader.read(slice(9)), reader.labels[:9], scores)
     tests = [EvaluationSet("a", trial.index), EvaluationSet("b", trial.index)]
     result["tests"] = {"a": trial.judged, "b": trial.judged}
     files = {"a": [short], "b": trial.files}
