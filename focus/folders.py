@@ -108,12 +108,32 @@ def tell_difference(
     """
     if old is None:
         return "its record cannot be read"
-    differing = [name for name in names if old.get(name) != new.get(name)]
-    told = [
-        _HASHES.get(name) or f"{name}: {_tell(old.get(name))} there, {_tell(new.get(name))} here"
-        for name in differing[:3]
+    told: list[str] = []
+    for name in names:
+        there, here = old.get(name), new.get(name)
+        if name in _HASHES and there != here:
+            told.append(_HASHES[name])
+        elif there != here:
+            told += _compare(name, there, here)
+    return ", ".join([*told[:3], *(["and more"] if told[3:] else [])])
+
+
+def _compare(name: str, there: Any, here: Any) -> list[str]:
+    """Return where two values differ; of two JSON objects, in which of their settings."""
+    first, second = _parse(there), _parse(here)
+    if first is None or second is None:
+        return [f"{name}: {_tell(there)} there, {_tell(here)} here"]
+    settings = [key for key in {**first, **second} if first.get(key) != second.get(key)]
+    return [
+        f"{key}: {_tell(first.get(key))} there, {_tell(second.get(key))} here" for key in settings
     ]
-    return ", ".join([*told, *(["and more"] if differing[3:] else [])])
+
+
+def _parse(value: Any) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(value) if isinstance(value, str) else value)
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def take_lock(path: Path, out: Path) -> FileLock:
@@ -154,4 +174,4 @@ def drop_lock(lock: FileLock) -> None:
 
 
 def _tell(value: Any) -> str:
-    return shorten(value, 40) or "none"
+    return shorten(value, 80) or "none"

@@ -381,7 +381,8 @@ def test_arrays_that_are_no_map(tmp_path, values, fault):
 
 def test_pictures_as_maps(tmp_path):
     cv2.imwrite(str(tmp_path / "deep.png"), np.array([[0, 65535, 32768]], np.uint16))
-    np.testing.assert_array_equal(read_prediction(tmp_path / "deep.png"), [[0, 255, 128]])
+    expected = np.array([[0, 1, 32768 / 65535]], np.float32)
+    np.testing.assert_array_equal(read_prediction(tmp_path / "deep.png"), expected)
     cv2.imwrite(str(tmp_path / "hot.png"), np.array([[[1, 2, 3]]], np.uint8))
     with pytest.raises(UnreadableError, match="colours"):
         read_prediction(tmp_path / "hot.png")

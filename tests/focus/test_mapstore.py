@@ -680,7 +680,7 @@ def test_an_existing_file_is_refused_unless_it_is_this_one(tmp_path: Path) -> No
     again = MapWriter(tmp_path / "x.h5", RUN, 10, part_rows=4)
     assert again.complete
     assert (again.missing, again.faces) == ([], 10)
-    with pytest.raises(InputError, match=r"config: .*--overwrite"):
+    with pytest.raises(InputError, match=r"another run \(k: 1 there, 2 here\); --overwrite"):
         MapWriter(tmp_path / "x.h5", {**RUN, "config": {"k": 2}}, 10)
     with pytest.raises(InputError, match=r"x\.h5 exists.*--overwrite"):
         MapWriter(tmp_path / "x.h5", generator="mine")

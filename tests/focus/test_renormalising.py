@@ -79,8 +79,8 @@ def test_real_faces_stay_zero_where_they_were(maps, tmp_path):
 
 def test_the_maximum_is_never_below_the_chosen_modality(maps):
     chosen, largest = levels(maps("class_minmax")), levels(maps("class_minmax", kind=FocusMaximum))
-    assert (largest >= chosen).all()
-    assert (largest > chosen).any()
+    assert (largest >= chosen - 0.02).all()
+    assert (largest > chosen + 1).any()
 
 
 def test_what_cannot_be_done_is_one_line(maps, tmp_path, capsys):
