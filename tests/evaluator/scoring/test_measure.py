@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from evaluator.metrics.counting import count_levels
-from evaluator.scoring import measure as measuring
 from evaluator.scoring.measure import TruthReader, masked_fakes, mean_mask, measure, measure_each
 from focus.data.index import Face, FaceIndex
 from focus.mapstore import MapReader, MapWriter
