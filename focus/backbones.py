@@ -33,7 +33,7 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
             warnings.simplefilter("ignore")  # of pickles that it refuses anyway
             values = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot read weights ({_first_line(error)})") from None
+        raise InputError(f"{path}: cannot read weights ({first_line(error)})") from None
     except Exception:  # torch.load fails in many ways, and advises to unpickle
         raise InputError(_not_tensors(path)) from None
     for key in ("state_dict", "model"):
@@ -114,7 +114,7 @@ def _as_convolution(key: str, value: Tensor) -> Tensor:
 
 
 def _explain(name: str, weights: str, error: Exception) -> str:
-    reason = _first_line(error)
+    reason = first_line(error)
     if weights == "timm":
         return (
             f"encoder {name}: cannot build it with timm's weights ({reason}); offline, give a file "
@@ -123,7 +123,7 @@ def _explain(name: str, weights: str, error: Exception) -> str:
     return f"encoder {name}: cannot build it ({reason})"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return the first line that says something; torch begins such errors with a heading."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch writes some of it in bold
     lines = (text.strip() or type(error).__name__).splitlines()

@@ -10,6 +10,10 @@ import pytest
 from focus.data.demo import DemoConfig, write_demo_corpus
 
 
+def pytest_addoption(parser):
+    parser.addoption("--all-families", action="store_true", help="try a model of every timm family")
+
+
 @pytest.fixture(scope="session")
 def demo_corpus(tmp_path_factory):
     """Return the index.csv of forty drawn faces with masks, in all splits."""

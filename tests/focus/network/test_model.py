@@ -149,18 +149,6 @@ def test_positions_are_fixed_and_shared():
     assert not torch.equal(first[0, 1], first[0, 2])
 
 
-def test_attention_is_the_blocks_own():
-    config = EncoderConfig(encoder="vit_tiny_patch16_224", **TINY)
-    encoder = Encoder(config).eval()
-    images = torch.rand(2, 3, 64, 64)
-    seen = []
-    attention = encoder.body.blocks[-1].attn
-    attention.fused_attn = False  # so that the softmax is a module call that can be watched
-    attention.attn_drop.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    _, _, weights = encoder.forward_attention(images)
-    torch.testing.assert_close(weights, seen[0].mean(dim=1)[:, 0, 1:])
-
-
 @pytest.mark.parametrize(
     "change",
     [
