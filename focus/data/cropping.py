@@ -35,20 +35,45 @@ class FaceBox(NamedTuple):
 
 
 def crop(image: np.ndarray, box: Box) -> np.ndarray:
-    """Cut a box out of a picture.
+    """Cut a box out of an image or its mask.
+
+    Where the box leaves the image, the image is reflected at its edge, however far the box reaches:
+    a black area would be a trace of its own. A mask is reflected with it, so that both agree.
 
     Args:
-        image: (H, W) or (H, W, C), of any type.
+        image: (H, W) or (H, W, C), of any type; not empty.
         box: not empty.
 
     Returns:
-        (bottom - top, right - left[, C]) of the same type; 0 where the box leaves the picture.
+        (bottom - top, right - left[, C]) of the same type.
     """
     left, top, right, bottom = box
-    part = np.zeros((bottom - top, right - left, *image.shape[2:]), image.dtype)
-    inside_frame, inside_box = _overlap(box, (image.shape[0], image.shape[1]))
-    part[inside_box] = image[inside_frame]
-    return part
+    height, width = image.shape[:2]
+    if left >= 0 and top >= 0 and right <= width and bottom <= height:
+        return image[top:bottom, left:right].copy()
+    return image[_reflect(top, bottom, height)[:, None], _reflect(left, right, width)]
+
+
+def _reflect(first: int, last: int, length: int) -> np.ndarray:
+    """Return the places in an axis that ``range(first, last)`` stands for: ... 2 1 0 1 2 ..."""
+    period = max(2 * (length - 1), 1)
+    places = np.arange(first, last) % period
+    return np.minimum(places, period - places) if length > 1 else np.zeros_like(places)
+
+
+def measure_padding(box: Box, size: tuple[int, int]) -> float:
+    """Return the share of a box that lies outside an image of (height, width), in [0, 1]."""
+    left, top, right, bottom = box
+    (rows, columns), _ = _overlap(box, size)
+    inside = (rows.stop - rows.start) * (columns.stop - columns.start)
+    return 1 - inside / ((bottom - top) * (right - left))
+
+
+def measure_cover(mask: np.ndarray, box: Box) -> float:
+    """Return the share of a box that a mask (bool (H, W)) marks; nothing is marked outside it."""
+    left, top, right, bottom = box
+    (rows, columns), _ = _overlap(box, (mask.shape[0], mask.shape[1]))
+    return float(mask[rows, columns].sum()) / ((bottom - top) * (right - left))
 
 
 def paste(values: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:

@@ -103,7 +103,7 @@ def read_face(
         root: folder of the index; ``path`` may be absolute, or lead out of it.
         path: an image, a frame of a video (``clip.mp4#120``) or a member of an archive.
         box: "left top right bottom" in pixels of the upright picture, right and bottom excluded.
-            It crops when ``path`` names a face (``clip.mp4#120.1``); outside the picture is black.
+            It crops when ``path`` names a face (``clip.mp4#120.1``), see ``crop``.
         smallest: as in ``read_image``; a crop is always cut from the full picture.
         change: what is done to the whole picture, before it is cropped.
 
@@ -185,7 +185,7 @@ def _to_bytes(pixels: np.ndarray) -> np.ndarray:
 
 
 def _crop(image: np.ndarray, box: str) -> np.ndarray:
-    """Cut a box out, black where it reaches outside."""
+    """Cut a box out, see :func:`~focus.data.cropping.crop`."""
     try:
         left, top, right, bottom = (round(float(side)) for side in box.split())
     except (ValueError, OverflowError):

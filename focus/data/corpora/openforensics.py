@@ -44,6 +44,7 @@ from focus.data.corpora.lists import PictureList, find_lists, read_pictures
 from focus.data.corpora.masks import find_mask, write_mask
 from focus.data.corpora.reading import build_index, read_json
 from focus.data.corpus import Corpus, ScanOptions
+from focus.data.cropping import crop, measure_padding
 from focus.data.face_detection import enlarge
 from focus.data.index import Face, FaceIndex
 from focus.errors import InputError
@@ -108,11 +109,15 @@ def write_face_masks(root: Path, folder: Path) -> int:
     """
     count = 0
     for picture in _read_parts(root, outlined=True):
-        forged = _list_forged(picture)
+        forged, whole = _list_forged(picture), (0, 0, picture.width, picture.height)
         for number, face in enumerate(picture.faces):
             side = face.box[2] - face.box[0]
             if face.label == FAKE and 0 < side <= _LARGEST:
-                write_mask(folder, f"{picture.path}#0.{number}", draw_polygons(forged, face.box))
+                if measure_padding(face.box, (picture.height, picture.width)):
+                    mask = crop(draw_polygons(forged, whole), face.box)
+                else:
+                    mask = draw_polygons(forged, face.box)
+                write_mask(folder, f"{picture.path}#0.{number}", mask)
                 count += 1
     return count
 

@@ -17,7 +17,7 @@ from focus.config import to_json
 from focus.data.corpus import CORPORA
 from focus.data.images import VIDEO_SUFFIXES
 from focus.data.index import COLUMNS, FaceIndex
-from focus.data.prepare.crops import ADDED, RECORDS, CropConfig, Cropper, Outcome
+from focus.data.prepare.crops import ADDED, PADDED, RECORDS, CropConfig, Cropper, Outcome
 from focus.data.prepare.planning import Task, plan
 from focus.data.prepare.running import Job, Unit, recall, run
 from focus.data.prepare.truth import needs_masks, write_truth
@@ -36,6 +36,7 @@ _COUNTED = {
     "region": "pictures lack the region that their row names; it is left empty",
     "original": "pictures lack the original that their row names; it is left empty",
     "guessed": "fake pictures have no mask that marks a face; their largest face was taken",
+    PADDED: "crops reach beyond the edge of their image, which is reflected there: column padded",
     "blank": "faces of fakes show no forged pixel; --faces forged takes those that do",
 }
 
@@ -155,7 +156,7 @@ def _is_listing(source: Source) -> bool:
 def _claim(out: Path, command: PrepareCommand, config: CropConfig) -> None:
     """Record in ``out`` how it is made; refuse a folder that holds something else."""
     source, record = command.source, out / RECORDS / "run.json"
-    this = {"format": "focus-prepare", "version": 1, "data": source.data}
+    this = {"format": "focus-prepare", "version": 2, "data": source.data}
     this |= {"detector": source.face_detector, **to_json(config)}
     if (out / INDEX_NAME).exists() and not record.exists():
         raise InputError(
@@ -218,7 +219,7 @@ def _gather(units: Sequence[Unit], index: FaceIndex, out: Path, total: Outcome) 
     further = [
         f"{name}_id" if name in ADDED else name for name in index.columns if name not in COLUMNS
     ]
-    names = [*(name for name in COLUMNS if name != "label"), *further, *ADDED]
+    names = [*(name for name in COLUMNS if name != "label"), *further, *ADDED, PADDED]
     columns: dict[str, list[str]] = {name: [] for name in names}
     labels: list[int] = []
     for unit in units:

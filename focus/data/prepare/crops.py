@@ -12,7 +12,15 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 
-from focus.data.cropping import Box, FaceBox, crop, format_box, resize
+from focus.data.cropping import (
+    Box,
+    FaceBox,
+    crop,
+    format_box,
+    measure_cover,
+    measure_padding,
+    resize,
+)
 from focus.data.face_detection import FaceDetector
 from focus.data.images import count_frames, read_mask, split_path
 from focus.data.index import Face
@@ -26,6 +34,8 @@ from focus.types import FAKE
 RECORDS = ".prepare"
 """Folder of what is finished, and of what is being written."""
 ADDED = ("source", "frame", "box", "detector", "score", "track")
+PADDED = "padded"
+"""Column for the share of a crop that lies beyond the image's edge; empty for most."""
 """Columns of the new index. A further column of such a name is kept as ``<name>_id``: corpora call
 the person whose face was put in ``source``."""
 ALSO_FORGED = 0.5
@@ -205,6 +215,9 @@ class Cropper:
                     cut = crop(area, box)
                     files[kind] = self._write(f"{kind}s", name, cut)
                     counts["blank"] += kind == "mask" and row.label == FAKE and not cut.any()
+            padding = measure_padding(box, (image.shape[0], image.shape[1]))
+            counts[PADDED] += padding > 0
+            files[PADDED] = f"{padding:.3f}" if padding > 0 else ""
             yield self._describe(seen, place, clip, files)
 
     def _describe(
@@ -318,7 +331,7 @@ def choose(
     covered = [0.0]
     if mask is not None:
         whole = [(round(f.left), round(f.top), round(f.right), round(f.bottom)) for f in faces]
-        covered = [float(crop(mask, box).mean()) for box in whole]
+        covered = [measure_cover(mask, box) for box in whole]
     if max(covered) == 0:
         return range(1), True
     least = ALSO_FORGED * max(covered)

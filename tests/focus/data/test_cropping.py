@@ -4,17 +4,26 @@ import cv2
 import numpy as np
 import pytest
 
-from focus.data.cropping import crop, format_box, parse_box, paste, resize
+from focus.data.cropping import (
+    crop,
+    format_box,
+    measure_cover,
+    measure_padding,
+    parse_box,
+    paste,
+    resize,
+)
 
 BOXES = [(2, 3, 9, 8), (-4, -2, 6, 5), (8, 6, 20, 15), (-3, -3, 40, 30), (30, 2, 35, 6)]
 
 
 @pytest.mark.parametrize("box", BOXES)
 @pytest.mark.parametrize("shape", [(12, 16), (12, 16, 3)])
-def test_a_crop_is_the_padded_picture_cut(box, shape):
+def test_a_crop_is_the_reflected_picture_cut(box, shape):
     image = np.random.default_rng(0).integers(1, 256, shape, np.uint8)
     around = 50
-    padded = np.pad(image, [(around, around)] * 2 + [(0, 0)] * (len(shape) - 2))
+    edges = [(around, around)] * 2 + [(0, 0)] * (len(shape) - 2)
+    padded = np.pad(image, edges, mode="reflect")
     left, top, right, bottom = (edge + around for edge in box)
     part = crop(image, box)
     assert part.dtype == image.dtype
@@ -62,3 +71,24 @@ def test_a_box_in_words_reads_back():
     for wrong in ("1 2 3", "1 2 3 x", ""):
         with pytest.raises(ValueError, match=r"invalid literal|not enough"):
             parse_box(wrong)
+
+
+def test_an_image_of_one_pixel_is_reflected_too():
+    assert (crop(np.full((1, 3), 7, np.uint8), (-2, -4, 9, 5)) == 7).all()
+    assert crop(np.array([[1, 2]]), (-3, 0, 4, 1)).tolist() == [[2, 1, 2, 1, 2, 1, 2]]
+
+
+def test_a_crop_shares_no_memory_with_the_image():
+    image = np.zeros((4, 4), np.uint8)
+    crop(image, (1, 1, 3, 3))[:] = 1
+    assert not image.any()
+
+
+@pytest.mark.parametrize(
+    ("box", "share"),
+    [((0, 0, 16, 12), 0), ((-4, 0, 4, 12), 0.5), ((-2, -2, 2, 2), 0.75), ((20, 0, 30, 5), 1)],
+)
+def test_padding_is_the_share_outside(box, share):
+    assert measure_padding(box, (12, 16)) == share
+    assert measure_cover(np.ones((12, 16), bool), box) == 1 - share
+    assert measure_cover(np.zeros((12, 16), bool), box) == 0

@@ -360,10 +360,13 @@ def test_faces_of_one_photograph_stay_together(demo_corpus, tmp_path):
     assert "box" not in index.columns
 
 
-def test_black_of_a_crop_that_leaves_the_photograph_stays_black(demo_corpus, tmp_path):
-    photo = demo_corpus.parent / "real" / "0000-0.jpg"
-    shutil.copy(photo, tmp_path / "photo.jpg")
-    faces = [Face(f"photo.jpg#0.{n}", extra={"box": f"{32 - n} 0 {96 - n} 64"}) for n in range(6)]
+def test_black_borders_of_a_crop_stay_black(demo_corpus, tmp_path):
+    photo = read_image(demo_corpus.parent / "real" / "0000-0.jpg")
+    for number in range(6):
+        black = photo.copy()
+        black[:, 32 + number :] = 0
+        cv2.imwrite(str(tmp_path / f"{number}.png"), black[..., ::-1])
+    faces = [Face(f"{number}.png") for number in range(6)]
     FaceIndex.of(faces, tmp_path).write(tmp_path / "index.csv")
     index = forge(tmp_path / "index.csv", tmp_path / "out", kind=("blend",), png=True)
     assert {read_image(tmp_path / "out" / face.path).shape for face in index} == {(64, 64, 3)}

@@ -277,14 +277,23 @@ def test_an_original_of_another_size_is_not_used(tmp_path):
     assert errors(tmp_path / "out") == [("real.png", reason)]
 
 
-def test_a_crop_beyond_the_border_is_black_there_and_its_box_says_so(tmp_path):
+def test_a_crop_beyond_the_border_is_reflected_there_and_says_so(tmp_path):
     cv2.imwrite(str(tmp_path / "photo.png"), draw((0, 0)))
-    index = prepare(tmp_path / "photo.png", tmp_path / "out", enlarge=1.5, png=True)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[:3, :8] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    (tmp_path / "list.csv").write_text("path,label,mask\nphoto.png,1,mask.png\n")
+    index = prepare(tmp_path / "list.csv", tmp_path / "out", enlarge=1.5, png=True)
     assert index[0].extra["box"] == "-4 -4 20 20"
+    assert index[0].extra["padded"] == "0.306"  # 1 - 20 * 20 / (24 * 24)
+    marked = read_mask(tmp_path / "out" / index[0].mask)
+    assert np.array_equal(marked, crop(mask > 0, (-4, -4, 20, 20)))
+    assert marked[2:7, :12].all()
+    assert marked.sum() == 5 * 12
     picture = read_image(tmp_path / "out" / index.keys[0])
     assert picture.shape == (24, 24, 3)
-    assert picture[:4].max() == picture[:, :4].max() == 0
-    assert picture[4:20, 4:20].min() == 230
+    assert np.array_equal(picture, crop(draw((0, 0)), (-4, -4, 20, 20)))
+    assert picture[:20, :20].min() == 230
 
 
 def test_every_face_of_a_picture(tmp_path):
