@@ -186,7 +186,7 @@ def _finish(option: Option, value: Any) -> Any:
 
 def _converter(kind: Any) -> Callable[[str], Any]:
     """Return a function from a word to a value, whose refusals argparse prints as they are."""
-    choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+    choices = _choices(kind)
 
     def convert(word: str) -> Any:
         if choices:
@@ -195,7 +195,7 @@ def _converter(kind: Any) -> Callable[[str], Any]:
                 hint = f"; perhaps {near[0]}?" if near else ""
                 known = ", ".join(choices)
                 raise argparse.ArgumentTypeError(f"'{word}' is not one of {known}{hint}")
-            return word
+            return choices[word]
         try:
             return kind(word)
         except ValueError:
@@ -215,8 +215,14 @@ def _is_tuple(kind: Any) -> bool:
     return typing.get_origin(kind) is tuple
 
 
+def _choices(kind: Any) -> dict[str, Any]:
+    """Return the values of a Literal by the words for them; nothing for another type."""
+    values = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+    return {str(value): value for value in values}
+
+
 def _metavar(kind: Any) -> str:
-    choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+    choices = _choices(kind)
     return f"{{{','.join(choices)}}}" if choices else _METAVARS[kind]
 
 

@@ -33,6 +33,7 @@ class Command:
     inner: Inner
     names: tuple[str, ...] = ("a", "b")
     kind: Literal["blend", "swap"] = "swap"
+    equation: Literal[4, 9] = 4
     steps: int = 10
     """Steps."""
     root: Path | None = None
@@ -60,6 +61,7 @@ def test_defaults_stay():
         ("--names p --names q", "names", ("p", "q")),
         ("--names", "names", ()),
         ("--kind blend", "kind", "blend"),
+        ("--equation 9", "equation", 9),
         ("--root r", "root", Path("r")),
         ("--json", "json", "-"),
         ("--json -", "json", "-"),
