@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 REAL, FAKE, UNKNOWN = 0, 1, -1
 
@@ -46,6 +46,8 @@ class InputSpec:
         """Return 255 times the values, to be broadcast; one number if all are equal."""
         if len(set(channels)) == 1:
             return 255 * channels[0]
+        import torch  # here, so that a command is parsed without it
+
         shape = (1, 3) + (1,) * (images.ndim - 2)
         return torch.tensor(channels, device=images.device).mul_(255).view(shape)
 
@@ -99,7 +101,9 @@ class Prediction(NamedTuple):
 
 def resize_maps(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     """Return maps (B, 1, [T,] h, w) as (B, 1, [T,] H, W), bilinear, antialiased on the way down."""
+    from torch.nn.functional import interpolate
+
     flat = maps.flatten(0, -3)[:, None]
     shrinks = maps.shape[-2] > size[0] or maps.shape[-1] > size[1]
-    resized = F.interpolate(flat, tuple(size), mode="bilinear", antialias=shrinks)
+    resized = interpolate(flat, tuple(size), mode="bilinear", antialias=shrinks)
     return resized.view(*maps.shape[:-2], *size)
