@@ -24,7 +24,7 @@ from focus.data.index import FaceIndex
 from focus.data.loading import build_loader
 from focus.data.sources import Source, open_source
 from focus.detectors import Trainable
-from focus.errors import CheckFailedError, InputError
+from focus.errors import CheckFailedError, InputError, count_of
 from focus.files import replace_file, unwritable
 from focus.generation.command import RUNS
 from focus.generation.running import QUIET
@@ -111,7 +111,9 @@ def embed_command(command: EmbedCommand) -> None:
     failed = {failure.row for failure in failures}
     index = index.take(np.array([row not in failed for row in range(len(index))], dtype=bool))
     if len(index) < FEWEST:
-        raise InputError(f"{len(index)} faces could be read; at least {FEWEST} are needed")
+        raise InputError(
+            f"{count_of(len(index), 'face')} could be read; at least {FEWEST} are needed"
+        )
     note(f"t-SNE of {len(index):,} faces, {found.shape[1]} features each", quiet)
     places = lay_out(found, command.perplexity, command.runtime.seed)
     folder = Path(command.out)
@@ -126,7 +128,8 @@ def embed_command(command: EmbedCommand) -> None:
     if failures:
         first = failures[0]
         raise CheckFailedError(
-            f"{len(failures)} faces could not be read and were left out, such as {first.key}: "
+            f"{count_of(len(failures), 'face')} could not be read and had to be left "
+            f"out, such as {first.key}: "
             f"{first.reason}"
         )
 

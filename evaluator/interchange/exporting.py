@@ -20,7 +20,7 @@ from focus.cells import write_rows
 from focus.data.images import read_face
 from focus.data.index import FaceIndex
 from focus.data.sources import Source, reopen
-from focus.errors import CheckFailedError, InputError, UnreadableError
+from focus.errors import CheckFailedError, InputError, UnreadableError, count_of
 from focus.mapstore import MapReader
 from focus.runtime import Runtime, note, track
 from focus.types import Failure
@@ -82,12 +82,13 @@ def export_command(command: ExportCommand) -> None:
         )
         count = len(reader) - len(failures)
     marked = f", masks above {command.threshold:g}" if command.format == "coco" else ""
-    print(f"{command.out}: {count} maps ({command.format}{marked})")
+    print(f"{command.out}: {count_of(count, 'map')} ({command.format}{marked})")
     if failures:
         for failure in failures[:LISTED]:
             note(f"  {failure.key}: {failure.reason}", command.runtime.quiet)
         raise CheckFailedError(
-            f"{len(failures)} pictures could not be read, so their size is not known and their "
+            f"{count_of(len(failures), 'picture')} could not be read, so their size is "
+            "not known and their "
             f"maps were not written, such as {failures[0].key}: {failures[0].reason}"
         )
 
@@ -156,7 +157,8 @@ class PictureSizes:
         strange = [key for key in reader.face_keys if key not in self._rows]
         if strange:
             raise InputError(
-                f"{reader.path}: {len(strange)} of its {len(reader)} faces are not in the index of "
+                f"{reader.path}: {len(strange)} of its {count_of(len(reader), 'face')} "
+                "are not in the index of "
                 f"{index.root} (is --data their corpus?): {', '.join(strange[:LISTED])}"
             )
 

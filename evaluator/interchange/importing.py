@@ -21,7 +21,7 @@ from evaluator.interchange.reading import (
 )
 from focus.data.index import FaceIndex
 from focus.data.sources import Source, describe_source, open_source
-from focus.errors import CheckFailedError, InputError, UnreadableError
+from focus.errors import CheckFailedError, InputError, UnreadableError, count_of
 from focus.mapstore import MapWriter
 from focus.mapstore.hdf5 import LIMIT_SIDE
 from focus.mapstore.writer import PART_ROWS
@@ -97,7 +97,10 @@ def import_command(command: ImportCommand) -> None:
         quiet=quiet,
     )
     height, width = found.size
-    print(f"{command.out}: {found.faces} faces, maps of {height} x {width}, {found.scored} scores")
+    print(
+        f"{command.out}: {count_of(found.faces, 'face')}, maps of {height} x {width}, "
+        f"{count_of(found.scored, 'score')}"
+    )
     if not command.predictions:
         note("note: no maps were given: they are zero, and only scores can be judged", quiet)
     if found.strangers:
@@ -106,7 +109,8 @@ def import_command(command: ImportCommand) -> None:
     if found.missing:
         listed = "; ".join(f"{key} ({reason})" for key, reason in found.missing[:LISTED])
         raise CheckFailedError(
-            f"{len(found.missing)} of {len(index)} faces have no prediction and are not in "
+            f"{len(found.missing)} of {count_of(len(index), 'face')} have no prediction "
+            "and are not in "
             f"{command.out}: {listed}"
         )
 

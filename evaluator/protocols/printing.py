@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from evaluator.protocols.effort import PASSES, SUSTAINED_TFLOPS
 from evaluator.protocols.plans import Plan
+from focus.errors import count_of
 
 WIDTH = 100
 
@@ -50,7 +51,7 @@ def _steps(plan: Plan) -> Iterator[str]:
 def _total(plan: Plan) -> Iterator[str]:
     done = sum(step.done for step in plan.steps)
     waits = sum(bool(step.needs) for step in plan.steps)
-    head = f"{len(plan.steps)} steps" + (f", {done} of them done" if done else "")
+    head = f"{count_of(len(plan.steps), 'step')}" + (f", {done} of them done" if done else "")
     head += f", {waits} wait for corpora that are missing" if waits else ""
     if plan.hours:
         head += (

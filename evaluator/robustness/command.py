@@ -19,7 +19,7 @@ from focus.config import split_options
 from focus.data.images import UnreadableError, read_face
 from focus.data.index import FaceIndex
 from focus.data.sources import Source, open_source, reopen
-from focus.errors import CheckFailedError, InputError
+from focus.errors import CheckFailedError, InputError, count_of
 from focus.files import replace_file
 from focus.generation import GenerationConfig, generate, load_generator
 from focus.generators.contract import Generator
@@ -252,8 +252,12 @@ def _check_read(
 ) -> None:
     faults = []
     if gone := len(index) - len(judged):
-        faults.append(f"{gone} pictures could not be read ({errors_file(map_file(out, CLEAN))})")
+        faults.append(
+            f"{count_of(gone, 'picture')} could not be read ({errors_file(map_file(out, CLEAN))})"
+        )
     if failures:
-        faults.append(f"{len(failures)} masks could not be read (listed in robustness.json)")
+        faults.append(
+            f"{count_of(len(failures), 'mask')} could not be read (listed in robustness.json)"
+        )
     if faults:
         raise CheckFailedError(f"{' and '.join(faults)}; the rest was judged")

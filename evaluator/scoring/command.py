@@ -26,7 +26,7 @@ from evaluator.scoring.regions import COLUMN, region_metrics
 from evaluator.scoring.summary import format_summary
 from focus.data.index import SPLITS, FaceIndex
 from focus.data.sources import Source, reopen
-from focus.errors import CheckFailedError, InputError
+from focus.errors import CheckFailedError, InputError, count_of
 from focus.mapstore import MapReader
 from focus.output import present
 from focus.runtime import Runtime, note
@@ -222,7 +222,8 @@ def _mark_from(
     shared = ({videos[row] for row in chosen} & {videos[row] for row in others}) - {""}
     if shared:
         raise InputError(
-            f"--threshold val: {len(shared)} videos of split val are among the judged faces"
+            f"--threshold val: {count_of(len(shared), 'video')} of split val are among "
+            "the judged faces"
             f" (such as {min(shared)}), so it would be chosen on what it is judged by; {mend}"
         )
     measured = count(index, chosen, reader)
@@ -310,6 +311,6 @@ def _check_failures(unreadable: Sequence[Mapping[str, str]]) -> None:
     listed = [f"{face['key']} ({face['reason']})" for face in unreadable[:LISTED]]
     more = f" and {len(unreadable) - LISTED} more" if len(unreadable) > LISTED else ""
     raise CheckFailedError(
-        f"the truth of {len(unreadable)} faces could not be read, the rest was judged:"
+        f"the truth of {count_of(len(unreadable), 'face')} could not be read, the rest was judged:"
         f" {'; '.join(listed)}{more}"
     )

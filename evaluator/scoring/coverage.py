@@ -10,7 +10,7 @@ import numpy as np
 from evaluator.scoring.faces import EvaluatedFaces
 from evaluator.scoring.measure import stored_rows
 from focus.data.index import FaceIndex
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.mapstore import MapReader
 from focus.types import FAKE, REAL, UNKNOWN
 
@@ -33,7 +33,8 @@ def find_stored(index: FaceIndex, rows: np.ndarray, reader: MapReader, split: st
         known = ", ".join(sorted({name for name, key in splits if name and key in reader}))
         hint = f"it has maps of split {known}" if known else "are --maps and --data of one corpus?"
         raise InputError(
-            f"{reader.path}: has maps for {has_map.sum()} of {len(rows)} faces of {where}"
+            f"{reader.path}: has maps for {has_map.sum()} of "
+            f"{count_of(len(rows), 'face')} of {where}"
             f" ({hint}); missing, among others: {', '.join(missing)}"
         )
     return stored

@@ -19,7 +19,7 @@ from evaluator.trial.results import (
     write_result,
 )
 from focus.data.index import FaceIndex
-from focus.errors import CheckFailedError
+from focus.errors import CheckFailedError, count_of
 from focus.mapstore import MapReader
 from focus.runtime import Runtime, note
 
@@ -68,7 +68,8 @@ def judge_trial(
     note(f"{folder}: result.json, predictions.csv; {page} shows it", runtime.quiet)
     if trial.failed:
         raise CheckFailedError(
-            f"{len(trial.failed)} faces could not be read and were left out, such as "
+            f"{count_of(len(trial.failed), 'face')} could not be read and had to be "
+            "left out, such as "
             f"{trial.failed[0]}"
         )
 

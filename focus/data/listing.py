@@ -35,10 +35,14 @@ def list_folder(folder: Path, quiet: bool) -> list[Face]:
     videos = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
     _note_unsupported(folder, names, quiet)
     if not names or not (images or videos):
-        held = f"{len(names)} files, but no image or video" if names else "no file"
+        held = f"{count_of(len(names), 'file')}, but no image or video" if names else "no file"
         raise InputError(f"{folder}: holds {held} (images: {' '.join(IMAGE_SUFFIXES)})")
     if images and videos:
-        note(f"{folder}: takes the {len(images)} images, not the {len(videos)} videos", quiet)
+        note(
+            f"{folder}: takes the {count_of(len(images), 'image')}, not the "
+            f"{count_of(len(videos), 'video')}",
+            quiet,
+        )
     faces = _label(images or videos)
     if images:
         return faces
@@ -210,5 +214,8 @@ def _list_faces(
             rows.append(replace(picture, path=f"{path}.{number}", extra=extra))
         faceless += not boxes
     if faceless:
-        note(f"{faceless} of {len(pictures)} pictures show no face and give no row", quiet)
+        note(
+            f"{faceless} of {count_of(len(pictures), 'picture')} show no face and give no row",
+            quiet,
+        )
     return rows, broken

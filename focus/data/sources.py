@@ -93,7 +93,10 @@ def index_command(config: IndexCommand) -> None:
     labels = {"real": REAL, "fake": FAKE, "unknown": UNKNOWN}
     counts = [f"{np.sum(index.labels == label)} {name}" for name, label in labels.items()]
     splits = _count_splits(index)
-    print(f"{out}: {len(index)} faces ({', '.join(counts)}){'; ' if splits else ''}{splits}")
+    print(
+        f"{out}: {count_of(len(index), 'face')} "
+        f"({', '.join(counts)}){'; ' if splits else ''}{splits}"
+    )
 
 
 def open_source(source: Source, quiet: bool = False) -> FaceIndex:
@@ -134,7 +137,8 @@ def open_listed(source: Source, quiet: bool = False) -> tuple[FaceIndex, list[st
     index, missing = drop_missing(index)
     if len(index) == 0:
         raise InputError(
-            f"{source.data}: none of the {len(missing)} files that it lists is in {index.root}, "
+            f"{source.data}: none of the {count_of(len(missing), 'file')} that it lists "
+            f"is in {index.root}, "
             f"such as {missing[0]}; is this the right --root?"
         )
     counts = count_published(index, corpus, source.split, bool(source.methods))

@@ -9,7 +9,7 @@ from typing import get_args
 
 from focus.config import split_options
 from focus.data.sources import Source, open_source
-from focus.errors import CheckFailedError, InputError
+from focus.errors import CheckFailedError, InputError, count_of
 from focus.generation.running import GenerationConfig, generate
 from focus.generators.contract import Generator
 from focus.generators.registry import GENERATORS
@@ -84,7 +84,8 @@ def generate_command(command: GenerateCommand) -> None:
     if report.failures:
         total = report.faces + len(report.failures)
         raise CheckFailedError(
-            f"{len(report.failures)} of {total} faces could not be read and have no map; "
+            f"{len(report.failures)} of {count_of(total, 'face')} could not be read and "
+            "have no map; "
             f"{errors_file(report.out)} lists them"
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from focus.config import split_options
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.generation.command import find_generator
 from focus.generators.contract import Generator
 from focus.mapstore.reader import MapReader
@@ -77,14 +77,14 @@ def renormalise_command(command: RenormaliseCommand) -> None:
             raise InputError(f"--out {out}: is the file that is read; name another")
         with MapWriter(out, attributes, overwrite=command.overwrite) as writer:
             if writer.complete:
-                print(f"{out}: there already, {writer.faces} faces")
+                print(f"{out}: there already, {count_of(writer.faces, 'face')}")
                 return
             for rows, maps in _maps(reader, kind, settings, command.normalise):
                 if zeroed:
                     maps[rows.labels == REAL] = 0
                 writer.append(rows.keys, maps, rows.labels, rows.scores, rows.parts)
     scale = f", constant {settings['map_scale']:.4g}" if command.normalise == "global" else ""
-    print(f"{out}: {writer.faces} faces, {command.normalise}{scale}")
+    print(f"{out}: {count_of(writer.faces, 'face')}, {command.normalise}{scale}")
 
 
 def _settings(

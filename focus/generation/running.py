@@ -19,7 +19,7 @@ from focus.data.images import read_face
 from focus.data.index import FaceIndex
 from focus.data.loading import PREFETCH, build_loader, collate
 from focus.data.sources import Source, describe_source
-from focus.errors import InputError, UnreadableError
+from focus.errors import InputError, UnreadableError, count_of
 from focus.generation.pipeline import Flight, Network, PartWriter
 from focus.generation.processes import PATIENCE, await_parts, claim
 from focus.generation.slots import SlotCollate
@@ -79,10 +79,13 @@ class Report:
 
     def __str__(self) -> str:
         if not self.made and not self.failures:
-            return f"{self.out}: {self.faces} faces, all there already"
+            return f"{self.out}: {count_of(self.faces, 'face')}, all there already"
         there = f" ({self.faces - self.made} were there)" if self.faces != self.made else ""
         rate = self.made / max(self.seconds, 1e-9)
-        return f"{self.out}: {self.faces} faces{there}, {self.seconds:.1f} s, {rate:.1f} maps/s"
+        return (
+            f"{self.out}: {count_of(self.faces, 'face')}{there}, {self.seconds:.1f} "
+            f"s, {rate:.1f} maps/s"
+        )
 
 
 def generate(
@@ -219,7 +222,7 @@ def _take_native_size(generator: Generator, index: FaceIndex) -> None:
         spec = dataclasses.replace(generator.input_spec, image_size=min(height, width))
         generator.input_spec = spec
         return
-    raise InputError(f"{index.root}: none of the {len(index)} faces can be read")
+    raise InputError(f"{index.root}: none of the {count_of(len(index), 'face')} can be read")
 
 
 def _describe(
@@ -253,7 +256,9 @@ def _take_shard(index: FaceIndex, shard: str) -> FaceIndex:
     rows = np.arange((number - 1) * len(index) // total, number * len(index) // total)
     if not len(rows):
         share = f"share {shard} of " if shard else ""
-        raise InputError(f"{share}{len(index)} faces: there is no face to make a map of")
+        raise InputError(
+            f"{share}{count_of(len(index), 'face')}: there is no face to make a map of"
+        )
     return index.take(rows) if shard else index
 
 

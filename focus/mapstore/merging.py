@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.files import refuse_folder, replace_file
 from focus.mapstore.hdf5 import write_file
 from focus.mapstore.reader import MapReader
@@ -38,7 +38,7 @@ def merge_command(command: MergeCommand) -> None:
         InputError: see :func:`merge`.
     """
     count = merge([Path(part) for part in command.parts], Path(command.out), command.overwrite)
-    print(f"{command.out}: {count} faces of {len(command.parts)} shards")
+    print(f"{command.out}: {count_of(count, 'face')} of {count_of(len(command.parts), 'shard')}")
 
 
 def merge(parts: Sequence[Path], out: Path, overwrite: bool = False) -> int:

@@ -12,7 +12,7 @@ from focus.data.sources import Source, open_source
 from focus.data.splits import split_index
 from focus.data.transforms import Augmentation
 from focus.detectors import DETECTORS, config_type
-from focus.errors import CheckFailedError, InputError
+from focus.errors import CheckFailedError, InputError, count_of
 from focus.network.model import FoCusConfig
 from focus.optim import OptimizerOptions
 from focus.runtime import Runtime, note
@@ -133,7 +133,8 @@ def _report(folder: Path, report: Report, fit: FitConfig, runtime: Runtime) -> N
     if report.failures:
         first = report.failures[0]
         raise CheckFailedError(
-            f"{len(report.failures)} faces could not be read and were left out, such as "
+            f"{count_of(len(report.failures), 'face')} could not be read and had to be "
+            "left out, such as "
             f"{first.key}: {first.reason}"
         )
 

@@ -16,7 +16,7 @@ from focus.data.faces import FaceDataset, Maps
 from focus.data.index import FaceIndex
 from focus.data.loading import build_loader
 from focus.detectors import Trainable
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.runs import (
     RunFolder,
     build_detector,
@@ -106,7 +106,8 @@ def _train(training: Training, run: RunFolder, resume: bool) -> Report:
     if _overrides(network, "calibrate"):
         network.calibrate(_calibration_images(faces, network))
     note(
-        f"training {training.model} on {len(faces)} faces, selecting on {len(val)}, into "
+        f"training {training.model} on {count_of(len(faces), 'face')}, selecting on "
+        f"{len(val)}, into "
         f"{run.path}\n  {describe_fit(fit)}, seed {runtime.seed}, {runtime.precision}",
         runtime.quiet,
     )

@@ -134,7 +134,7 @@ def test_the_command_writes_table_and_picture(corpus, run, tmp_path, capsys):
     out = tmp_path / "new" / "out"
     source = Source(str(corpus.root / "index.csv"))
     command = EmbedCommand(weights=str(run), source=source, out=str(out), workers=0, runtime=QUIET)
-    with pytest.raises(CheckFailedError, match=r"1 faces could not be read.*4\.png"):
+    with pytest.raises(CheckFailedError, match=r"1 face could not be read.*4\.png"):
         embed_command(command)
     with (out / "embedding.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

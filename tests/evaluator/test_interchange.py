@@ -178,7 +178,7 @@ def test_a_full_folder_strange_faces_and_unreadable_pictures(corpus):
     with pytest.raises(InputError, match="holds something"):
         run_export(corpus, "png")
     (corpus / "a/000.png").write_bytes(b"nothing")
-    with pytest.raises(CheckFailedError, match=r"1 pictures .* a/000\.png: not an image"):
+    with pytest.raises(CheckFailedError, match=r"1 picture .* a/000\.png: not an image"):
         run_export(corpus, "wsol")
     assert (corpus.parent / "wsol/b/000.png.npy").exists()
     assert "a/000" not in (corpus.parent / "wsol/scores.csv").read_text()

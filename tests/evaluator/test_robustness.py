@@ -192,7 +192,7 @@ def test_block_rule_is_explained_where_it_does_nothing(corpus):
 def test_unreadable_pictures_and_masks_are_named_and_the_rest_is_judged(corpus):
     (corpus.root / "3_1.png").write_bytes(b"")
     (corpus.root / "4_2_mask.png").write_bytes(b"")
-    said = r"1 pictures could not be read .*clean.h5.errors.csv.* and 1 masks"
+    said = r"1 picture could not be read .*clean.h5.errors.csv.* and 1 mask "
     for _ in range(2):  # a finished run says so too
         with pytest.raises(CheckFailedError, match=said):
             robustness_command(command(corpus, levels=(1,)))

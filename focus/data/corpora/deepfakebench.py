@@ -47,7 +47,7 @@ from typing import Any, NamedTuple
 from focus.data.corpora.reading import LEVELS, choose_methods, list_names, natural, read_json
 from focus.data.corpus import Corpus, ScanOptions
 from focus.data.index import SPLITS, Face, FaceIndex
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.runtime import note
 from focus.types import FAKE, REAL
 
@@ -210,7 +210,7 @@ def _list_faces(root: Path, videos: list[_Video]) -> list[Face]:
     if not faces:
         raise InputError(_explain_nothing(root, videos))
     for (name, reason), count in left_out.items():
-        note(f"{name}: {count} videos left out: {reason}")
+        note(f"{name}: {count_of(count, 'video')} left out: {reason}")
     return [faces[path] for path in sorted(faces, key=natural)]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from focus.data.corpora.reading import list_names, walk
 from focus.data.images import IMAGE_SUFFIXES
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.runtime import note
 
 _NAMED = 5
@@ -85,4 +85,4 @@ def pair_masks(root: Path, pictures: str, masks: str, ending: str = "_gt") -> di
 def _count(masks: Sequence[str]) -> str:
     """Return how many masks there are, and the names of the first few."""
     more = f" and {len(masks) - _NAMED} more" if len(masks) > _NAMED else ""
-    return f"{len(masks)} masks ({', '.join(masks[:_NAMED])}{more})"
+    return f"{count_of(len(masks), 'mask')} ({', '.join(masks[:_NAMED])}{more})"

@@ -22,7 +22,7 @@ from focus.data.images import VIDEO_SUFFIXES, split_path
 from focus.data.index import Face, FaceIndex
 from focus.data.landmarks import LANDMARKS_VARIABLE, LandmarkModel, find_landmark_weights
 from focus.data.sources import INDEX_NAME, Source, open_source
-from focus.errors import CheckFailedError, InputError
+from focus.errors import CheckFailedError, InputError, count_of
 from focus.files import replace_file
 from focus.folders import hold, is_ours
 from focus.runtime import Runtime, note, track
@@ -92,7 +92,7 @@ def forge_command(command: ForgeCommand) -> None:
     if failures:
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         raise CheckFailedError(
-            f"{len(failures)} of {len(faces)} faces left out: {failures[0]}{more}"
+            f"{len(failures)} of {count_of(len(faces), 'face')} left out: {failures[0]}{more}"
         )
 
 

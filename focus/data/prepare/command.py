@@ -22,7 +22,7 @@ from focus.data.prepare.planning import Task, plan
 from focus.data.prepare.running import Job, Unit, recall, run
 from focus.data.prepare.truth import needs_masks, write_truth
 from focus.data.sources import INDEX_NAME, Source, open_source
-from focus.errors import CheckFailedError, InputError
+from focus.errors import CheckFailedError, InputError, count_of
 from focus.files import clear_temporary, replace_file, write_failures
 from focus.folders import hold
 from focus.runtime import Progress, Runtime, available_cores, note
@@ -80,7 +80,10 @@ def prepare_command(command: PrepareCommand) -> None:
     if corpus is not None:
         with hold(out):
             written, count = write_truth(corpus, command.source, out)
-        print(f"{out / INDEX_NAME}: {len(written)} rows of {corpus.name} in place, {count} masks")
+        print(
+            f"{out / INDEX_NAME}: {count_of(len(written), 'row')} of {corpus.name} in "
+            f"place, {count_of(count, 'mask')}"
+        )
         return
     index = _open(command)
     tasks = plan(index, whole=_is_listing(command.source))
@@ -104,18 +107,21 @@ def _prepare(
     prepared = _gather(units, index, out, total)
     write_failures(out / ERRORS_NAME, [*total.failures, *total.gaps])
     clips = sum(len(task.clips) for task in tasks)
-    kind = _name_clips(tasks)
+    counted = count_of(clips, _name_clips(tasks)[:-1])
     if len(prepared) == 0:
         path, reason = (total.failures or total.gaps)[0]
-        raise InputError(f"no face in any of {clips} {kind}; {path}: {reason}")
+        raise InputError(f"no face in any of {counted}; {path}: {reason}")
     prepared.write(out / INDEX_NAME)
     there = f" ({clips - made} were there)" if made < clips else ""
     seconds = time.monotonic() - start
-    print(f"{out / INDEX_NAME}: {len(prepared)} faces of {clips} {kind}{there}, {seconds:.1f} s")
+    print(
+        f"{out / INDEX_NAME}: {count_of(len(prepared), 'face')} of {counted}"
+        f"{there}, {seconds:.1f} s"
+    )
     _speak(total, out, command.runtime.quiet)
     if total.failures:
         raise CheckFailedError(
-            f"{len(total.failures)} of {clips} {kind} could not be read and are not in the index; "
+            f"{len(total.failures)} of {counted} could not be read and are not in the index; "
             f"{out / ERRORS_NAME} lists them"
         )
 

@@ -99,7 +99,7 @@ def test_broken_maps_are_named_and_the_rest_is_judged(judge, demo_corpus, tmp_pa
         cv2.imwrite(str(path), np.zeros((8, 8), np.uint8))
     victim = (tmp_path / "maps" / test.keys[3]).with_suffix(".png")
     victim.write_bytes(b"x")
-    with pytest.raises(CheckFailedError, match="1 faces could not be read"):
+    with pytest.raises(CheckFailedError, match="1 face could not be read"):
         judge(tmp_path / "maps")
     result = json.loads((tmp_path / "judged" / "result.json").read_text())
     assert result["tests"]["test"]["coverage"]["with_map"] == len(test) - 1

@@ -387,7 +387,7 @@ def test_a_lying_number_of_frames_is_not_believed(tmp_path):
 
 def test_nothing_to_be_seen_is_an_error(tmp_path):
     cv2.imwrite(str(tmp_path / "wall.png"), draw())
-    with pytest.raises(InputError, match=r"no face in any of 1 pictures; wall\.png"):
+    with pytest.raises(InputError, match=r"no face in any of 1 picture; wall\.png"):
         prepare(tmp_path / "wall.png", tmp_path / "out")
     assert not (tmp_path / "out/index.csv").exists()
 

@@ -193,7 +193,7 @@ def test_a_folder_of_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         read_face(tmp_path, "fake/2.mp4#0")
     put(tmp_path, "cover.png")
     assert open_source(Source(str(tmp_path))).keys == ["cover.png"]
-    assert "takes the 1 images, not the 3 videos" in capsys.readouterr().err
+    assert "takes the 1 image, not the 3 videos" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("bright")
@@ -240,7 +240,7 @@ def test_an_archive_of_images(tmp_path: Path) -> None:
     [
         ("", "--data is missing: give a corpus name"),
         ("empty", "empty: holds no file"),
-        ("texts", "texts: holds 1 files, but no image or video"),
+        ("texts", "texts: holds 1 file, but no image or video"),
         ("note.txt", "not an index"),
         ("text.csv", "line 1 names no column 'path'"),
         ("void.csv", "line 1 names no column 'path'"),

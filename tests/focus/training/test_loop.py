@@ -188,7 +188,7 @@ def test_unreadable_faces_are_named_and_the_run_goes_on(demo_corpus, tmp_path):
     command = command_for(
         tmp_path / "index.csv", tmp_path / "run", fit={"steps": 40, "validate_every": 40}
     )
-    with pytest.raises(CheckFailedError, match="1 faces could not be read"):
+    with pytest.raises(CheckFailedError, match="1 face could not be read"):
         train_command(command)
     assert (tmp_path / "run" / "finished").exists()
     stopping = command_for(

@@ -63,7 +63,7 @@ def test_folders_by_their_other_names(plant, folders):
 
 def test_a_mask_without_a_picture_is_named(plant, capsys):
     CORPUS.scan(plant(*V1, "CASIA 1.0 groundtruth/Sp/zz_gt.png"), ScanOptions())
-    assert "1 masks (Sp/zz_gt.png) without a picture in Modified Tp" in capsys.readouterr().err
+    assert "1 mask (Sp/zz_gt.png) without a picture in Modified Tp" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

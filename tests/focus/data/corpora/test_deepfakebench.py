@@ -205,7 +205,7 @@ def test_missing_datasets_are_noted_and_missing_frames_are_rows(
     (root / f"rgb/{YOUTUBE}/c23/frames/071/002.png").unlink()
     assert f"rgb/{YOUTUBE}/c23/frames/071/002.png" in scan(root).keys
     noted = capsys.readouterr().err
-    assert "UADFV.json: UADFV_Real test: 1 videos left out: their folder is not there" in noted
+    assert "UADFV.json: UADFV_Real test: 1 video left out: their folder is not there" in noted
     with pytest.raises(InputError, match=r"none of the folders .* they name UADFV/real/frames/1"):
         scan(root / "preprocessing/dataset_json/UADFV.json")
 
