@@ -1,0 +1,159 @@
+"""One trainer behind every command, and the folder that it fills."""
+
+import csv
+import json
+from dataclasses import replace
+from typing import get_type_hints
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from evaluator.trial.command import RunCommand, run_command
+from focus.cli import main as focus
+from focus.data.index import Face, FaceIndex
+from focus.data.sources import Source
+from focus.detectors import DETECTORS
+from focus.errors import InputError
+from focus.network.model import FoCusConfig
+from focus.optim import OptimizerOptions
+from focus.runs import RunFolder
+from focus.runtime import Runtime
+from focus.training.command import TrainCommand, train_command
+from focus.training.options import FitOptions, NetworkOptions
+
+TINY = {
+    "encoder": "resnet10t",
+    "encoder_weights": "none",
+    "image_size": 64,
+    "stage": 2,
+    "output_stride": 8,
+}
+FIT = FitOptions(steps=2, batch=8, validate_every=2, workers=0)
+QUIET = Runtime(device="cpu", quiet=True)
+
+
+def test_both_commands_train_the_same_network(demo_corpus, tmp_path):
+    source = Source(str(demo_corpus))
+    network = NetworkOptions(**TINY)
+    train_command(
+        TrainCommand(source, str(tmp_path / "a"), network=network, fit=FIT, runtime=QUIET)
+    )
+    options = tuple(f"{name}={value}" for name, value in TINY.items())
+    trial = {"options": options, "out": str(tmp_path / "b"), "draws": 0, "runtime": QUIET}
+    run_command(RunCommand(model="focus", source=source, fit=FIT, **trial))
+    for name in ("best.safetensors", "last.safetensors"):
+        one, other = (load_file(tmp_path / run / name) for run in ("a", "b/seed-0"))
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one), name
+    best = load_file(tmp_path / "a/best.safetensors")
+    assert not torch.equal(best["second_mean"], best["first_mean"])  # calibrated
+    assert best["map_scale"] != 1  # measured
+    stored = json.loads((tmp_path / "b/seed-0/config.json").read_text())["train"]
+    assert (stored["steps"], stored["batch"]) == (2, 8)
+    assert stored["optimizer"]["lr"] == 1e-4
+
+
+def test_the_effective_settings_are_printed(world, capsys):
+    world.index.write(world.folder / "index.csv")
+    arguments = ["train", "--kind", "line", "--data", str(world.folder / "index.csv")]
+    arguments += ["--lr", "0.0001", "--batch", "6", "--workers", "0", "--device", "cpu"]
+    assert focus([*arguments, "--out", str(world.folder / "run")]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "training line on 16 faces, selecting on 4" in said
+    assert "steps 3, batch 6" in said
+    assert "optimizer sgd, lr 0.0001" in said
+
+
+def test_flags_of_focus_are_refused_for_another_detector_even_at_their_default(world):
+    world.index.write(world.folder / "index.csv")
+    source = Source(str(world.folder / "index.csv"))
+    given = NetworkOptions(maps_per_class=FoCusConfig().maps_per_class)
+    with pytest.raises(InputError, match="--maps-per-class: not a setting of line"):
+        train_command(TrainCommand(source, str(world.folder / "r"), "line", network=given))
+
+
+def test_the_flags_of_the_network_are_its_settings():
+    hints, flags = get_type_hints(FoCusConfig), get_type_hints(NetworkOptions)
+    assert flags == {name: hints[name] | None for name in hints}
+
+
+def command_for(corpus, out, **network):
+    return TrainCommand(
+        Source(str(corpus)),
+        str(out),
+        network=NetworkOptions(**{**TINY, **network}),
+        fit=FIT,
+        runtime=QUIET,
+    )
+
+
+def test_a_failed_start_leaves_the_folder_free(demo_corpus, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(InputError, match="cannot read weights"):
+        train_command(command_for(demo_corpus, out, encoder_weights=str(tmp_path / "no.pth")))
+    assert not RunFolder(out).is_begun()
+    body = DETECTORS.get("focus")(FoCusConfig(**TINY)).encoders[0].body
+    weights = tmp_path / "yes.safetensors"
+    save_file({name: value.contiguous() for name, value in body.state_dict().items()}, weights)
+    train_command(command_for(demo_corpus, out, encoder_weights=str(weights)))
+    assert RunFolder(out).is_finished()
+    assert json.loads((out / "config.json").read_text())["network"]["encoder_weights"] == str(
+        weights
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "resume", "message"),
+    [
+        ({"config.json": '{"format": "focus-run", "fingerprint": "other"}'}, False, ""),
+        ({"config.json": '{"format": "focus-run", "fingerprint": "other"}'}, True, ""),
+        ({"config.json": '{"model_type": "vit"}'}, False, "not written by focus train"),
+        ({"config.json": "]"}, False, "not written by focus train"),
+        ({"best.safetensors": ""}, True, "begun with other settings"),
+        ({"best.safetensors": ""}, False, "add --resume"),
+        ({"notes.txt": ""}, True, "holds no run to resume"),
+        ({"finished": ""}, True, "holds a finished run"),
+    ],
+)
+def test_a_run_exists_from_its_first_kept_state(tmp_path, files, resume, message):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    run = RunFolder(tmp_path, {"format": "focus-run", "fingerprint": "mine"})
+    accelerator = QUIET.accelerator()
+    if message:
+        with pytest.raises(InputError, match=message), run.claim(accelerator, resume):
+            pass
+        return
+    with run.claim(accelerator, resume) as finished:
+        assert not finished
+        run.create()
+    assert json.loads(run.settings.read_text())["fingerprint"] == "mine"
+
+
+def draw_faces(folder, count=200):
+    """Draw ovals on plain grounds, every second one with a patch of noise, and index them."""
+    rng, faces = np.random.default_rng(0), []
+    for number in range(count):
+        ground, skin = rng.integers(40, 200, (2, 3))
+        face = np.full((32, 32, 3), ground, np.uint8)
+        cv2.ellipse(face, (16, 16), (10, 14), 0, 0, 360, skin.tolist(), -1)
+        if number % 2:
+            top, left = rng.integers(4, 18, 2)
+            face[top : top + 10, left : left + 10] = rng.integers(0, 256, (10, 10, 3))
+        cv2.imwrite(str(folder / f"{number}.png"), face)
+        faces.append(Face(f"{number}.png", number % 2, "val" if number >= 140 else "train"))
+    FaceIndex.of(faces, folder).write(folder / "index.csv")
+    return folder / "index.csv"
+
+
+def test_a_short_training_beats_chance(tmp_path):
+    command = command_for(draw_faces(tmp_path), tmp_path / "run", image_size=32)
+    optimizer = OptimizerOptions("adamw", lr=2e-3, warmup=0.1)
+    fit = FitOptions(steps=30, batch=16, validate_every=30, workers=0, optimizer=optimizer)
+    train_command(replace(command, fit=fit))
+    header, *rows = csv.reader((tmp_path / "run/journal.csv").open())
+    # Chance: 0.5, with a standard deviation of 0.075 over 30 real and 30 fake faces.
+    assert float(rows[-1][header.index("val/auc")]) > 0.8
