@@ -144,6 +144,9 @@ def _explaining_environment() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+        from accelerate.state import AcceleratorState
+
+        AcceleratorState._reset_state(reset_partial_state=True)  # half made, it fails ever after
         names = sorted(name for name in os.environ if name.startswith("ACCELERATE_"))
         names += [name for name in _LAUNCHER_VARIABLES if name in os.environ]
         if not names:
