@@ -512,3 +512,20 @@ def test_command_says_how_to_go_on_after_ctrl_c(index, tmp_path, monkeypatch) ->
         pytest.raises(KeyboardInterrupt, match="the same command goes on"),
     ):
         generate_command(command(index, tmp_path / "x.h5", runtime=Runtime(device="cpu")))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_precision_reaches_the_generator(
+    index: FaceIndex, tmp_path: Path, precision: Any
+) -> None:
+    seen = set()
+
+    class Watching(Stub):
+        def predict(self, images: Tensor) -> Prediction:
+            enabled = torch.is_autocast_enabled("cpu")
+            seen.add(torch.get_autocast_dtype("cpu") if enabled else torch.float32)
+            return super().predict(images)
+
+    runtime = Runtime(device="cpu", precision=precision, quiet=True)
+    generate(index, Watching(), tmp_path / "maps.h5", HERE, runtime)
+    assert seen == {{"fp32": torch.float32, "bf16": torch.bfloat16}[precision]}

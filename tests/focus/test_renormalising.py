@@ -5,14 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from focus.cli import main as focus
 from focus.data.index import FaceIndex
+from focus.errors import InputError
 from focus.generation import GenerationConfig, RenormaliseCommand, generate, renormalise_command
 from focus.generators.focus import FocusGenerator, FocusMaximum
 from focus.mapstore import MapReader
-from focus.network.model import FoCus, FoCusConfig
-from focus.runs import describe_run, save_weights
+from focus.network.maps import finish
+from focus.network.model import FoCus, FoCusConfig, fuse_parts
+from focus.runs import write_run
 from focus.runtime import seed_everything
 
 CONFIG = FoCusConfig(
@@ -26,8 +29,7 @@ def run(tmp_path_factory):
     seed_everything(0)
     network = FoCus(CONFIG)
     network.map_scale.fill_(0.25)
-    save_weights(network, folder / "best.safetensors")
-    (folder / "config.json").write_text(json.dumps(describe_run("focus", CONFIG)))
+    write_run(folder, "focus", network, CONFIG)
     return folder
 
 
@@ -104,3 +106,39 @@ def test_a_constant_may_be_given(maps, tmp_path):
     renormalise_command(replace(command, map_scale=1.0, overwrite=True))
     small = half < 255  # not clipped
     np.testing.assert_allclose(levels(out)[small] * 2, half[small], atol=0.02)
+
+
+@pytest.mark.parametrize("mode", ["class_minmax", "global"])
+def test_equation_4_is_of_labelled_fakes_alone(run, demo_corpus, tmp_path, mode):
+    index = FaceIndex.read(demo_corpus)
+    index.labels[:4] = -1
+    found, predictions = {}, {}
+    for equation in (4, 9):
+        options = {"normalise": mode, "equation": str(equation)}
+        generator = FocusGenerator.load(run, options)
+        for real in ("zero", "fake-class"):
+            out = tmp_path / f"{equation}-{real}.h5"
+            config = GenerationConfig(workers=0, parts=True, real_maps=real)
+            generate(index, generator, out, config, name="focus")
+            found[equation, real] = levels(out)
+            with MapReader(out) as reader:
+                assert json.loads(reader.attributes["config"])["equation"] == equation
+                names, labels = reader.part_names, reader.labels
+                predictions = {n: torch.from_numpy(reader.read_part(n, slice(None))) for n in names}
+    fakes = labels == 1
+    both = fuse_parts(predictions, mode, "gumbel", fake_only=False)
+    expected = finish(both, mode, 0.25).numpy() * 255
+    assert np.abs(found[4, "zero"][fakes] - expected[fakes]).max() <= 1
+    assert np.abs(found[4, "zero"][fakes] - found[9, "zero"][fakes]).max() > 10
+    # Of a face without label, and where real faces keep their map, a label changes nothing.
+    assert np.array_equal(found[4, "zero"][~fakes], found[9, "zero"][~fakes])
+    assert np.array_equal(found[4, "fake-class"], found[9, "fake-class"])
+    out = tmp_path / "again.h5"
+    command = RenormaliseCommand(str(tmp_path / "9-zero.h5"), mode, str(out), ("equation=4",))
+    renormalise_command(command)
+    assert np.abs(levels(out) - found[4, "zero"]).max() <= 1
+
+
+def test_another_equation_is_refused(run):
+    with pytest.raises(InputError, match="--options equation=5"):
+        FocusGenerator.load(run, {"equation": "5"})

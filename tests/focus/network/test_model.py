@@ -206,6 +206,11 @@ def test_hostile_and_foreign_weights_are_refused(tmp_path):
     torch.save({"a": Hostile()}, path)
     with pytest.raises(InputError, match="tensors-only"):
         read_tensors(path)
+    for name in ("config.json", "config.pth", "config.bin"):
+        (tmp_path / name).write_text('{"encoder": "resnet10t"}')
+        with pytest.raises(InputError, match=f"{name}: not a weights file") as error:
+            read_tensors(tmp_path / name)
+        assert "weights_only" not in str(error.value)
     foreign = tmp_path / "foreign.safetensors"
     save_file({"x": torch.zeros(1)}, foreign)
     with pytest.raises(InputError, match="0 of"):

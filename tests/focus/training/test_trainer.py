@@ -19,7 +19,7 @@ from focus.detectors import DETECTORS
 from focus.errors import InputError
 from focus.network.model import FoCusConfig
 from focus.optim import OptimizerOptions
-from focus.runs import RunFolder
+from focus.runs import RunFolder, read_run
 from focus.runtime import Runtime
 from focus.training.command import TrainCommand, train_command
 from focus.training.options import FitOptions, NetworkOptions
@@ -157,3 +157,10 @@ def test_a_short_training_beats_chance(tmp_path):
     header, *rows = csv.reader((tmp_path / "run/journal.csv").open())
     # Chance: 0.5, with a standard deviation of 0.075 over 30 real and 30 fake faces.
     assert float(rows[-1][header.index("val/auc")]) > 0.8
+
+
+def test_settings_given_as_weights_are_one_clear_line(world):
+    world.train(steps=1, batch=2)
+    path = world.folder / "run/config.json"
+    with pytest.raises(InputError, match=r"config\.json: holds settings, not weights"):
+        read_run(path)
