@@ -29,7 +29,9 @@ from focus.errors import InputError
 from focus.runs import save_weights
 from focus.runtime import seed_everything
 from focus.types import FAKE, REAL, Batch
+from plugins.drawn_faces import drawn_faces
 from plugins.exchange import train_in_two_processes
+from plugins.learned import find_map_fault, find_score_fault, settle_statistics
 
 FACES = 8
 SMALL_SIZES = (64, 96, 112, 128, 192, 224)
@@ -122,33 +124,6 @@ def plain_config(detector: type[Trainable], options: Mapping[str, Any]) -> Any:
     return config
 
 
-def drawn_faces(network: Trainable, labels: list[int], maps: bool = True, seed: int = 0) -> Batch:
-    """Return uint8 noise as faces; a fake has a bright patch, marked in its map."""
-    spec, count = network.input_spec, len(labels)
-    size, generator = spec.image_size, torch.Generator().manual_seed(seed)
-    length = (spec.frames,) if spec.frames > 1 else ()
-    images = torch.randint(0, 120, (count, 3, *length, size, size), generator=generator)
-    truth = torch.zeros(count, 1, *length, size, size)
-    fakes = torch.tensor(labels) == FAKE
-    patch = (..., slice(size // 4, size // 2), slice(size // 4, 3 * size // 4))
-    truth[fakes] = _fill(truth[fakes], patch, 1)
-    originals = images.to(torch.uint8)
-    images[fakes] = _fill(images[fakes], patch, 240)
-    return Batch(
-        images.to(torch.uint8),
-        torch.tensor(labels),
-        truth if maps else None,
-        tuple(map(str, range(count))),
-        torch.arange(count),
-        companions=originals if network.companion == "original" else None,
-    )
-
-
-def _fill(values: Tensor, place: Any, value: float) -> Tensor:
-    values[place] = value
-    return values
-
-
 def _mixed(count: int = FACES) -> list[int]:
     return [REAL, FAKE] * (count // 2)
 
@@ -235,6 +210,7 @@ def _empty_maps(subject: Subject) -> str:
 
 def _gradients(subject: Subject) -> str:
     network = subject.build().train()
+    network.begin(GRADIENT_STEPS)
     optimizer = torch.optim.SGD(network.parameters(), 1e-3)
     still = {name for name, p in network.named_parameters() if p.requires_grad}
     count = len(still)
@@ -294,12 +270,13 @@ def _saving(subject: Subject) -> str:
         other.load_state_dict(load_file(path))
     with torch.no_grad():
         first, second = network.predict(images), other.eval().predict(images)
-    if not torch.equal(first.scores, second.scores):
-        raise BreachError(
-            "scores differ after saving and loading: some state is not in the state dict"
-        )
+    for name, one, other in zip(("scores", "maps"), first, second, strict=False):
+        if one is not None and not torch.equal(one, other):
+            raise BreachError(
+                f"{name} differ after saving and loading: some state is not in the state dict"
+            )
     copy.deepcopy(network)
-    return "the same scores after saving and loading"
+    return "the same predictions after saving and loading"
 
 
 def _device_literals(subject: Subject) -> str:
@@ -341,6 +318,7 @@ def _processes(subject: Subject) -> str:
 
 def _overfit(subject: Subject) -> str:
     network = subject.build().train()
+    network.begin(OVERFIT_STEPS)
     batch = subject.faces(network, _mixed())
     optimizer = torch.optim.AdamW(
         [p for p in network.parameters() if p.requires_grad], OVERFIT_RATE
@@ -360,7 +338,29 @@ def _overfit(subject: Subject) -> str:
             f"the loss went from {losses[0]:.3g} to {lowest:.3g} in {OVERFIT_STEPS} steps on "
             f"{FACES} faces that differ by a bright patch"
         )
-    return f"loss from {losses[0]:.3g} to {lowest:.3g} in {OVERFIT_STEPS} steps"
+    supervised = _uses_maps(network, batch)
+    settle_statistics(network, batch)
+    with torch.no_grad():
+        scores, maps, _ = network.eval().predict(batch.images)
+    fault = find_score_fault(scores, batch.labels)
+    found = f"loss from {losses[0]:.3g} to {lowest:.3g} in {OVERFIT_STEPS} steps, fakes above reals"
+    if maps is not None and supervised:
+        fault = fault or find_map_fault(maps[batch.labels == FAKE], network.input_spec.image_size)
+        found += ", maps highest on the patch"
+    if fault:
+        raise BreachError(f"after training on {FACES} faces {fault}")
+    return found
+
+
+def _uses_maps(network: Trainable, batch: Batch) -> bool:
+    """Return whether the loss depends on the maps."""
+    network.eval()  # so that the first call changes nothing for the second
+    totals = []
+    for candidate in (batch, batch._replace(maps=None)):
+        seed_everything(0)
+        totals.append(float(_loss(network, candidate).detach()))
+    network.train()
+    return totals[0] != totals[1]
 
 
 CHECKS: dict[str, Callable[[Subject], str]] = {

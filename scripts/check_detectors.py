@@ -13,7 +13,8 @@ import torch
 from accelerate.utils import send_to_device
 
 from focus.detectors import DETECTORS
-from plugins.conformance import Subject, drawn_faces, plain_config
+from plugins.conformance import Subject, plain_config
+from plugins.drawn_faces import drawn_faces
 
 STEPS = 4
 

@@ -309,43 +309,6 @@ def test_an_empty_map_on_a_fake_leaves_the_global_box(small):
     assert assignment.positive.sum(dim=1).tolist() == [0, 2] * 4
 
 
-def test_eight_faces_are_learned():
-    torch.manual_seed(0)
-    network, batch = Caddm(SMALL), faces()
-    optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
-    first = None
-    for _ in range(12):
-        terms = network.loss(batch)
-        total = sum(terms.values())
-        first = first or {name: float(value.detach()) for name, value in terms.items()}
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-    assert float(terms["classification"].detach()) < 0.1
-    assert sum(float(value.detach()) for value in terms.values()) < 0.5 * sum(first.values())
-
-
-@pytest.mark.parametrize("mode", ["map", "mfs"])
-def test_a_seed_determines_the_loss(mode):
-    network = Caddm(dataclasses.replace(SMALL, mode=mode)).train()
-    batch = faces(companions=True)
-
-    def terms(seed):
-        torch.manual_seed(seed)
-        return [float(value.detach()) for value in network.loss(batch).values()]
-
-    assert terms(1) == terms(1)
-    assert len({tuple(terms(seed)) for seed in range(6)}) > 1
-
-
-def test_bfloat16_gives_finite_terms_and_float32_predictions(small):
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        terms = small.loss(faces())
-        prediction = small.eval().predict(faces().images)
-    assert all(value.isfinite() for value in terms.values())
-    assert prediction.scores.dtype == prediction.maps.dtype == torch.float32
-
-
 def test_confident_boxes_are_painted_where_they_are():
     local = [[112.0, 16, 208, 56], [0, 0, 8, 16], [192, 16, 208, 32]]
     boxes = torch.tensor([local + [[0.0, 0, 224, 224]] * 2])

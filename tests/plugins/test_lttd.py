@@ -277,58 +277,6 @@ def test_without_maps_it_only_classifies(network, batch):
     assert set(network.loss(batch._replace(maps=None))) == {"classification"}
 
 
-@pytest.mark.parametrize("label", [0, 1])
-@pytest.mark.parametrize("head", [False, True])
-def test_one_class_empty_maps_and_maps_below_the_grid(batch, label, head):
-    network = Lttd(LttdConfig(**SMALL, integrity_head=head))
-    maps = torch.zeros(8, 1, 3, 2, 2)
-    terms = network.loss(batch._replace(labels=torch.full((8,), label), maps=maps))
-    assert all(value.isfinite() and value.ndim == 0 for value in terms.values())
-
-
-@pytest.mark.parametrize("head", [False, True])
-def test_gradients_reach_every_parameter(batch, head):
-    network = Lttd(LttdConfig(**SMALL, integrity_head=head, position_embedding=True))
-    sum(network.loss(batch).values()).backward()
-    dead = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
-    assert not dead
-
-
-@pytest.mark.parametrize("head", [False, True])
-def test_half_precision_and_batch_invariance(batch, head):
-    torch.manual_seed(0)
-    network = Lttd(LttdConfig(**SMALL, integrity_head=head)).eval()
-    with torch.no_grad():
-        whole, single = network.predict(batch.images), network.predict(batch.images[2:3])
-        with torch.autocast("cpu", torch.bfloat16):
-            half, terms = network.predict(batch.images), network.loss(batch)
-    torch.testing.assert_close(whole.maps[2:3], single.maps, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(whole.scores[2:3], single.scores, atol=1e-5, rtol=1e-4)
-    assert half.scores.dtype == half.maps.dtype == torch.float32
-    torch.testing.assert_close(half.maps, whole.maps, atol=0.05, rtol=0.1)
-    assert all(value.isfinite() for value in terms.values())
-    assert 0 <= whole.maps.min() <= whole.maps.max() <= 1
-
-
-@pytest.mark.parametrize(("head", "steps"), [(False, 40), (True, 20)])
-def test_eight_clips_are_learned_by_heart(batch, head, steps):
-    torch.manual_seed(0)
-    settings = {"integrity_head": head, "integrity_weight": 1, "tolerance": 0}
-    network = Lttd(LttdConfig(**SMALL, **settings, checkpointing=False))
-    optimizer = torch.optim.AdamW(network.parameters(), 5e-3)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        sum(network.loss(batch).values()).backward()
-        optimizer.step()
-    with torch.no_grad():
-        scores, maps, _ = network.eval().predict(batch.images)
-    truth, found = area_average(batch.maps[:, :, 0], 4) > 0.5, maps > 0.5
-    assert (truth & found).sum() / (truth | found).sum() > 0.9
-    assert maps[::2].max() < 0.3
-    if not head:  # whose map does not wait for the class
-        assert ((scores > 0.5) == (batch.labels == 1)).all()
-
-
 def test_clips_of_stills_are_learned_from(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("real", "fake"):

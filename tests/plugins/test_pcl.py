@@ -6,25 +6,11 @@ from torch._subclasses import FakeTensorMode
 from focus.errors import InputError
 from focus.macs import count_macs
 from focus.optim import learning_rate
-from focus.types import Batch
 from plugins.pcl import PCL, PCLConfig
 from plugins.pcl.consistency import ConsistencyBranch, inconsistency_with_border
 from plugins.targets import area_average, consistency_volume
 
 SMALL = {"encoder": "resnet10t", "encoder_weights": "none", "image_size": 64}
-
-
-@pytest.fixture
-def batch():
-    """Return eight coarse noise pictures, every second with a noisy patch and its map."""
-    draw = torch.Generator().manual_seed(0)
-    images = F.interpolate(torch.randn(8, 3, 8, 8, generator=draw), (64, 64), mode="bilinear")
-    maps, labels = torch.zeros(8, 1, 64, 64), torch.arange(8) % 2
-    for face in range(1, 8, 2):
-        top, left = 16 * (1 + face // 2 % 2), 16 * (1 + face // 4)
-        maps[face, :, top : top + 16, left : left + 16] = 1
-    images += 2 * torch.randn(images.shape, generator=draw) * maps
-    return Batch(images, labels, maps, tuple("abcdefgh"), torch.arange(8))
 
 
 @pytest.fixture
@@ -102,50 +88,6 @@ def test_hard_maps_are_thresholded_before_they_are_averaged(network, batch):
 
 def test_without_maps_it_only_classifies(network, batch):
     assert set(network.loss(batch._replace(maps=None))) == {"classification"}
-
-
-@pytest.mark.parametrize("label", [0, 1])
-@pytest.mark.parametrize("side", [64, 2])
-def test_one_class_empty_maps_and_maps_below_the_grid(network, batch, label, side):
-    maps = torch.zeros(8, 1, side, side)
-    terms = network.loss(batch._replace(labels=torch.full((8,), label), maps=maps))
-    assert all(value.isfinite() and value.ndim == 0 for value in terms.values())
-
-
-def test_gradients_reach_every_parameter(network, batch):
-    for norm in network.modules():  # a fresh residual branch ends in a scale of 0
-        if isinstance(norm, torch.nn.BatchNorm2d):
-            torch.nn.init.ones_(norm.weight)
-    sum(network.loss(batch).values()).backward()
-    dead = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
-    assert not dead
-
-
-def test_half_precision_and_batch_invariance(network, batch):
-    network.eval()
-    with torch.no_grad():
-        whole, single = network.predict(batch.images), network.predict(batch.images[2:3])
-        with torch.autocast("cpu", torch.bfloat16):
-            half, terms = network.predict(batch.images), network.loss(batch)
-    torch.testing.assert_close(whole.maps[2:3], single.maps, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(whole.scores[2:3], single.scores, atol=1e-5, rtol=1e-4)
-    assert half.scores.dtype == half.maps.dtype == torch.float32
-    torch.testing.assert_close(half.maps, whole.maps, atol=0.05, rtol=0.1)
-    assert all(value.isfinite() for value in terms.values())
-
-
-def test_eight_faces_are_learned_by_heart(network, batch):
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
-    for _ in range(25):
-        optimizer.zero_grad()
-        sum(network.loss(batch).values()).backward()
-        optimizer.step()
-    with torch.no_grad():
-        scores, maps, _ = network.eval().predict(batch.images)
-    truth, found = area_average(batch.maps, 4) > 0.5, maps > 0.5
-    assert ((scores > 0.5) == (batch.labels == 1)).all()
-    assert (truth & found).sum() / (truth | found).sum() > 0.9
-    assert maps[::2].max() < 0.2
 
 
 def test_rate_rises_for_a_quarter_then_falls_to_nothing():

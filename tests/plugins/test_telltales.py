@@ -275,39 +275,14 @@ def test_attention_is_the_logit_or_its_sigmoid():
     torch.testing.assert_close(seen[1], both * mask.sigmoid())
 
 
-def test_without_maps_and_one_class(network, few):
+def test_terms_without_maps(network, few):
     network.train()
     with torch.no_grad():
         assert set(network.loss(few._replace(maps=None))) == {"classification", "noise"}
         assert set(rebuilt(network, step=1).loss(few._replace(maps=None))) == {"classification"}
-        for label in (0, 1):  # 1: fakes with empty maps
-            one = few._replace(labels=torch.full((2,), label), maps=torch.zeros(2, 1, 64, 64))
-            terms = network.loss(one)
-            assert set(terms) == {"classification", "mask", "noise"}
-            assert all(value.isfinite() and value.ndim == 0 for value in terms.values())
 
 
 # --- learning
-
-
-def test_gradients_reach_every_parameter(network, few):
-    network.train()
-    network.zero_grad()
-    sum(network.loss(few).values()).backward()
-    dead = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
-    network.zero_grad()
-    assert not dead
-
-
-def test_half_precision(network, few):
-    network.eval()
-    with torch.no_grad():
-        whole = network.predict(few.images)
-        with torch.autocast("cpu", torch.bfloat16):
-            half, terms = network.predict(few.images), network.loss(few)
-    assert half.scores.dtype == half.maps.dtype == torch.float32
-    assert (half.maps - whole.maps).abs().mean() < 0.02
-    assert all(value.isfinite() and value.dtype == torch.float32 for value in terms.values())
 
 
 def test_second_step_goes_on_from_the_first(few, tmp_path):
@@ -339,30 +314,6 @@ def test_imagenet_file_fills_the_backbone(tmp_path):
     backbone = Telltales(dataclasses.replace(SMALL, encoder_weights=path)).backbone
     assert torch.equal(backbone.stem[0].weight, body.conv1.weight)
     assert torch.equal(backbone.flow[-1].rep[-2].conv1.weight, body.block11.rep[-2].conv1.weight)
-
-
-def test_eight_faces_are_learned_by_heart(batch):
-    torch.manual_seed(0)
-    network = Telltales(SMALL).to(memory_format=torch.channels_last)
-    for module in (network.semantic, network.noise):  # from maps near 0.5, in fewer steps
-        for part in (module.shallow, module.middle, module.deep):
-            part[-1].weight.data.mul_(0.05)
-    for norm in network.modules():  # these eight faces are all there is
-        if isinstance(norm, torch.nn.BatchNorm2d):
-            norm.momentum = 1.0
-    optimizer = torch.optim.Adam(network.parameters(), 3e-4, betas=(0.9, 0.99))
-    for _ in range(8):
-        optimizer.zero_grad()
-        terms = network.loss(batch)
-        sum(terms.values()).backward()
-        optimizer.step()
-    with torch.no_grad():
-        scores, maps, _ = network.eval().predict(batch.images)
-    assert ((scores > 0.5) == (batch.labels == 1)).all()
-    assert F.binary_cross_entropy(scores, batch.labels.float()) < 0.2
-    assert terms["mask"] < 1  # of some 2 at the start
-    truth, found = batch.maps > 0.5, maps > 0.5
-    assert (truth & found).sum() / (truth | found).sum() > 0.9
 
 
 @pytest.mark.parametrize(
