@@ -60,6 +60,18 @@ def test_forgery_beyond_half_of_the_face_is_still_the_forgery():
     assert majority[0, 0, 8, 8] < majority[0, 0, 0, 0]  # which the majority gets wrong
 
 
+def test_the_border_is_every_outer_cell_once():
+    volume = torch.rand(1, 4, 3, 4, 3)
+    border = [
+        (row, column)
+        for row in range(4)
+        for column in range(3)
+        if (row, column) not in ((1, 1), (2, 1))
+    ]
+    expected = 1 - sum(volume[:, row, column] for row, column in border) / len(border)
+    torch.testing.assert_close(inconsistency_with_border(volume), expected[:, None])
+
+
 def test_real_face_stays_calm(network, batch):
     with torch.no_grad():
         network.classifier.weight.zero_()
