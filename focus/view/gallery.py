@@ -84,6 +84,8 @@ def view_command(command: ViewCommand) -> None:
 def open_collection(command: ViewCommand) -> Collection:
     """Open the map files and the data of a command, and choose the faces."""
     modalities = _describe_modalities(command.modalities)
+    if command.frames and not Path(command.frames).is_dir():
+        raise InputError(f"--frames {command.frames}: no such folder; give the one of the pictures")
     reader = MapReader(Path(command.maps))
     index = reopen(reader.attributes, command.source, command.maps)
     mapped = np.array([key in reader for key in index.keys], dtype=bool)

@@ -289,7 +289,7 @@ def test_missing_faces_count_as_wrong_if_asked(corpus):
     maps = {f.key: corpus.masks.get(f.key, np.zeros((SIZE, SIZE))) * 1.0 for f in corpus.faces}
     scores = {face.key: float(face.label) for face in corpus.faces}
     left_out = ("test0_0.png", "test0_2.png", "test1_3.png")  # a real face and two fakes
-    keys = [face.key for face in corpus.faces if face.key not in left_out]
+    keys = [face.key for face in corpus.faces[::-1] if face.key not in left_out]
     reader = corpus.save(maps, keys, [scores[key] for key in keys])
     assert judge(corpus, reader)["metrics"]["pixel_auc"]["value"] == 1.0
     result = judge(corpus, reader, missing="wrong")
@@ -322,6 +322,17 @@ def test_faces_without_a_score_are_counted_and_may_count_as_wrong(corpus):
     silent = judge(corpus, corpus.save(scores=[np.nan] * len(scores)), missing="wrong")
     assert silent["metrics"]["frame_acc"]["value"] is None
     assert silent["coverage"]["without_score"]["fake"] == 0
+
+
+def test_a_mask_of_a_real_face_is_not_forged_area(corpus):
+    reader = corpus.save()
+    plain = judge(corpus, reader)["metrics"]
+    corpus.faces = [
+        face if face.label else replace(face, mask="region.png") for face in corpus.faces
+    ]
+    masked = judge(corpus, reader)["metrics"]
+    assert masked == plain
+    assert masked["fp_area_real"]["n"] == 8
 
 
 def test_results_say_which_faces_they_are_of(corpus):
@@ -427,6 +438,9 @@ def test_command_line(corpus, capsys):
     assert main(["score", "--maps", maps, "--split", "tset"]) == 2
     assert "--split tset: use train, val, test or all" in capsys.readouterr().err
     assert main(["score", "--maps", maps, "--draws", "-1"]) == 2
+    capsys.readouterr()
+    assert main(["score", "--maps", maps, "--nonsense"]) == 2
+    assert capsys.readouterr().err.startswith("evaluator score: unknown flag --nonsense")
 
 
 def test_help_imports_no_torch():

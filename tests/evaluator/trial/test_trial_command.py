@@ -66,6 +66,11 @@ def test_a_trial_from_faces_to_result(command, demo_corpus, capsys):
     assert "frame_auc" in capsys.readouterr().out
     with open(f"{command.out}/predictions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
+    # Each seed predicts with its own weights, and nothing of the test split is learned from.
+    assert all(row["score_0"] != row["score_1"] for row in rows)
+    for split in ("train", "val"):
+        faces = FaceIndex.read(demo_corpus).where(split)
+        assert result[split] == {"faces": len(faces), "fingerprint": faces.fingerprint()}
     # Every face once, also those of the last, shorter batch, with its own label.
     assert [row["key"] for row in rows] == list(test.keys)
     assert [int(row["label"]) for row in rows] == test.labels.tolist()
@@ -160,6 +165,25 @@ def test_a_copy_of_trained_faces_is_refused_as_test_set_and_as_val(demo_corpus, 
     with pytest.raises(InputError, match="--test mine: 3 of its faces are selected on"):
         check_apart(held, [EvaluationSet("mine", copies)])
     check_apart(held, [EvaluationSet("val", copies, selected=True)])
+
+
+def test_faces_of_unknown_label_are_neither_learned_from_nor_tested_on(demo_corpus, tmp_path):
+    index = FaceIndex.read(demo_corpus).relocated(tmp_path)
+    index.write(tmp_path / "index.csv")
+    lines = (tmp_path / "index.csv").read_text().splitlines()
+    at = lines[0].split(",").index("label")
+    for row, cells in enumerate(line.split(",") for line in list(lines)):
+        if row and row % 5 == 0:
+            cells[at] = ""
+            lines[row] = ",".join(cells)
+    (tmp_path / "index.csv").write_text("\n".join(lines) + "\n")
+    found = FaceIndex.read(tmp_path / "index.csv")
+    hidden = set(found.keys[4::5])
+    assert {key for key, label in zip(found.keys, found.labels, strict=True) if label < 0} == hidden
+    data = open_training(found, "none", 0, 0)
+    (test,) = open_tests((), found)
+    for part, split in ((data.train, "train"), (data.val, "val"), (test.faces, "test")):
+        assert list(part.keys) == [key for key in index.where(split).keys if key not in hidden]
 
 
 def test_look_alikes_of_trained_faces_become_a_note(demo_corpus, tmp_path):

@@ -431,3 +431,11 @@ def test_metrics_without_a_value_give_their_reason(tmp_path):
 def test_a_negative_limit_is_refused():
     with pytest.raises(InputError, match="--limit -1"):
         ViewCommand("maps.h5", limit=-1)
+
+
+def test_a_missing_folder_of_frames_is_refused(tmp_path):
+    maps = make_faces(tmp_path, 2)
+    command = ViewCommand(str(maps), out=str(tmp_path / "x.html"), frames="/nonexistent")
+    with pytest.raises(InputError, match="--frames /nonexistent: no such folder"):
+        view_command(command)
+    assert not (tmp_path / "x.html").exists()
