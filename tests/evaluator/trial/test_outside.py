@@ -114,4 +114,4 @@ def test_faults_are_one_line(judge, demo_corpus, tmp_path, capsys):
     with pytest.raises(InputError, match="holds a trained trial"):
         judge(scores)
     assert main(["judge"]) == 2
-    assert "predictions" in capsys.readouterr().err
+    assert "predictions" in capsys.readouterr().err.lower()
