@@ -145,7 +145,7 @@ def run_step(step: Step, runtime: Runtime) -> None:
 
 def _failure(head: str, step: Step, reason: str) -> str:
     command = shlex.join(step.words)
-    return f"{head} failed: {command}: {reason}; fix this, then re-run the same command"
+    return f"{head} failed: {reason}; fix this, then re-run. The step: {command}"
 
 
 def _begin(step: Step, todo: Plan) -> None:
