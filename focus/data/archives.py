@@ -256,7 +256,7 @@ class _Tar(_Table):
 
 
 class _Lmdb:
-    """Pictures by key, as DeepfakeBench stores them: the path, with either separator."""
+    """Images by key, as DeepfakeBench stores them: the path, with either separator."""
 
     def __init__(self, path: str) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Clips: which frames stand around a face in its video, or small motion of a still picture."""
+"""Clips: which frames stand around a face in its video, or small motion of a still image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUMBERS = re.compile(r"(\d+)")
 
 
 class Frame(NamedTuple):
-    """One frame of a clip: its row, and the part of its picture that is seen."""
+    """One frame of a clip: its row, and the part of its image that is seen."""
 
     row: int
     geometry: Geometry
@@ -37,7 +37,7 @@ class ClipPlan:
         index: the faces.
         frames: in a clip.
         stills: every face is a still: a clip is a slow random pan and zoom of a few per cent over
-            it, its own frame (:meth:`place_of`) the whole picture. A stand-in for video, for
+            it, its own frame (:meth:`place_of`) the whole image. A stand-in for video, for
             material that has none: there is nothing temporal to learn from it.
     """
 
@@ -87,7 +87,7 @@ class ClipPlan:
 def _pan(rng: np.random.Generator, frames: int) -> list[tuple[float, float, float]]:
     """Return (top, left, side) of the view in each frame.
 
-    It goes from one random view to another, by way of the whole picture in the middle frame.
+    It goes from one random view to another, by way of the whole image in the middle frame.
     """
     sides = rng.uniform(SMALLEST_VIEW, 1, 2)
     corners = rng.uniform(0, 1, (2, 2)) * (1 - sides)[:, None]

@@ -24,13 +24,13 @@ Open = Callable[[Path], cv2.VideoCapture]
 
 
 def looks_unconverted(image: np.ndarray, before: np.ndarray) -> bool:
-    """Tell whether two images (uint8 (H, W, 3)) of different frames are identical."""
+    """Return whether two images (uint8 (H, W, 3)) of different frames are identical."""
     # A few rows tell most frames apart.
     return np.array_equal(image[::32], before[::32]) and np.array_equal(image, before)
 
 
 def converts(path: Path, frame: int, open_video: Open) -> bool:
-    """Tell whether OpenCV converts a frame, by decoding it twice after memory of two fillings."""
+    """Return whether OpenCV converts a frame, by decoding it twice after memory of two fillings."""
     images = [_retrieve(path, frame, open_video, filling) for filling in (85, 170)]
     return np.array_equal(images[0], images[1])
 

@@ -47,7 +47,7 @@ class Corpus:
     known_faults: Mapping[str, str] = field(default_factory=dict)
     """Keys (or ends of keys) of known bad files, and what is wrong with them."""
     masks: Callable[[Path, Path], int] | None = None
-    """For truth that is no picture on disk (polygons, colours): root and folder to number of masks
+    """For truth that is not an image (polygons, colours): root and folder to number of masks
     written, that of a row as ``masks/KEY.png`` below the folder, in the geometry of its ``path``. A
     scan of a root that holds them names them."""
     counted: Literal["rows", "videos"] = "rows"

@@ -14,7 +14,7 @@ import numpy as np
 Box = tuple[int, int, int, int]
 _Slices = tuple[slice, slice]
 LARGEST_SIDE = 1280
-"""Detectors see larger pictures reduced to so many pixels on the longer side."""
+"""Detectors see larger images reduced to so many pixels on the longer side."""
 
 
 class FaceBox(NamedTuple):
@@ -102,7 +102,7 @@ def paste(values: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:
 
 
 def resize(image: np.ndarray, side: int) -> np.ndarray:
-    """Bring a uint8 picture to side x side: by area when it shrinks, else by cubic spline."""
+    """Bring a uint8 image to side x side: by area when it shrinks, else by cubic spline."""
     shrinks = side < max(image.shape[:2])
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return cv2.resize(image, (side, side), interpolation=method)

@@ -65,9 +65,9 @@ def open_face_detector(name: str, weights: str = "") -> FaceDetector:
 
 
 class YuNetDetector:
-    """YuNet (Wu et al., 2023) as OpenCV runs it: about 10 ms for a small picture on one core.
+    """YuNet (Wu et al., 2023) as OpenCV runs it: about 10 ms for a small image on one core.
 
-    It is made for faces of 10 to 300 pixels. A picture is brought down to 1280 pixels on its longer
+    It is made for faces of 10 to 300 pixels. An image is brought down to 1280 pixels on its longer
     side, and to a half and a quarter as long as nothing is found, or a close-up would have no face.
 
     Args:
@@ -92,7 +92,7 @@ class YuNetDetector:
         shorter, longer = sorted(image.shape[:2])
         side = min(longer, LARGEST_SIDE)
         faces = self._find(picture, side / longer)
-        # OpenCV 4 finds faces in nothing when a picture is thinner than the network's stride, 32.
+        # OpenCV 4 finds faces in nothing when an image is thinner than the network's stride, 32.
         while not faces and side > SMALLEST_SIDE and side * shorter >= 64 * longer:
             side //= 2
             faces = self._find(picture, side / longer)
@@ -169,7 +169,7 @@ def enlarge(box: FaceBox | Sequence[float], factor: float = 1.3) -> tuple[int, i
     """Return the square around a box's centre, ``factor`` times its longer side.
 
     Returns:
-        left, top, right, bottom in pixels; right and bottom excluded; it may leave the picture.
+        left, top, right, bottom in pixels; right and bottom excluded; it may leave the image.
     """
     left, top, right, bottom = box[:4]
     side = round(max(right - left, bottom - top) * factor)

@@ -89,16 +89,16 @@ class FaceDataset(Dataset["Sample | Failure"]):
 
     Args:
         index: the faces.
-        image_size: side of the square picture.
+        image_size: side of the square image.
         maps: a map file or truth masks; a real face's map is exactly 0 whatever they say, and a
             fake without one has none.
         augmentation: used for draws.
         seed: of the draws.
         frames: above 1 a sample is a clip of the row's video (:mod:`focus.data.clips`).
-        stills: every face is a still picture, and a clip is made of it by small motion.
+        stills: every face is a still image, and a clip is made of it by small motion.
         companion: ``original`` or ``mask``, to be read and moved with the face; a real face's
             original is itself, its mask empty. A face of unknown label needs one as a fake does.
-        perturb: what is done to the decoded picture (uint8 (H, W, 3), key) before all else, of a
+        perturb: what is done to the decoded image (uint8 (H, W, 3), key) before all else, of a
             face in a frame to the whole frame.
     """
 
@@ -151,7 +151,7 @@ class FaceDataset(Dataset["Sample | Failure"]):
     def _read(self, row: int, geometry: Geometry) -> Sample:
         """Read one face, with what goes with it."""
         key, label = self._paths[row], int(self.index.labels[row])
-        # A crop looks at part of the picture, so the decoder must keep that part's pixels.
+        # A crop looks at part of the image, so the decoder must keep that part's pixels.
         smallest = None if self.companion else round(self.image_size / geometry.side) or None
         change = partial(self._perturb, key) if self.perturb is not None else None
         image = read_face(self.index.root, key, self._box(row), smallest, change)
@@ -164,7 +164,7 @@ class FaceDataset(Dataset["Sample | Failure"]):
         return Sample(row, pixels, label, self._read_map(key, label, geometry), key, companion)
 
     def _perturb(self, key: str, image: np.ndarray) -> np.ndarray:
-        """Change a whole picture; the faces of one picture see the same change."""
+        """Change a whole image; the faces of one image see the same change."""
         assert self.perturb is not None
         where = split_path(key)
         return self.perturb(image, key if where.face is None else key.rpartition(".")[0])

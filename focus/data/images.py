@@ -1,6 +1,6 @@
-"""Pictures from disk: image files, frames of videos, members of archives, masks.
+"""Images from disk: image files, frames of videos, members of archives, masks.
 
-A picture comes back whole or not at all: what cannot be read raises ``UnreadableError`` with the
+An image comes back whole or not at all: what cannot be read raises ``UnreadableError`` with the
 reason, and is never replaced. Nothing here imports torch.
 """
 
@@ -97,15 +97,15 @@ def read_face(
     smallest: int | None = None,
     change: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Read the picture of an index row.
+    """Read the image of an index row.
 
     Args:
         root: folder of the index; ``path`` may be absolute, or lead out of it.
         path: an image, a frame of a video (``clip.mp4#120``) or a member of an archive.
-        box: "left top right bottom" in pixels of the upright picture, right and bottom excluded.
+        box: "left top right bottom" in pixels of the upright image, right and bottom excluded.
             It crops when ``path`` names a face (``clip.mp4#120.1``), see ``crop``.
-        smallest: as in ``read_image``; a crop is always cut from the full picture.
-        change: what is done to the whole picture, before it is cropped.
+        smallest: as in ``read_image``; a crop is always cut from the full image.
+        change: what is done to the whole image, before it is cropped.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -194,7 +194,7 @@ def _crop(image: np.ndarray, box: str) -> np.ndarray:
     part = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     if part.size == 0 or (bottom - top) * (right - left) > MAX_PIXELS:
         size = f"{image.shape[1]} x {image.shape[0]}"
-        raise UnreadableError(f"box {box!r} does not fit the picture of {size} pixels")
+        raise UnreadableError(f"box {box!r} does not fit the image of {size} pixels")
     return crop(image, (left, top, right, bottom))
 
 

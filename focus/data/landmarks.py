@@ -1,4 +1,4 @@
-"""Where the face is in a picture: its outline, eyes and mouth, by 68 landmarks or by the box."""
+"""Where the face is in an image: its outline, eyes and mouth, by 68 landmarks or by the box."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from focus.errors import InputError
 
 LANDMARKS_VARIABLE = "FOCUS_LANDMARKS"
 MARGIN = 1.3
-"""A picture is taken as a face box this much enlarged: what ``--crop faces`` cuts, too."""
+"""An image is taken as a face box this much enlarged: what ``--crop faces`` cuts, too."""
 _JAW, _BROWS, _EYES, _MOUTH = slice(17), slice(17, 27), slice(36, 48), slice(48, 68)
 _FOREHEAD = 0.55
 _INPUT = 112
@@ -51,7 +51,7 @@ class FaceShape:
         return way / max(float(np.linalg.norm(way)), 1e-6)
 
     def moved(self, right: float, down: float) -> FaceShape:
-        """Return the shape as a picture with another origin has it."""
+        """Return the shape as an image with another origin has it."""
         shift = np.array([right, down], np.float32)
         points = None if self.points is None else self.points + shift
         return FaceShape(self.outline + shift, self.eyes + shift, self.mouth + shift, points)
@@ -69,7 +69,7 @@ class FaceShape:
 
     @classmethod
     def from_box(cls, height: int, width: int) -> FaceShape:
-        """Build the shape of a face that fills a picture up to the usual margin: an ellipse."""
+        """Build the shape of a face that fills an image up to the usual margin: an ellipse."""
         side = min(height, width) / MARGIN
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
 

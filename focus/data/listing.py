@@ -121,7 +121,7 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def _loops(folder: Path) -> bool:
-    """Tell whether a link leads back to a folder that it was reached through."""
+    """Return whether a link leads back to a folder that it was reached through."""
     return folder.is_symlink() and any(parent.samefile(folder) for parent in folder.parents)
 
 
@@ -198,7 +198,7 @@ def _list_frames(
 def _list_faces(
     root: Path, pictures: list[Face], detector: FaceDetector, quiet: bool
 ) -> tuple[list[Face], dict[str, str]]:
-    """Return a row per face in the pictures, and path and reason of what cannot be read."""
+    """Return a row per face in the images, and path and reason of what cannot be read."""
     rows: list[Face] = []
     broken, faceless = {}, 0
     for picture in track(pictures, len(pictures), "finding faces", "pictures", quiet):

@@ -28,7 +28,7 @@ class TrainingPlan(Sampler[list[Draw]]):
     """Which faces stand in which micro-batch: a function of the seed and the step alone.
 
     So a resumed run sees what an uninterrupted one would have seen, and several processes share
-    one global batch. Each group of faces (all; each label; each method) is shuffled anew whenever
+    one global batch. Each group of faces (all; each label; each method) is shuffled again whenever
     it has been gone through, and no face comes twice before all have come once.
 
     Args:
@@ -169,7 +169,7 @@ def build_loader(
         num_workers=count,
         pin_memory=pin,
         prefetch_factor=PREFETCH if count else None,
-        # Forked workers share the index; where Python starts them anew, each would have a copy.
+        # Forked workers share the index; where Python starts them again, each would have a copy.
         multiprocessing_context="fork" if count and sys.platform == "linux" else None,
         worker_init_fn=_start_worker,
     )

@@ -122,7 +122,7 @@ def find_overlap(known: FileTable, other: FileTable) -> Overlap | None:
     """Return what ``other`` shares with ``known``, None if nothing was found.
 
     In this order: faces of the same file, faces of the same bytes, videos of one name below one
-    root or in one folder, and videos of one name elsewhere whose pictures look alike (of at most a
+    root or in one folder, and videos of one name elsewhere whose images look alike (of at most a
     hundred such videos, three faces each).
     """
     return (
@@ -133,7 +133,7 @@ def find_overlap(known: FileTable, other: FileTable) -> Overlap | None:
 
 
 def find_similar(known: FaceIndex, other: FaceIndex) -> list[tuple[str, str]]:
-    """Return pairs of keys, of ``other`` and of ``known``, whose pictures look alike.
+    """Return pairs of keys, of ``other`` and of ``known``, whose images look alike.
 
     Of either side one face a video is looked at, at most 1,000 spread evenly.
     """

@@ -120,7 +120,7 @@ class _Head(nn.Module):
 
 
 class RetinaFaceMobileNet(nn.Module):
-    """The network: pictures to what it says of every anchor, levels from fine to coarse."""
+    """The network: images to what it says of every anchor, levels from fine to coarse."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class RetinaFaceMobileNet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Look at pictures.
+        """Look at images.
 
         Args:
             images: float (B, 3, H, W), BGR in [0, 255] less ``MEAN_BGR``.
@@ -151,7 +151,7 @@ class RetinaFaceMobileNet(nn.Module):
 
 
 def list_anchors(height: int, width: int) -> Tensor:
-    """Return centre x, centre y and side of every anchor of a picture, float32 (N, 3), in pixels.
+    """Return centre x, centre y and side of every anchor of an image, float32 (N, 3), in pixels.
 
     Two squares around the middle of each cell of each level's grid; row by row, fine to coarse.
     """
@@ -189,7 +189,7 @@ def decode(anchors: Tensor, offsets: Tensor, places: Tensor) -> tuple[Tensor, Te
 class RetinaFaceMobileNetDetector:
     """RetinaFace mobilenet 0.25 as a :class:`~focus.data.face_detection.FaceDetector`.
 
-    A picture is brought down to 1280 pixels on its longer side.
+    An image is brought down to 1280 pixels on its longer side.
 
     Args:
         weights: its state dict.

@@ -79,7 +79,7 @@ def index_command(config: IndexCommand) -> None:
     """Run ``focus index``: write the rows and print their counts in one line.
 
     Raises:
-        InputError: a source that cannot be opened, or an --out that is no CSV or is the source.
+        InputError: a source that cannot be opened, or an --out that is not a CSV or is the source.
     """
     out = Path(config.out)
     if out.suffix.lower() != ".csv" or out.is_dir():

@@ -12,16 +12,16 @@
 ``Gt`` is read as well as the long names of the mask folders, each folder may lie in that of the
 download (``CASIA 1.0 dataset``; ``CASIA2``, ``CASIA2.0_revised``: unverified), and folders between
 do not matter. Where ``Modified Tp`` is there it is taken instead of ``Tp``: the file names of the
-first release are wrong, and the masks go with the mended ones.
+first release are wrong, and the masks go with the fixed ones.
 
 Label by folder: Au real, Tp fake. Method by folder (CM, Sp) or else by file name: ``_D_`` is a
-splice of different pictures, ``_S_`` a copy within the same one (for version 2 by its list; that
+splice of different images, ``_S_`` a copy within the same one (for version 2 by its list; that
 version 1 names its files alike is unverified). There is no official split; by custom version 1 is
 for test and version 2 for training, and the rows say so.
 
-The masks are by third parties (namtpham) and pair by name: version 1 has one picture too many, see
+The masks are by third parties (namtpham) and pair by name: version 1 has one image too many, see
 ``known_faults``, so that pairing by order shifts all that follow it. 17 masks of version 2 have
-another size than their picture, or are turned: resizing such a mask hides the fault.
+another size than their image, or are turned: resizing such a mask hides the fault.
 """
 
 from __future__ import annotations
@@ -74,17 +74,17 @@ _V2 = _Layout(
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the pictures of version 1.
+    """List the images of version 1.
 
     Raises:
-        InputError: neither Au nor Tp, a tampered picture of no known method, two masks for one
-            picture, or an option that CASIA does not have.
+        InputError: neither Au nor Tp, a tampered image of no known method, two masks for one
+            image, or an option that CASIA does not have.
     """
     return build_index(_list_faces(root, _V1), root, options)
 
 
 def scan_v2(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the pictures of version 2; fails as ``scan``."""
+    """List the images of version 2; fails as ``scan``."""
     return build_index(_list_faces(root, _V2), root, options)
 
 
@@ -111,7 +111,7 @@ def _name_method(root: Path, name: str) -> str:
     if found := _NAME.fullmatch(file):
         return _LETTERS[found[1].upper()]
     raise InputError(
-        f"{root}: the tampered picture {name} lies in no folder CM or Sp, and its name does not "
+        f"{root}: the tampered image {name} lies in no folder CM or Sp, and its name does not "
         "begin with Tp_D_, Tp_S_, Sp_D_ or Sp_S_"
     )
 

@@ -9,9 +9,9 @@
 
 The folders may lie one level down, in that of the download. Label by folder. Test only.
 
-The coloured pictures cannot be read as masks (no channel mean is above half of white):
+The coloured images cannot be read as masks (no channel mean is above half of white):
 ``write_masks`` makes masks of them, below ``masks/``, and a scan names those that are there. Until
-then the coloured picture stands in the column ``edgemask`` alone.
+then the coloured image stands in the column ``edgemask`` alone.
 
 That masks are coloured is on record; folders, names, the meaning of the colours and the counts
 (183 and 180) are from general knowledge of the set and unverified.
@@ -41,7 +41,7 @@ _LEAD = 32
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the pictures of the two folders, or of the one that is there.
+    """List the images of the two folders, or of the one that is there.
 
     Raises:
         InputError: neither folder, or an option that the corpus does not have.
@@ -50,12 +50,12 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
 
 
 def write_masks(root: Path, folder: Path) -> int:
-    """Write a mask for every spliced picture that has a coloured one; return their number.
+    """Write a mask for every spliced image that has a coloured one; return their number.
 
     A pixel is spliced in where its green is well above its red, whatever their brightness.
 
     Raises:
-        InputError: as in ``scan``, or a coloured picture that cannot be read.
+        InputError: as in ``scan``, or a coloured image that cannot be read.
     """
     coloured = [face for face in _list_faces(root) if face.extra.get("edgemask")]
     for face in coloured:

@@ -1,4 +1,4 @@
-"""COVERAGE (``cover``): an object copied within a picture that holds another one like it.
+"""COVERAGE (``cover``): an object copied within an image that holds another one like it.
 
 ::
 
@@ -8,7 +8,7 @@
     label/*.mat             not read
 
 Label by the ``t`` at the end of the name. Test only. A pair shares its ``video``, and the real
-picture is the ``original`` of the fake. 9 of the masks have another size than their picture:
+image is the ``original`` of the fake. 9 of the masks have another size than their picture:
 resizing such a mask hides the fault.
 """
 
@@ -30,10 +30,10 @@ _NAME = re.compile(r"([0-9]+)(t?)\.[a-z]+", re.IGNORECASE)
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the pictures of the folder ``image``.
+    """List the images of the folder ``image``.
 
     Raises:
-        InputError: no such folder, a picture of another name, or an option that COVERAGE does not
+        InputError: no such folder, an image of another name, or an option that COVERAGE does not
             have.
     """
     images = find_folder(root, "image")

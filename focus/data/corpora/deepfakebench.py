@@ -21,14 +21,14 @@ one that is there, a missing frame is a row. A frame that is listed twice, in ``
 Labels are looked up by name, in ``LABELS``. ``method`` is the label's name, ``video`` the label and
 the folder of the frames, since folders such as ``000_003`` repeat from method to method.
 
-Splits are mended where the files are known to be wrong. In most datasets ``val`` repeats ``test``,
+Splits are fixed where the files are known to be wrong. In most datasets ``val`` repeats ``test``,
 in Celeb-DF ``train`` holds the test videos, and the ``val`` of DFDC is a single record: a video of
 several splits is in the first of test, val and train only, a malformed ``val`` is left out, and
 both are noted. So nothing is ever chosen on test data.
 
 Masks are those listed, else those in the folder ``masks`` that mirrors ``frames``, of this level or
 of c23, which serves all levels. ``original`` is empty: each video was aligned by itself, so that
-a fake and its real frame differ by more than the forgery. Pictures are taken from
+a fake and its real frame differ by more than the forgery. Images are taken from
 ``<dataset>_lmdb`` folders (of the root, ``lmdb/`` or ``datasets/lmdb/``) where they are not on disk
 as files. Landmarks are not read, so the width of their integers, which differs between the systems
 that wrote them, does not matter.
@@ -238,7 +238,7 @@ class _Disk:
         return self._known[above] and f"{self._known[above]}/{video}"
 
     def has(self, folder: str) -> bool:
-        """Tell whether a folder, relative to the root, is there."""
+        """Return whether a folder, relative to the root, is there."""
         return (self._root / folder).is_dir()
 
     def _find_above(self, folder: str) -> str:

@@ -9,8 +9,8 @@
                                     face_swap_annotations/probe_mask/<a>.jpg_IN_<b>.jpg      ~38k
     real/*.jpg                      the portraits that were swapped, if you have them        200
 
-All that lies in a folder ``..._img`` is fake; there are no authentic pictures but the portraits.
-The mask is ``probe_mask``, where the picture was changed; ``donor_mask`` is where the content came
+All that lies in a folder ``..._img`` is fake; there are no authentic images but the portraits.
+The mask is ``probe_mask``, where the image was changed; ``donor_mask`` is where the content came
 from, and not read. Masks are JPEGs of another name than their picture: without ``.tif`` in the
 face-swap part. ``img`` may be left out, and ``<kind>_img`` may lie one level down in a folder of
 any name.
@@ -44,11 +44,11 @@ _SWAPPED = re.compile(r"(.+)_IN_(.+)\.[a-z]+", re.IGNORECASE)
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the pictures of every folder ``<kind>_img``, and the portraits in ``real``.
+    """List the images of every folder ``<kind>_img``, and the portraits in ``real``.
 
     Raises:
         InputError: no such folder, one of an unknown kind, a name in the face-swap part that is not
-            ``<a>_IN_<b>``, two masks for one picture, or an option that DEFACTO does not have.
+            ``<a>_IN_<b>``, two masks for one image, or an option that DEFACTO does not have.
     """
     folders = [(name, kind) for name in _list_folders(root) if (kind := _name_kind(root, name))]
     if not folders:

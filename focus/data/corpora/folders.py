@@ -1,4 +1,4 @@
-"""Folders of pictures and of their masks: found in any case, paired by name and never by order."""
+"""Folders of images and of their masks: found in any case, paired by name and never by order."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def find_folder(root: Path, *names: str) -> str:
 
 
 def pair_masks(root: Path, pictures: str, masks: str, ending: str = "_gt") -> dict[str, str]:
-    """Return the mask of every picture below one folder, taken from below another.
+    """Return the mask of every image below one folder, taken from below another.
 
-    A mask is named like its picture, with another suffix, with ``ending`` before it, or, as in
-    DEFACTO, like the picture less its last suffix (``a.jpg`` for ``a.jpg.tif``). The folders
-    between are compared only where the name alone is not unique. A mask without a picture is
+    A mask is named like its image, with another suffix, with ``ending`` before it, or, as in
+    DEFACTO, like the image less its last suffix (``a.jpg`` for ``a.jpg.tif``). The folders
+    between are compared only where the name alone is not unique. A mask without an image is
     named on standard error.
 
     Args:
@@ -48,10 +48,10 @@ def pair_masks(root: Path, pictures: str, masks: str, ending: str = "_gt") -> di
         ending: what a mask's name may have more.
 
     Returns:
-        Path of the picture -> path of the mask (empty: none), relative to ``root``.
+        Path of the image -> path of the mask (empty: none), relative to ``root``.
 
     Raises:
-        InputError: two masks for one picture, or masks of which none is named like a picture.
+        InputError: two masks for one image, or masks of which none is named like an image.
     """
     found = list(walk(root / masks, IMAGE_SUFFIXES)) if masks else []
     by_name: dict[str, list[str]] = defaultdict(list)
@@ -74,11 +74,11 @@ def pair_masks(root: Path, pictures: str, masks: str, ending: str = "_gt") -> di
     left = [mask for mask in found if mask not in used]
     if pairs and found and len(left) == len(found):
         raise InputError(
-            f"{root / masks}: no mask is named like a picture in {pictures}: {found[0]} and "
+            f"{root / masks}: no mask is named like an image in {pictures}: {found[0]} and "
             f"{posixpath.basename(next(iter(pairs)))}"
         )
     if left:
-        note(f"{root / masks}: {_count(left)} without a picture in {pictures}")
+        note(f"{root / masks}: {_count(left)} without an image in {pictures}")
     return pairs
 
 

@@ -9,8 +9,8 @@
     <name>.json    [[image, mask], [image, "Negative"], ...]
 
 The folders are taken where there is a Tp, else every ``.json`` directly in the root. A mask in Gt
-has the stem of its picture, or ``<stem>_gt``; IMDL-BenCo pairs the two folders by order, which one
-file too many shifts. A mask that pairs with nothing is named on standard error, a picture without
+has the stem of its image, or ``<stem>_gt``; IMDL-BenCo pairs the two folders by order, which one
+file too many shifts. A mask that pairs with nothing is named on standard error, an image without
 a mask is a row without one.
 
 In a list, ``"Negative"`` in place of the mask means real, a mask means fake. Its paths are taken as
@@ -42,11 +42,11 @@ _SPLITS = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the pictures of the folders, or of the lists.
+    """List the images of the folders, or of the lists.
 
     Raises:
-        InputError: neither folder Tp nor a list, a list of another shape, a picture that is listed
-            twice, two masks for one picture, or an option that there is not.
+        InputError: neither folder Tp nor a list, a list of another shape, an image that is listed
+            twice, two masks for one image, or an option that there is not.
     """
     if tampered := find_folder(root, "Tp"):
         return build_index(_list_folders(root, tampered), root, options)

@@ -1,10 +1,10 @@
-"""Lists of pictures, one a line, as MoNFAP writes them, and plain lines for the other lists.
+"""Lists of images, one a line, as MoNFAP writes them, and plain lines for the other lists.
 
 A line is ``<path> <0|1>``: 1 means fake. The mask of a fake is the same path with the folder
 ``Image`` called ``Mask`` and the suffix ``.png``. A path is relative to the folder of its list, or
 to the parent of that folder if it starts with the folder's name. Which folder of a path is the
 video is not published: the folder of the frame is taken where it lies at least two levels below
-``Image`` and is no group such as ``train`` or ``source``; else every picture stands for itself
+``Image`` and is no group such as ``train`` or ``source``; else every image stands for itself
 (unverified).
 """
 
@@ -26,7 +26,7 @@ _GROUPS = {"train", "valid", "val", "test", "source", "target", "real", "fake"}
 
 
 class PictureList(NamedTuple):
-    """A list of a corpus, and what is said of all its pictures."""
+    """A list of a corpus, and what is said of all its images."""
 
     path: str
     """Relative to the root."""
@@ -69,10 +69,10 @@ def find_lists(root: Path, folder: str, method: str = "") -> list[PictureList]:
 
 
 def read_pictures(root: Path, lists: Iterable[PictureList]) -> Iterator[Face]:
-    """Yield a row for every line of some lists, whether the picture is there or not.
+    """Yield a row for every line of some lists, whether the image is there or not.
 
     Raises:
-        InputError: a line that is none, a fake whose path has no folder ``Image``, or a picture
+        InputError: a line that is none, a fake whose path has no folder ``Image``, or an image
             that is listed twice; with file and line.
     """
     base, seen = root.absolute().as_posix(), dict[str, str]()

@@ -3,18 +3,18 @@
 ::
 
     test_<channel>.txt          lines "<path> <0|1>", 1 = fake
-    Image/...                   pictures
+    Image/...                   images
     Mask/...                    masks, same path, .png
 
 Channels: untrans (not transmitted), facebook, tiktok, wechat, whatsapp, youtube. Root is
 ``Pixel_ManualFake`` or the folder that holds it. The paths and masks are those of every list of
 MoNFAP, see ``lists``. Test only, for training elsewhere and judging across networks.
 
-``method`` of a fake is its channel, and the column ``channel`` says it of real pictures too;
-chosen channels leave the real pictures of the others out. Each channel has its own copy of a
+``method`` of a fake is its channel, and the column ``channel`` says it of real images too;
+chosen channels leave the real images of the others out. Each channel has its own copy of a
 video, and each counts as a video.
 
-Published: 19,794 pictures over the six channels. Layout and download of the original release, 1000
+Published: 19,794 images over the six channels. Layout and download of the original release, 1000
 real and 1000 fake videos, are unverified; only MoNFAP's form is read.
 """
 
@@ -33,7 +33,7 @@ CHANNELS = ("untrans", "facebook", "tiktok", "wechat", "whatsapp", "youtube")
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the pictures of every ``test_<channel>.txt``.
+    """List the images of every ``test_<channel>.txt``.
 
     Raises:
         InputError: no such list, one of an unknown channel, a wrong line in one, or an option that

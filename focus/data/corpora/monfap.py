@@ -1,13 +1,13 @@
-"""MoNFAP's own pictures (``monfap``): frames of FFIW10K, and OpenForensics with real pictures.
+"""MoNFAP's own images (``monfap``): frames of FFIW10K, and OpenForensics with real images.
 
 ::
 
     Pixel_FFIW10K/{train,valid,test}.txt         lines "<path> <0|1>", 1 = fake
-    Pixel_FFIW10K/{Image,Mask}/...               pictures; masks, same path, .png
+    Pixel_FFIW10K/{Image,Mask}/...               images; masks, same path, .png
     Pixel_OpenForensics/...                      likewise
 
 Root holds one of the two folders or both, or is one of them. Paths, masks and videos are those of
-``lists``; ``valid`` is val. Lists of another name, such as those of disturbed pictures
+``lists``; ``valid`` is val. Lists of another name, such as those of disturbed images
 (``test_augv1.txt``), are not read. ``method`` of a fake is FFIW10K or OpenForensics, or empty where
 the root is one of the folders. Manual-Fake is a corpus of its own, ``manualfake``, and
 Pixel_OpenForensics alone is ``ofv2`` too.
@@ -31,7 +31,7 @@ PARTS = ("FFIW10K", "OpenForensics")
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the pictures of ``train.txt``, ``valid.txt`` and ``test.txt``, as far as there are.
+    """List the images of ``train.txt``, ``valid.txt`` and ``test.txt``, as far as there are.
 
     Raises:
         InputError: none of the lists, a wrong line in one, or an option that there is not.

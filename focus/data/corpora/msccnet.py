@@ -1,4 +1,4 @@
-"""Pixel-level FaceForensics++ of MSCCNet (``msccnet``): face crops with masks drawn anew.
+"""Pixel-level FaceForensics++ of MSCCNet (``msccnet``): face crops with masks drawn again.
 
 ::
 
@@ -17,7 +17,7 @@ Masks come from the difference of real and fake, dilated, made convex, eroded an
 five times: a frame of one video is a row once, from the first type that has it, and ``original``
 leads to the copy of the fake's own type.
 
-Published: 143,724 pictures in train, where each fake comes with its real frame, so 71,862 fakes;
+Published: 143,724 images in train, where each fake comes with its real frame, so 71,862 fakes;
 16,922 in val and 16,929 in test, where each real frame is counted once: 13,862 and 13,900 fakes.
 """
 

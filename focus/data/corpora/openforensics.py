@@ -1,4 +1,4 @@
-"""OpenForensics (``openforensics``: a row a face; ``ofv2``: a row a picture).
+"""OpenForensics (``openforensics``: a row a face; ``ofv2``: a row an image).
 
 ::
 
@@ -9,24 +9,24 @@
 ``file_name`` is relative to the root, like Images/Train/x.jpg; a bare name is looked for there.
 Train is train, Val is val, Test-Dev is test. Test-Challenge is disturbed on purpose and never
 pooled with it: its rows have no split, and column ``part`` tells them apart. Labels are of faces,
-by the categories of the file: one that calls 0 or 1 otherwise is an error. A picture is fake if any
+by the categories of the file: one that calls 0 or 1 otherwise is an error. An image is fake if any
 face in it is, and most fakes have real neighbours.
 
 A row of ``openforensics`` is ``PICTURE#0.N``, face N of the file's order, with the crop in ``box``
 (1.3 times the larger side of the published box, square, as everywhere in FoCus), ``video`` is the
-picture. A row of ``ofv2`` is a picture of Train, Val or Test-Dev.
+image. A row of ``ofv2`` is an image of Train, Val or Test-Dev.
 
 The polygons are drawn by ``write_face_masks`` and ``write_picture_masks`` (the field ``masks`` of a
 corpus), below ``masks/``, and a scan names the masks that are there. A face's mask has the geometry
 of its crop and holds whatever is forged in it, a neighbour's polygon too; real faces have none.
 
-OFV2 is what MoNFAP made of OpenForensics: its pictures, every one with a forged face, and genuine
+OFV2 is what MoNFAP made of OpenForensics: its images, every one with a forged face, and genuine
 ones from Open Images, listed in ``Pixel_OpenForensics/{train,valid,test}.txt``. Where these lists
 are in the root of ``ofv2`` they are read instead (see ``lists``), with the masks that lie beside.
 
-Published: 44,122 + 7,308 + 18,895 pictures in Train, Val and Test-Dev, 115,325 in all; 334,136
+Published: 44,122 + 7,308 + 18,895 images in Train, Val and Test-Dev, 115,325 in all; 334,136
 faces, 151,364 + 15,352 + 49,750 in the same three (these parts are from memory of the paper and
-agree with its sums, but unverified). OFV2: 79,462 / 13,984 / 35,104 pictures, of which the 44,122 /
+agree with its sums, but unverified). OFV2: 79,462 / 13,984 / 35,104 images, of which the 44,122 /
 7,308 / 18,895 are the fakes.
 """
 
@@ -59,7 +59,7 @@ _LARGEST = 4096
 
 
 class Annotation(NamedTuple):
-    """One face: its label, its crop and its outline, in pixels of the picture."""
+    """One face: its label, its crop and its outline, in pixels of the image."""
 
     label: int
     box: tuple[int, int, int, int]
@@ -69,7 +69,7 @@ class Annotation(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """One picture and its faces."""
+    """One image and its faces."""
 
     path: str
     part: str
@@ -83,13 +83,13 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
 
     Raises:
         InputError: no ``<part>_poly.json``, one that is not of OpenForensics (with the number of
-            the picture or face), or an option that OpenForensics does not have.
+            the image or face), or an option that OpenForensics does not have.
     """
     return build_index(_list_faces(root), root, options)
 
 
 def scan_pictures(root: Path, options: ScanOptions) -> FaceIndex:
-    """List every picture of MoNFAP's lists, or else of Train, Val and Test-Dev.
+    """List every image of MoNFAP's lists, or else of Train, Val and Test-Dev.
 
     Raises:
         InputError: as in ``scan``, or a wrong line in a list.
@@ -123,7 +123,7 @@ def write_face_masks(root: Path, folder: Path) -> int:
 
 
 def write_picture_masks(root: Path, folder: Path) -> int:
-    """Write the mask of every picture with a fake face; return their number (0 for MoNFAP's).
+    """Write the mask of every image with a fake face; return their number (0 for MoNFAP's).
 
     Raises:
         InputError: as in ``scan``.
@@ -188,7 +188,7 @@ def _read_parts(root: Path, outlined: bool = False, challenge: bool = True) -> I
 
 
 def _read_part(path: Path, part: str, outlined: bool) -> Iterable[Picture]:
-    """Return the pictures of a COCO file, each with its faces in the file's order."""
+    """Return the images of a COCO file, each with its faces in the file's order."""
     content = read_json(path)
     names = ("categories", "images", "annotations")
     if not isinstance(content, dict) or not all(isinstance(content.get(n), list) for n in names):

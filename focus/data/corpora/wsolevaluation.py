@@ -6,12 +6,12 @@
     [metadata/[<name>/]]<split>/class_labels.txt    path,class; here 0 real, 1 fake
     [metadata/[<name>/]]<split>/localization.txt    path,mask[,ignore]; may be missing
 
-Splits are train, val and test. Paths of pictures and masks are relative to the root. Column
+Splits are train, val and test. Paths of images and masks are relative to the root. Column
 ``ignore`` keeps the third field, pixels that wsolevaluation does not judge; nothing here reads it.
 
-A picture of image_ids.txt without a class is an error, a class of a picture that is not in
+An image of image_ids.txt without a class is an error, a class of an image that is not in
 image_ids.txt is passed over. A list of boxes (five fields), as of CUB, and a second mask for one
-picture, as in OpenImages, are refused: a row has one mask. Everything but the names of the files
+image, as in OpenImages, are refused: a row has one mask. Everything but the names of the files
 and the order of their fields is up to whoever wrote them; fields after the mask are unverified.
 """
 
@@ -34,10 +34,10 @@ _LABELS = {"0": REAL, "1": FAKE}
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the pictures of every split.
+    """List the images of every split.
 
     Raises:
-        InputError: no split with ``image_ids.txt``, a wrong line in a list, a picture without a
+        InputError: no split with ``image_ids.txt``, a wrong line in a list, an image without a
             class, or an option that there is not.
     """
     named = [f"metadata/{name}" for name in list_names(root / "metadata", folders=True)]

@@ -2,13 +2,13 @@
 
 The faces are drawn, not photographed, and show nobody: geometry, light and noise from a random
 generator (``people``, ``face``, ``head``, ``hair``, ``surroundings``, ``drawing``). They stand in
-for a corpus where none can be shipped: tests, the two-minute demo and the pictures of the
+for a corpus where none can be shipped: tests, the two-minute demo and the images of the
 documentation rest on them. Numbers measured on them say that the machinery works and nothing
 about photographs.
 
 The forgeries (``forging``) are local and their masks are exact by construction. A real face is its
-base picture saved once as JPEG; a fake is a forged base picture saved once at the same quality.
-The base picture holds the camera's grain already, so both files have the same history, and before
+base image saved once as JPEG; a fake is a forged base image saved once at the same quality.
+The base image holds the camera's grain already, so both files have the same history, and before
 compression they are equal outside the mask.
 """
 
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 DRAWING_VERSION = 2
-"""Goes up when the same configuration gives other pictures."""
+"""Goes up when the same configuration gives other images."""
 _RECORD = "demo.json"
 _SPLIT_SHARES = (0.7, 0.8)
 
@@ -64,9 +64,9 @@ class DemoConfig:
     people: int = 240
     """How many people are drawn: 70 % for train, 10 % for val, 20 % for test."""
     images_per_person: int = 4
-    """Real pictures of each person; each also comes forged, the four methods in turn."""
+    """Real images of each person; each also comes forged, the four methods in turn."""
     size: int = 112
-    """Side of the pictures in pixels."""
+    """Side of the images in pixels."""
     seed: int = 7
     """Seed of everything that is drawn."""
 
@@ -98,7 +98,7 @@ def write_demo_corpus(
 
     Writes ``real/*.jpg``, ``fake/<method>/*.jpg``, ``mask/*.png`` (255 = forged),
     ``region/*.png`` (255 = head and hair), ``demo.json`` (the configuration) and, last,
-    ``index.csv``: a run that was killed is drawn anew. ``video`` is the person. The same
+    ``index.csv``: a run that was killed is drawn again. ``video`` is the person. The same
     configuration gives the same bytes, whatever ``workers`` is, on the same library versions.
 
     Args:
@@ -135,7 +135,7 @@ def _fingerprint(config: DemoConfig) -> str:
 
 
 def _is_complete(folder: Path, config: DemoConfig) -> bool:
-    """Say whether the corpus is there; refuse a folder in which it must not be drawn."""
+    """Return whether the corpus is there; refuse a folder in which it must not be drawn."""
     record = folder / _RECORD
     if not record.exists():
         if folder.is_file() or any(folder.glob("[!.]*")):
@@ -144,7 +144,7 @@ def _is_complete(folder: Path, config: DemoConfig) -> bool:
     try:
         found = json.loads(record.read_text(encoding="utf-8")).get("fingerprint")
     except (ValueError, AttributeError):
-        raise InputError(f"{record}: not readable; delete {folder} to draw it anew") from None
+        raise InputError(f"{record}: not readable; delete {folder} to draw it again") from None
     if found != _fingerprint(config):
         raise InputError(
             f"{folder}: holds a demo corpus of another configuration or version (see {_RECORD}); "
@@ -165,7 +165,7 @@ def _draw_all(
 
 
 def _draw_person_files(folder: Path, config: DemoConfig, number: int) -> list[Face]:
-    """Draw, forge and save all pictures of one person; return their rows."""
+    """Draw, forge and save all images of one person; return their rows."""
     place = (number + 0.5) / config.people
     split = "train" if place < _SPLIT_SHARES[0] else "val" if place < _SPLIT_SHARES[1] else "test"
     person = draw_person(np.random.default_rng((config.seed, number)))

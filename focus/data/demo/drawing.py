@@ -16,7 +16,7 @@ from focus.data.demo.surroundings import paint_background, paint_body, paint_ear
 
 @dataclass(frozen=True)
 class Portrait:
-    """A drawn picture and how it came about.
+    """A drawn image and how it came about.
 
     image: uint8 (H, W, 3), RGB, camera grain included, never compressed.
     head: bool (H, W), the head with its hair.
@@ -39,7 +39,7 @@ def draw_face(rng: np.random.Generator, size: int, person: Person | None = None)
 
 
 def render(person: Person, shot: Shot, size: int) -> Portrait:
-    """Draw one picture of a person; the same arguments give the same picture."""
+    """Draw one image of a person; the same arguments give the same image."""
     flat, relief = paint_face(person, shot)
     surface = wrap(person, shot, size, relief)
     light = Light.of(shot)
@@ -49,7 +49,7 @@ def render(person: Person, shot: Shot, size: int) -> Portrait:
     _cover(canvas, hair.back, hair.back_alpha)
     paint_body(canvas, person, shot, surface, light)
     paint_ear(canvas, person, shot, surface, light, -near)
-    # Area-averaged to the picture's resolution first, so that thin lines do not break up.
+    # Area-averaged to the image's resolution first, so that thin lines do not break up.
     finest = min(SIDE, round(2.4 * REACH * shot.scale * size))
     flat = cv2.resize(flat, (finest, finest), interpolation=cv2.INTER_AREA)
     seen = look_up(flat, surface.face_x, surface.face_y)

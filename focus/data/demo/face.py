@@ -35,7 +35,7 @@ def cloud(rng: np.random.Generator, cells: int, side: int) -> np.ndarray:
 
 
 def mix(picture: np.ndarray, colour: object, alpha: np.ndarray) -> None:
-    """Paint ``colour`` over a float32 (H, W, 3) picture where ``alpha`` (H, W) is not 0."""
+    """Paint ``colour`` over a float32 (H, W, 3) image where ``alpha`` (H, W) is not 0."""
     picture += (np.asarray(colour, dtype=np.float32) - picture) * alpha[..., None]
 
 
@@ -100,7 +100,7 @@ def _ridge(distance: np.ndarray, width: float | np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _skin(person: Person) -> tuple[np.ndarray, np.ndarray]:
-    """Return bare skin and the lasting relief, which all pictures of a person share."""
+    """Return bare skin and the lasting relief, which all images of a person share."""
     rng = np.random.default_rng(person.seed)
     colour = np.empty((SIDE, SIDE, 3), dtype=np.float32)
     colour[:] = person.skin

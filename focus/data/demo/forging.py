@@ -3,7 +3,7 @@
 Real portraits carry the same camera grain from edge to edge. Every forgery breaks that inside its
 mask and nowhere else: ``blend`` brings in the grain, light and features of somebody else,
 ``smooth`` takes the grain away, ``upsample`` loses fine detail, ``warp`` resamples it. Kind, size
-and place are drawn anew each time, so that no fixed place gives them away.
+and place are drawn again each time, so that no fixed place gives them away.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from focus.data.demo.people import Person, draw_person, draw_shot
 
 METHODS = ("blend", "smooth", "upsample", "warp")
 SMALLEST, LARGEST = 0.03, 0.35
-"""Bounds of the mask's share of the picture."""
+"""Bounds of the mask's share of the image."""
 _FAINTEST = 0.12
 _LEAST_ON_HEAD = 0.35
 _AREAS = {
@@ -46,10 +46,10 @@ class Forgery:
 
 
 def forge(portrait: Portrait, method: str, rng: np.random.Generator) -> Forgery:
-    """Forge a part of a portrait; the mask covers 3 to 35 % of the picture.
+    """Forge a part of a portrait; the mask covers 3 to 35 % of the image.
 
     Args:
-        portrait: the real picture; it is not changed.
+        portrait: the real image; it is not changed.
         method: one of :data:`METHODS`.
         rng: source of kind, place, size and strength.
     """
@@ -163,7 +163,7 @@ def _unlikeness(one: Person, other: Person) -> float:
 
 
 def _smooth(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the picture without its grain, as beauty filters and weak generators leave it."""
+    """Return the image without its grain, as beauty filters and weak generators leave it."""
     strength = rng.uniform(45, 75)
     smooth = cv2.bilateralFilter(portrait.image, 7, strength, rng.uniform(1.8, 2.8))
     if rng.random() < 0.5:
@@ -172,7 +172,7 @@ def _smooth(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) ->
 
 
 def _upsample(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the picture as enlarged from fewer pixels, at times with a faint chequerboard."""
+    """Return the image as enlarged from fewer pixels, at times with a faint chequerboard."""
     side = portrait.image.shape[0]
     small = round(side / rng.uniform(1.7, 2.6))
     less = cv2.resize(portrait.image, (small, small), interpolation=cv2.INTER_AREA)

@@ -49,7 +49,7 @@ class Light:
 
     @classmethod
     def of(cls, shot: Shot) -> Light:
-        """Return the light of a picture; a lamp from the side is made up for."""
+        """Return the light of an image; a lamp from the side is made up for."""
         direction = np.array(shot.light, dtype=np.float32)
         strength = shot.key / (0.35 + 0.65 * max(shot.light[2], 0.3))
         key = np.array(shot.key_colour, dtype=np.float32) * strength
@@ -75,7 +75,7 @@ class Light:
 
 
 def wrap(person: Person, shot: Shot, side: int, relief: np.ndarray) -> Surface:
-    """Put the flat face on a turned head in a picture ``side`` pixels wide.
+    """Put the flat face on a turned head in an image ``side`` pixels wide.
 
     ``relief`` is float32 (SIDE, SIDE) as :func:`focus.data.demo.face.paint_face` gives it; what
     stands out (the nose) moves with the turn.

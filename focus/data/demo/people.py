@@ -1,4 +1,4 @@
-"""Who is drawn, and how the picture is taken: two records of plain numbers."""
+"""Who is drawn, and how the image is taken: two records of plain numbers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _CLOTH = _palette(
 
 @dataclass(frozen=True)
 class Person:
-    """What stays the same in all pictures of one person.
+    """What stays the same in all images of one person.
 
     Lengths are in half heights of the head, colours RGB in [0, 1], everything else in [0, 1].
     """
@@ -102,10 +102,10 @@ class Person:
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture of a person: pose, expression, light, background, camera.
+    """One image of a person: pose, expression, light, background, camera.
 
     Angles are in radians; ``centre`` and ``scale`` (the half head height) in parts of the
-    picture's side; ``light`` is a unit vector towards the light (x right, y down, z to the
+    image's side; ``light`` is a unit vector towards the light (x right, y down, z to the
     camera); ``blur`` is in pixels, ``grain`` in grey levels, ``quality`` is JPEG's.
     """
 
@@ -185,7 +185,7 @@ def draw_person(rng: np.random.Generator) -> Person:
 
 
 def draw_shot(rng: np.random.Generator) -> Shot:
-    """Draw pose, expression, light, background and camera of one picture."""
+    """Draw pose, expression, light, background and camera of one image."""
     azimuth, elevation = rng.uniform(-1.15, 1.15), rng.uniform(0.15, 0.85)
     light = np.array([math.sin(azimuth), -math.tan(elevation), max(math.cos(azimuth), 0.25)])
     warmth = float(rng.normal(0, 0.05))

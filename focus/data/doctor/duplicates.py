@@ -1,4 +1,4 @@
-"""Checks of pictures that stand twice: the same bytes, or look-alikes across splits."""
+"""Checks of images that stand twice: the same bytes, or look-alikes across splits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from focus.data.index import FaceIndex
 
 MOST_DIFFERENT, MOST_DIFFERENT_DETAILS = 4, 12
 """Bits of 64 in which the two hashes of look-alikes may differ. Of 719,400 pairs of portraits two
-of the first differ in 8 or more and two of the second in 12 or more; a picture that is saved at
+of the first differ in 8 or more and two of the second in 12 or more; an image that is saved at
 quality 30, halved, doubled or blurred stays within 4 and 4."""
 _BANDS = (11, 11, 11, 11, 10, 10)
 _MOST_NEIGHBOURS = 1000
@@ -33,7 +33,7 @@ def check_duplicates(index: FaceIndex, survey: Survey) -> Iterator[Finding]:
     known = (faces["digest"][first] == faces["digest"][second]) & (faces["digest"][first] != 0)
     if not known.all():
         names = _name_pairs(index, first[~known], second[~known])
-        message = "pictures that look like one of another split"
+        message = "images that look like one of another split"
         count = int((~known).sum())
         yield Finding.of("warning", "duplicates across splits", message, names, count)
 
@@ -68,10 +68,10 @@ def _name_pairs(index: FaceIndex, one: np.ndarray, other: np.ndarray) -> Iterato
 def find_lookalikes(
     hashes: np.ndarray, details: np.ndarray, splits: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find pictures that look like a picture of another split.
+    """Find images that look like an image of another split.
 
     Hashes that differ in up to four bits agree in at least two of six bands of bits, so only
-    pictures that share two bands are compared (up to a thousand neighbours in their order).
+    images that share two bands are compared (up to a thousand neighbours in their order).
 
     Args:
         hashes: uint64 (N,), see ``hash_picture``; 0: not known.

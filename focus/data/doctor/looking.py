@@ -1,4 +1,4 @@
-"""A look at one file: its bytes read once, its picture measured and let go.
+"""A look at one file: its bytes read once, its image measured and let go.
 
 What is kept of a file is the fixed record ``LOOK``, so that a million of them fit in memory.
 Nothing here imports torch: it runs in processes of its own.
@@ -63,7 +63,7 @@ LOOK = np.dtype(
 )
 SMALLEST = 32
 BOMB_PIXELS, BOMB_RATIO = 2**24, 300
-"""A larger picture of more pixels per byte is not decoded: no photograph or mask is so empty."""
+"""A larger image of more pixels per byte is not decoded: no photograph or mask is so empty."""
 _EDGE_BYTES = 2**16
 _LOSSY = (*LOSSY_SUFFIXES, *VIDEO_SUFFIXES)
 _MAGIC = {b"\xff\xd8": 1, b"\x89P": 2, b"RI": 3, b"II": 4, b"MM": 4, b"BM": 5}
@@ -76,7 +76,7 @@ class Task(NamedTuple):
     path: str
     """An image, a video, a frame of one, or an archive member."""
     box: str
-    """The face's box, if the path names a face in a picture."""
+    """The face's box, if the path names a face in an image."""
     role: int
     """FACE, MASK and ORIGINAL as bits; what is an original only is not decoded."""
 
@@ -208,7 +208,7 @@ def _sum_tables(segment: bytes) -> int:
 
 
 def _find_size(pixels: np.ndarray, data: bytes, height: int, width: int) -> tuple[int, int]:
-    """Return the upright size of a picture that may have been decoded at a part of its own."""
+    """Return the upright size of an image that may have been decoded at a part of its own."""
     shown = pixels.shape
     if shown[:2] in ((height, width), (width, height)) or not height:
         return shown[0], shown[1]
@@ -224,7 +224,7 @@ def _find_size(pixels: np.ndarray, data: bytes, height: int, width: int) -> tupl
 def _look_at_frame(
     look: np.ndarray, root: Path, where: FacePath, role: int, quick: bool, path: str, box: str
 ) -> None:
-    """Look at a frame of a video, or at a face in a picture."""
+    """Look at a frame of a video, or at a face in an image."""
     if quick:
         (root / where.file).stat()
         return
@@ -291,7 +291,7 @@ def hash_picture(grey: np.ndarray) -> tuple[int, int]:
 
     The first are the lowest 8 x 8 DCT coefficients of 32 x 32 pixels, each compared with their
     median; the second the signs of the next four columns and rows. Coarse shapes alone take
-    strangers for look-alikes: portraits are much alike. A picture of one colour gives 0, 0.
+    strangers for look-alikes: portraits are much alike. An image of one colour gives 0, 0.
 
     Args:
         grey: uint8 (H, W).

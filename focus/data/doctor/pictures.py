@@ -40,7 +40,7 @@ def check_files(survey: Survey) -> Iterator[Finding]:
         yield Finding.of("serious", "truncated videos", message, examples, len(short))
     flat = np.flatnonzero(survey.faces["sharpness"] < _FLAT)
     if len(flat):
-        yield _list("warning", "blank pictures", "pictures of one colour", survey, flat)
+        yield _list("warning", "blank images", "images of one colour", survey, flat)
 
 
 def check_sizes(survey: Survey, quick: bool) -> Iterator[Finding]:

@@ -67,5 +67,5 @@ def _check_known_faults(index: FaceIndex, corpus: Corpus) -> Iterator[Finding]:
 
 
 def _is_part(name: str, whole: str) -> bool:
-    """Tell whether a filter chooses among the rows of another: ``test fake`` among ``test``."""
+    """Return whether a filter chooses among the rows of another: ``test fake`` among ``test``."""
     return set(whole.split()) < set(name.split())

@@ -107,7 +107,7 @@ def check_shortcuts(shortcuts: Mapping[str, Shortcut], are_videos: bool) -> Iter
         elif shortcut.auc >= SERIOUS and not are_videos:
             severity = "serious"
         of = "" if shortcut.among == "all" else f" of {shortcut.among}"
-        by = "one number of the picture" if name in _CONTENT else "the file alone"
+        by = "one number of the image" if name in _CONTENT else "the file alone"
         message = (
             f"faces on which a detector can score AUC {shortcut.auc:.2f} by {by}: {name}, "
             f"typically {shortcut.real} for real faces, {shortcut.fake} for fakes{of}"

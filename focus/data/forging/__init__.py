@@ -1,10 +1,10 @@
 """Forgeries of real faces with exact masks, for whoever has real photographs only.
 
 ``areas`` draws which part of it is forged, ``blending`` blends a
-picture with its own variant there, ``swapping`` brings in another face; ``making`` turns one face
+image with its own variant there, ``swapping`` brings in another face; ``making`` turns one face
 into its files and ``command`` all of them, in several processes.
 
-Real and forged pictures are decoded, resized and saved alike, so that no trace of a file tells
+Real and forged images are decoded, resized and saved alike, so that no trace of a file tells
 them apart. Before they are saved, a forgery equals its original outside the mask. Everything is
 drawn from the seed and the face's key: neither the number of processes nor an interruption
 changes a byte.

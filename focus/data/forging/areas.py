@@ -20,9 +20,9 @@ _RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 
 
 class Area(NamedTuple):
-    """A soft area of a picture.
+    """A soft area of an image.
 
-    window: rows and columns of the picture that hold it.
+    window: rows and columns of the image that hold it.
     weight: float32 (h, w) of the window, in {0} or [FAINTEST, 1].
     """
 
@@ -52,7 +52,7 @@ def soften(polygon: np.ndarray, softness: float, ratio: float, picture: tuple[in
         polygon: float32 (N, 2), x and y in pixels.
         softness: deviation of the rim's blur, relative to the polygon's extent.
         ratio: weight in the middle, in [FAINTEST, 1].
-        picture: height and width in pixels; what leaves the picture is cut off.
+        picture: height and width in pixels; what leaves the image is cut off.
     """
     deviation = max(softness * float(np.sqrt(cv2.contourArea(polygon))), 0.6)
     reach = 3 * deviation + 2
@@ -64,7 +64,7 @@ def soften(polygon: np.ndarray, softness: float, ratio: float, picture: tuple[in
         return Area(window, weight)
     corners = np.rint((polygon - low) * 2**_FRACTION_BITS).astype(np.int32)
     cv2.fillPoly(weight, [corners], 1.0, cv2.LINE_8, _FRACTION_BITS)
-    # A face that leaves the picture does not fade at the picture's border.
+    # A face that leaves the image does not fade at the image's border.
     weight = cv2.GaussianBlur(weight, (0, 0), deviation, borderType=cv2.BORDER_REPLICATE)
     # A blurred step is one half at the step: from there inwards, the mask is the polygon.
     weight = np.clip(2 * weight - 1, 0, 1)

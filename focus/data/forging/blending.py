@@ -1,8 +1,8 @@
-"""Self-blends: a picture against its own variant, under a soft mask.
+"""Self-blends: an image against its own variant, under a soft mask.
 
 The method is known as self-blended images (Shiohara and Yamasaki, Detecting Deepfakes with
 Self-Blended Images, CVPR 2022). There either side of the blend may be varied; here only what is
-put in is, so that the picture stays as it was outside the mask.
+put in is, so that the image stays as it was outside the mask.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 
 @dataclass(frozen=True)
 class Forgery:
-    """A forged picture with the truth.
+    """A forged image with the truth.
 
     image: uint8 (H, W, 3), RGB; equal to the original outside the mask.
     mask: bool (H, W), where the forged content weighs 0.05 or more.
@@ -31,7 +31,7 @@ class Forgery:
 
 
 def composite(image: np.ndarray, content: np.ndarray, area: Area) -> Forgery:
-    """Put ``content`` (uint8 or float (h, w, 3), of the area's window) into a picture."""
+    """Put ``content`` (uint8 or float (h, w, 3), of the area's window) into an image."""
     rows, columns = area.window
     below = image[rows, columns].astype(np.float32)
     mixed = below + (content - below) * area.weight[..., None]
@@ -50,7 +50,7 @@ def measure_change(image: np.ndarray, forgery: Forgery) -> float:
 def blend_with_itself(
     image: np.ndarray, shape: FaceShape, part: str, rng: np.random.Generator
 ) -> Forgery:
-    """Forge a picture with its own variant.
+    """Forge an image with its own variant.
 
     Args:
         image: uint8 (H, W, 3), RGB; it is not changed.
@@ -65,7 +65,7 @@ def blend_with_itself(
 
 
 def vary(picture: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
-    """Return a variant of a picture (uint8 (h, w, 3), RGB): moved, in other colours, rougher.
+    """Return a variant of an image (uint8 (h, w, 3), RGB): moved, in other colours, rougher.
 
     ``size`` is that of the face in pixels, which movements and blurs go by.
     """

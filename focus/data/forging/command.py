@@ -29,7 +29,7 @@ from focus.runtime import Runtime, note, track
 from focus.types import FAKE, REAL
 
 FORGING_VERSION = 1
-"""Goes up when the same command gives other pictures."""
+"""Goes up when the same command gives other images."""
 RECORD = "forge.json"
 _SPLIT_SHARES = (0.7, 0.8)
 _KINDS = ("blend", "partial", "swap")
@@ -51,9 +51,9 @@ class ForgeCommand:
     per_face: int = 1
     """Forgeries of each face; 1 gives as many fakes as real faces."""
     size: int = 0
-    """Shorter side of the pictures in pixels; 0: as they are."""
+    """Shorter side of the images in pixels; 0: as they are."""
     quality: int = 92
-    """JPEG quality of real and forged pictures alike."""
+    """JPEG quality of real and forged images alike."""
     png: bool = False
     """Write PNG instead of JPEG."""
     workers: int = -1

@@ -25,7 +25,7 @@ from focus.files import replace_file
 
 METHODS = ("blend", *(f"partial-{part}" for part in PARTS), "swap")
 LEAST_CHANGE = 2.0
-"""Mean change in grey levels inside the mask below which a forgery is drawn anew."""
+"""Mean change in grey levels inside the mask below which a forgery is drawn again."""
 LEAST_SHARE = 0.01
 """Share of the face that the mask must cover."""
 SMALLEST_SIDE = 32
@@ -92,7 +92,7 @@ class Job:
 
 
 class Opened(NamedTuple):
-    """A picture as it is saved, and the face in it.
+    """An image as it is saved, and the face in it.
 
     image: uint8 (H, W, 3), RGB.  frame: its rows and columns without the black that fills a crop
     where it leaves the photograph.  portrait: of the frame alone.
@@ -103,7 +103,7 @@ class Opened(NamedTuple):
     portrait: Portrait
 
     def put_back(self, forgery: Forgery) -> Forgery:
-        """Return a forgery of the frame as one of the picture."""
+        """Return a forgery of the frame as one of the image."""
         image, mask = self.image.copy(), np.zeros(self.image.shape[:2], bool)
         image[self.frame], mask[self.frame] = forgery.image, forgery.mask
         return Forgery(image, mask)
@@ -141,7 +141,7 @@ def forge_face(
 
     Raises:
         InputError: an unknown method, or a swap without a donor.
-        UnreadableError: nothing shows in twenty attempts, as in a blank picture.
+        UnreadableError: nothing shows in twenty attempts, as in a blank image.
     """
     if method not in METHODS:
         raise InputError(f"no forgery method {method!r}; there are {', '.join(METHODS)}")
@@ -160,7 +160,7 @@ def forge_face(
 
 
 def find_frame(image: np.ndarray) -> tuple[slice, slice]:
-    """Return the rows and columns of a picture (uint8 (H, W, 3)) within its black borders."""
+    """Return the rows and columns of an image (uint8 (H, W, 3)) within its black borders."""
     height, width = image.shape[:2]
     columns = image.swapaxes(0, 1)
     top, bottom, left, right = map(_count_black, (image, image[::-1], columns, columns[::-1]))
@@ -168,7 +168,7 @@ def find_frame(image: np.ndarray) -> tuple[slice, slice]:
 
 
 def _is_whole(path: Path) -> bool:
-    """Tell whether a file is there; a power cut may leave its name without content."""
+    """Return whether a file is there; a power cut may leave its name without content."""
     return path.is_file() and path.stat().st_size > 0
 
 

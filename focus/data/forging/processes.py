@@ -45,7 +45,7 @@ def make_all(job: Job, workers: int) -> Iterator[Made]:
         yield from pool.map(_make, rows, chunksize=_CHUNK)
     except BrokenProcessPool:
         raise InputError(
-            "a process died, for want of memory perhaps; the same command goes on (--workers 1: "
+            "a process died, perhaps out of memory; re-run the same command to resume (--workers 1: "
             "in one process)"
         ) from None
     finally:

@@ -1,4 +1,4 @@
-"""Swaps: the face of one picture in another, bent to its landmarks and matched in colour."""
+"""Swaps: the face of one image in another, bent to its landmarks and matched in colour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TONE_WEIGHT = 0.005
 
 
 class Portrait(NamedTuple):
-    """A picture, uint8 (H, W, 3), RGB, and where the face is in it, with its 68 landmarks."""
+    """An image, uint8 (H, W, 3), RGB, and where the face is in it, with its 68 landmarks."""
 
     image: np.ndarray
     shape: FaceShape
@@ -30,7 +30,7 @@ class Look(NamedTuple):
     """What donors are chosen by.
 
     points: landmarks (68, 2).  tone: mean colour of the face in Lab (3,).  hidden: share of the
-    landmarks that lie outside the picture.
+    landmarks that lie outside the image.
     """
 
     points: np.ndarray
@@ -109,7 +109,7 @@ def bring(
     window: tuple[slice, slice],
     stiffness: float,
 ) -> np.ndarray:
-    """Bend a donor picture so that its landmarks come to lie near ``points``.
+    """Bend a donor image so that its landmarks come to lie near ``points``.
 
     A smoothed thin-plate spline, evaluated on a coarse grid. With little stiffness the donor takes
     over the other's expression and proportions; with much, it is an affine map.
@@ -117,12 +117,12 @@ def bring(
     Args:
         picture: uint8 (H, W, 3).
         donor: its landmarks, (68, 2).
-        points: the landmarks of the picture that the face goes into, (68, 2).
-        window: rows and columns of that picture.
+        points: the landmarks of the image that the face goes into, (68, 2).
+        window: rows and columns of that image.
         stiffness: weight of smoothness against nearness, above 0.
 
     Returns:
-        uint8 (h, w, 3) of the window; beyond the donor picture's border it is mirrored.
+        uint8 (h, w, 3) of the window; beyond the donor image's border it is mirrored.
     """
     from scipy.interpolate import RBFInterpolator  # half a second that only swaps should cost
 

@@ -31,11 +31,11 @@ ERRORS_NAME = "errors.csv"
 SPOKEN_FAILURES = 20
 _WHOLE_VIDEO = 2**30
 _COUNTED = {
-    "faceless": "pictures show no face",
-    "mask": "pictures lack the mask that their row names; it is left empty",
-    "region": "pictures lack the region that their row names; it is left empty",
-    "original": "pictures lack the original that their row names; it is left empty",
-    "guessed": "fake pictures have no mask that marks a face; their largest face was taken",
+    "faceless": "images show no face",
+    "mask": "images lack the mask that their row names; it is left empty",
+    "region": "images lack the region that their row names; it is left empty",
+    "original": "images lack the original that their row names; it is left empty",
+    "guessed": "fake images have no mask that marks a face; their largest face was taken",
     PADDED: "crops reach beyond the edge of their image, which is reflected there: column padded",
     "blank": "faces of fakes show no forged pixel; --faces forged takes those that do",
 }
@@ -46,15 +46,15 @@ class PrepareCommand(CropConfig):
     """Cut faces out of videos and photographs."""
 
     source: Source = field(default_factory=Source)
-    """What to prepare: a corpus, an index, a folder, a video or a picture."""
+    """What to prepare: a corpus, an index, a folder, a video or an image."""
     out: str = "prepared"
-    """Folder for the crops and their index.csv; the same command goes on where it was stopped."""
+    """Folder for the crops and their index.csv. Re-running the same command resumes."""
     workers: int = -1
     """Processes, each with a video at a time; -1: one for each core; 0: only this one."""
     overwrite: bool = False
-    """Make everything anew, where --out holds faces that were prepared otherwise."""
+    """Make everything again, where --out holds faces that were prepared otherwise."""
     on_error: Literal["skip", "stop"] = "skip"
-    """Pass by a video that cannot be read and say so at the end, or stop at the first."""
+    """Skip a video that cannot be read and say so at the end, or stop at the first."""
     runtime: Runtime = field(default_factory=Runtime)
     """Flags that every command has."""
 
@@ -72,7 +72,7 @@ def prepare_command(command: PrepareCommand) -> None:
     Raises:
         InputError: a source that needs no preparing or cannot be opened, an --out that holds
             something else, no face at all; with ``on_error="stop"``, what cannot be read.
-        CheckFailedError: some videos or pictures could not be read; the index is complete without
+        CheckFailedError: some videos or images could not be read; the index is complete without
             them.
     """
     out = Path(command.out)
@@ -133,14 +133,14 @@ def _open(command: PrepareCommand) -> FaceIndex:
         raise InputError(f"--every {source.every}: prepare takes --frames N of a video, evenly")
     if source.data in CORPORA.names() and CORPORA.get(source.data).unit == "face":
         raise InputError(
-            f"corpus {source.data}: its pictures are face crops already, so there is nothing to "
+            f"corpus {source.data}: its images are face crops already, so there is nothing to "
             f"prepare; use --data {source.data} as it is"
         )
     out = Path(command.out).resolve()
     if _is_listing(source) and path.resolve() in (out, *out.parents):
         raise InputError(
             f"--out {command.out}: lies inside --data {source.data}, where its crops would be "
-            "taken for pictures to prepare; give a folder elsewhere"
+            "taken for images to prepare; give a folder elsewhere"
         )
     taken = replace(source, crop="frame", every=_WHOLE_VIDEO)
     index = open_source(taken, command.runtime.quiet)
@@ -150,7 +150,7 @@ def _open(command: PrepareCommand) -> FaceIndex:
 
 
 def _is_listing(source: Source) -> bool:
-    """Tell whether frames in the rows come of listing files, so that nobody chose them."""
+    """Return whether frames in the rows come of listing files, so that nobody chose them."""
     path = Path(source.data).expanduser()
     if source.data in CORPORA.names():
         return False
@@ -215,7 +215,7 @@ def _do(job: Job, cropper: Cropper, units: Sequence[Unit], command: PrepareComma
                     raise InputError(f"{job.root / path}: {reason} (--on-error skip passes it by)")
                 progress.advance(done)
     except KeyboardInterrupt:
-        text = f"{job.out}: stopped; the same command goes on from there"
+        text = f"{job.out}: stopped; re-run the same command to resume"
         raise KeyboardInterrupt(text) from None
     return clips
 
@@ -231,7 +231,7 @@ def _gather(units: Sequence[Unit], index: FaceIndex, out: Path, total: Outcome) 
     for unit in units:
         outcome = recall(unit, out)
         if outcome is None:
-            raise InputError(f"{unit.record}: is gone; give the same command again")
+            raise InputError(f"{unit.record}: is gone; re-run the same command")
         for row in outcome.rows:
             labels.append(int(row["label"]))
             for name, values in columns.items():

@@ -95,7 +95,7 @@ class Outcome:
 
 
 class Picture(NamedTuple):
-    """One picture to find faces in; its row names one frame throughout."""
+    """One image to find faces in; its row names one frame throughout."""
 
     row: Face
     frame: int
@@ -103,7 +103,7 @@ class Picture(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A picture with its faces: as detected, the tracks they belong to, the squares to cut."""
+    """An image with its faces: as detected, the tracks they belong to, the squares to cut."""
 
     picture: Picture
     faces: Sequence[FaceBox]
@@ -162,7 +162,7 @@ class Cropper:
     def _look(
         self, pictures: Sequence[Picture], reader: PictureReader, losses: _Losses
     ) -> Iterator[Seen]:
-        """Find the faces of all pictures, then follow them.
+        """Find the faces of all images, then follow them.
 
         A fake is cut by the box found in its original where there is one, as papers do: both have
         the same crop, and what a forgery does to a detector moves no box.
@@ -191,7 +191,7 @@ class Cropper:
         losses: _Losses,
         counts: Counter[str],
     ) -> Iterator[dict[str, str | int]]:
-        """Cut and write the chosen faces of a picture; yield a row for each."""
+        """Cut and write the chosen faces of an image; yield a row for each."""
         if not seen.faces:
             return
         row = seen.picture.row
@@ -268,13 +268,13 @@ class _Losses:
     def attempt(
         self, kind: str, path: str, read: Callable[[], np.ndarray], like: np.ndarray
     ) -> np.ndarray | None:
-        """Read a picture that must be as large as another; None, and noted, if that fails."""
+        """Read an image that must be as large as another; None, and noted, if that fails."""
         try:
             image = read()
             if image.shape[:2] == like.shape[:2]:
                 return image
             (height, width), (rows, columns) = image.shape[:2], like.shape[:2]
-            reason = f"{height} x {width} pixels, where the picture has {rows} x {columns}"
+            reason = f"{height} x {width} pixels, where the image has {rows} x {columns}"
         except UnreadableError as error:
             reason = str(error)
         self.counts[kind] += 1
@@ -291,7 +291,7 @@ class _Losses:
 
 
 def list_pictures(root: Path, clip: Clip, frames: int) -> Iterator[Picture]:
-    """Yield the pictures of a clip: the photograph, the frames that rows name, or a choice.
+    """Yield the images of a clip: the photograph, the frames that rows name, or a choice.
 
     Raises:
         UnreadableError: a video without a frame that can be decoded.
@@ -319,10 +319,10 @@ def choose(
     """Return the places of the faces to take, and whether the largest stands in for the forged.
 
     Args:
-        faces: of one picture, the largest first.
+        faces: of one image, the largest first.
         which: ``largest``, ``all``, or ``forged``: the face with the largest part of its box under
             the mask, and those with at least half as much; the largest, without a mask on any.
-        mask: bool (H, W) of the picture, if it has one.
+        mask: bool (H, W) of the image, if it has one.
     """
     if which == "all":
         return range(len(faces)), False

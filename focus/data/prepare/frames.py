@@ -29,9 +29,9 @@ def at_frame(path: str, frame: int) -> str:
 
 
 class PictureReader:
-    """Pictures below a folder; keeps the first of them, up to 256 MiB, to be read again.
+    """Images below a folder; keeps the first of them, up to 256 MiB, to be read again.
 
-    Boxes are smoothed over a clip before anything is cut, so each picture is needed twice, and
+    Boxes are smoothed over a clip before anything is cut, so each image is needed twice, and
     decoding is what takes time. Of a long clip of large frames the rest is decoded again.
     """
 
@@ -40,7 +40,7 @@ class PictureReader:
         self._kept: dict[str, np.ndarray] = {}
 
     def read(self, path: str) -> np.ndarray:
-        """Return a picture as uint8 (H, W, 3), RGB.
+        """Return an image as uint8 (H, W, 3), RGB.
 
         Raises:
             UnreadableError: as in :func:`~focus.data.images.read_face`.

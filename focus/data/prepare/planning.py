@@ -73,7 +73,7 @@ def plan(index: FaceIndex, whole: bool) -> list[Task]:
         if where.face is not None:
             raise InputError(
                 f"{row.path}: the row names a face, so its box is known; prepare looks for faces "
-                "itself: index the pictures without --crop faces"
+                "itself: index the images without --crop faces"
             )
         path = f"{where.file}!/{where.member}" if where.member else where.file
         rows.setdefault(path, []).append(row)

@@ -1,4 +1,4 @@
-"""Corpora whose truth is no picture yet: polygons or colours, written out as masks."""
+"""Corpora whose truth is not an image yet: polygons or colours, written out as masks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def needs_masks(source: Source) -> Corpus | None:
 
 
 def write_truth(corpus: Corpus, source: Source, out: Path) -> tuple[FaceIndex, int]:
-    """Write a corpus's masks to ``out/masks`` and an index with them; the pictures stay in place.
+    """Write a corpus's masks to ``out/masks`` and an index with them; the images stay in place.
 
     Returns:
         The index, and how many masks there are.

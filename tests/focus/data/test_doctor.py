@@ -149,7 +149,7 @@ PLANTED = [
     ("serious", "unreadable files", "faces", 4, "pixels: a decompression bomb"),
     ("serious", "unreadable files", "faces", 4, "b/v2x.jpg (the file is empty"),
     ("serious", "damaged files", "faces that are damaged", 1, "a/v2.jpg (Corrupt JPEG data"),
-    ("warning", "blank pictures", "one colour", 1, "a/v3.jpg"),
+    ("warning", "blank images", "one colour", 1, "a/v3.jpg"),
     ("serious", "sizes", "masks of another size", 1, "b/v6x.jpg 64x64, mask 32x32"),
     ("serious", "sizes", "masks that are turned", 1, "b/v7x.jpg 64x48, mask 48x64"),
     ("serious", "sizes", "originals of another size", 2, "b/v4x.jpg 64x64, original 80x48"),

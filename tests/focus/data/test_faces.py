@@ -121,7 +121,7 @@ def test_a_crop_is_decoded_as_fine_as_it_is_needed(
     assert asked == [round(32 / side) for side in sides]
     faces[0]
     FaceDataset(index, 0)[0]
-    FaceDataset(index, 32, companion="mask")[0]  # whose mask is as large as the whole picture
+    FaceDataset(index, 32, companion="mask")[0]  # whose mask is as large as the whole image
     assert asked[5:] == [32, None, None]
 
 

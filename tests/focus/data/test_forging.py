@@ -66,7 +66,7 @@ def draw_portrait(seed, size=96):
 
 
 class StubModel:
-    """Stands in for the network: the points of a face in the middle of the picture."""
+    """Stands in for the network: the points of a face in the middle of the image."""
 
     def __init__(self, weights):
         self.weights = weights

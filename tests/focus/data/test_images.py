@@ -361,7 +361,7 @@ def test_read_face_crops_by_its_box(tmp_path: Path) -> None:
         ("a.png#0.0", "1 2 x 4", "is not 'left top right bottom'"),
         ("a.png#0.0", "nan 2 inf 4", "is not 'left top right bottom'"),
         ("a.png#0.0", "30 5 10 25", "does not fit"),
-        ("a.png#0.0", "100 5 110 25", "does not fit the picture of 60 x 40"),
+        ("a.png#0.0", "100 5 110 25", "does not fit the image of 60 x 40"),
         ("a.png#0.0", "0 0 99999 99999", "does not fit"),
         ("a.png#3", "", "frame 3 of a still image"),
         ("clip.mp4", "", "a whole video: name a frame of it, such as clip.mp4#0"),

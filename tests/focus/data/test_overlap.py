@@ -19,7 +19,7 @@ SIDE = 96
 
 
 def draw(seed):
-    """A picture of smooth random blobs: no two look alike."""
+    """An image of smooth random blobs: no two look alike."""
     noise = np.random.default_rng(seed).normal(size=(9, 9, 3)).astype(np.float32)
     smooth = cv2.resize(noise, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     return np.clip(128 + 60 * smooth, 0, 255).astype(np.uint8)

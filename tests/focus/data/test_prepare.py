@@ -53,7 +53,7 @@ def _square_detector(monkeypatch):
 
 
 def draw(*corners, side=SIDE, back=40):
-    """Return a picture with a bright square at each (left, top)."""
+    """Return an image with a bright square at each (left, top)."""
     picture = np.full((HEIGHT, WIDTH, 3), back, np.uint8)
     for left, top in corners:
         picture[max(top, 0) : top + side, max(left, 0) : left + side] = 230
@@ -273,7 +273,7 @@ def test_an_original_of_another_size_is_not_used(tmp_path):
     index = prepare(tmp_path / "list.csv", tmp_path / "out")
     assert "original" not in index.columns
     assert parse_box(index[0].extra["box"]) == (8, 8, 29, 29)
-    reason = "no original: 96 x 128 pixels, where the picture has 48 x 64"
+    reason = "no original: 96 x 128 pixels, where the image has 48 x 64"
     assert errors(tmp_path / "out") == [("real.png", reason)]
 
 
@@ -387,7 +387,7 @@ def test_a_lying_number_of_frames_is_not_believed(tmp_path):
 
 def test_nothing_to_be_seen_is_an_error(tmp_path):
     cv2.imwrite(str(tmp_path / "wall.png"), draw())
-    with pytest.raises(InputError, match=r"no face in any of 1 picture; wall\.png"):
+    with pytest.raises(InputError, match=r"no face in any of 1 image; wall\.png"):
         prepare(tmp_path / "wall.png", tmp_path / "out")
     assert not (tmp_path / "out/index.csv").exists()
 

@@ -49,7 +49,7 @@ def rows(index: FaceIndex) -> list[tuple[str, int, str]]:
 
 
 class Bright:
-    """Finds one face in a picture brighter than 100, and a second in one brighter than 150."""
+    """Finds one face in an image brighter than 100, and a second in one brighter than 150."""
 
     def detect(self, image: np.ndarray) -> list[FaceBox]:
         boxes = [FaceBox(2, 2, 12, 12, 0.9), FaceBox(0, 0, 3.4, 2, 0.8)]
@@ -165,7 +165,7 @@ def test_faces_of_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     index = open_source(Source(str(clip), crop="faces", every=8))
     assert index.keys == ["clip.mp4#16.0", "clip.mp4#24.0", "clip.mp4#24.1"]
     assert set(index.column("video")) == {"clip"}
-    assert "2 of 4 pictures show no face" in capsys.readouterr().err
+    assert "2 of 4 images show no face" in capsys.readouterr().err
     open_source(Source(str(clip), crop="faces", every=8), quiet=True)
     assert capsys.readouterr().err == ""
 

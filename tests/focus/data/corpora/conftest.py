@@ -14,7 +14,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Return the bytes of a picture and of a video, by suffix."""
+    """Return the bytes of an image and of a video, by suffix."""
     clip = tmp_path_factory.mktemp("samples") / "clip.mp4"
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 64))
     for number in range(3):

@@ -87,7 +87,7 @@ def test_a_method_leaves_the_portraits(plant):
         ((*TREE[:2], "copymove_annotations/probe_mask/0_000071.png"), "both named like its mask"),
         (
             ("copymove_img/img/1.tif", "copymove_annotations/probe_mask/x.jpg"),
-            "no mask is named like a picture",
+            "no mask is named like an image",
         ),
     ],
 )

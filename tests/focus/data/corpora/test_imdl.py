@@ -18,7 +18,7 @@ def test_folders_pair_by_stem_and_not_by_order(plant, capsys):
         ("Tp/b.tif", 1, ""),
         ("Tp/c.jpg", 1, "Gt/c.png"),
     ]
-    assert f"{root / 'Gt'}: 1 mask (left.png) without a picture in Tp" in capsys.readouterr().err
+    assert f"{root / 'Gt'}: 1 mask (left.png) without an image in Tp" in capsys.readouterr().err
 
 
 def test_frames_of_one_name_pair_within_their_folders(plant):

@@ -23,7 +23,7 @@ def square(left: float, top: float, side: float) -> list[float]:
 
 
 def coco(part: str, *faces: tuple[int, int, float]) -> dict:
-    """Two pictures of 100 x 120; a face is picture, category and the left of a 20 px square."""
+    """Two images of 100 x 120; a face is image, category and the left of a 20 px square."""
     names = [f"Images/{part}/{name}.jpg" for name in ("a", "b")]
     images = [
         {"id": 7 + number, "file_name": name, "height": 100, "width": 120}
