@@ -45,8 +45,8 @@ def make_all(job: Job, workers: int) -> Iterator[Made]:
         yield from pool.map(_make, rows, chunksize=_CHUNK)
     except BrokenProcessPool:
         raise InputError(
-            "a process died, perhaps out of memory; re-run the same command to resume (--workers 1: "
-            "in one process)"
+            "a process died, perhaps out of memory; re-run the same command to resume "
+            "(--workers 1: in one process)"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
