@@ -201,7 +201,7 @@ def _list_faces(
     """Return a row per face in the images, and path and reason of what cannot be read."""
     rows: list[Face] = []
     broken, faceless = {}, 0
-    for picture in track(pictures, len(pictures), "finding faces", "pictures", quiet):
+    for picture in track(pictures, len(pictures), "finding faces", "images", quiet):
         try:
             boxes = [enlarge(box) for box in detector.detect(read_face(root, picture.path))]
         except UnreadableError as error:

@@ -254,4 +254,4 @@ def _speak(total: Outcome, out: Path, quiet: bool) -> None:
 
 def _name_clips(tasks: Sequence[Task]) -> str:
     kinds = {clip.is_video for task in tasks for clip in task.clips}
-    return "videos" if kinds == {True} else "pictures" if kinds == {False} else "files"
+    return "videos" if kinds == {True} else "images" if kinds == {False} else "files"
