@@ -22,6 +22,7 @@ from focus.data.loading import build_loader
 from focus.data.sources import Source
 from focus.generators.comparison import dissimilarity, dissimilarity_torch
 from focus.network.model import FoCus, FoCusConfig
+from focus.runs import RunFolder
 from focus.runtime import Runtime
 from focus.training.command import RECIPES, TrainCommand, train_command
 from focus.training.options import FitConfig
@@ -144,7 +145,7 @@ def train(corpus: Path, out: Path, device: str, precision: str) -> str:
         train_command(
             TrainCommand(source, str(out), resume=resume, network=network, fit=fit, runtime=runtime)
         )
-    return "finished" if (out / "finished").exists() else "unfinished"
+    return "finished" if RunFolder(out).is_finished() else "unfinished"
 
 
 def name_of(device: str) -> str:

@@ -15,7 +15,7 @@ from focus.data.sources import Source, open_source, reopen
 from focus.errors import InputError
 from focus.folders import hold
 from focus.mapstore import MapReader
-from focus.runs import sha256
+from focus.runs import RunFolder, sha256
 from focus.runtime import Runtime, note
 
 MAP_FILES = (".h5", ".hdf5")
@@ -55,7 +55,7 @@ def judge_command(command: JudgeCommand) -> None:
         raise InputError(f"{given}: no such file or folder of predictions")
     test = _open_faces(command, given)
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.glob("seed-*/config.json")):
+    if any(RunFolder(path).is_begun() for path in folder.glob("seed-*")):
         raise InputError(f"--out {folder}: holds a trained trial and its {RESULT}; name another")
     with hold(folder):
         trial = _take(command, test, given, folder)

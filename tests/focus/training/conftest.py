@@ -111,8 +111,9 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path):
-    """Return the tiny world, its detector registered as ``line``."""
+def world(tmp_path, monkeypatch):
+    """Return the tiny world, its detector registered as ``line``; no curve is drawn."""
+    monkeypatch.setattr("focus.training.journal.draw_curve", lambda *_: None)
     faces = []
     for (split, label), greys in GREYS.items():
         for number, grey in enumerate(greys):
