@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from evaluator.options import CheckCommand
 from focus.config import parse_options, split_options, to_json
 from focus.detectors import DETECTORS, config_type
 from focus.errors import CheckFailedError
-from focus.runtime import Runtime
 from plugins.conformance import CHECKS, check_detector
-
-
-@dataclass(frozen=True)
-class CheckCommand:
-    """Hold a detector to the contract: shapes, gradients, one-class batches, two processes."""
-
-    name: str
-    """The detector."""
-    options: tuple[str, ...] = ()
-    """NAME=VALUE settings. Its weights start at random, and it is trained on the smallest pictures
-    that it takes unless image_size is given."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Seed of weights and drawn faces."""
 
 
 def check_command(command: CheckCommand) -> None:

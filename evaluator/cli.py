@@ -6,7 +6,7 @@ from focus.commands import Command, run
 
 COMMANDS = {
     "run": Command(
-        "evaluator.trial.command:RunCommand",
+        "evaluator.trial.options:RunCommand",
         "evaluator.trial.command:run_command",
         "train a detector with maps as supervision and test it on other faces",
         "evaluator run --maps focus.h5 --model probe --test cdf=faces/cdf --out results/focus",
@@ -17,7 +17,7 @@ COMMANDS = {
         },
     ),
     "judge": Command(
-        "evaluator.trial.outside:JudgeCommand",
+        "evaluator.trial.options:JudgeCommand",
         "evaluator.trial.outside:judge_command",
         "judge the scores or maps of an outside system",
         "evaluator judge theirs.csv --data index.csv --out results/theirs",
@@ -31,7 +31,7 @@ COMMANDS = {
         words="name",
     ),
     "score": Command(
-        "evaluator.scoring.command:ScoreCommand",
+        "evaluator.scoring.options:ScoreCommand",
         "evaluator.scoring.command:score_command",
         "judge maps against truth masks, without training",
         "evaluator score focus.h5 --data index.csv --split test",
@@ -44,26 +44,26 @@ COMMANDS = {
         "evaluator robustness --model focus --weights runs/first --data ffpp --out robustness",
     ),
     "embed": Command(
-        "evaluator.embedding:EmbedCommand",
+        "evaluator.options:EmbedCommand",
         "evaluator.embedding:embed_command",
         "lay out in the plane what a trained network makes of faces",
         "evaluator embed --weights runs/first --data index.csv --split test --out embedding",
     ),
     "cost": Command(
-        "evaluator.cost:CostCommand",
+        "evaluator.options:CostCommand",
         "evaluator.cost:cost_command",
         "measure parameters, arithmetic, throughput and memory of a detector or generator",
         "evaluator cost probe --device cuda --precision bf16",
         words="name",
     ),
     "models": Command(
-        "evaluator.models:ModelsCommand",
+        "evaluator.options:ModelsCommand",
         "evaluator.models:models_command",
         "list every detector and generator that is installed",
         "evaluator models --json -",
     ),
     "check": Command(
-        "evaluator.checking:CheckCommand",
+        "evaluator.options:CheckCommand",
         "evaluator.checking:check_command",
         "hold a detector to the contract",
         "evaluator check pcl --options image_size=128",

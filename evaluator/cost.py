@@ -6,13 +6,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from evaluator.options import CostCommand
 from focus.config import parse_options, split_options
 from focus.detectors import DETECTORS, Trainable, config_type
 from focus.errors import InputError
@@ -29,32 +29,6 @@ from focus.types import InputSpec, Prediction
 NATIVE_SIZE = 224  # of pictures, for what takes them as they are
 BATCHES = {"cuda": 32, "cpu": 1}
 ROUNDS = 3
-
-
-@dataclass(frozen=True)
-class CostCommand:
-    """Measure what a detector or generator takes: parameters, MACs, throughput, memory."""
-
-    name: str
-    """A detector or generator; evaluator models lists them."""
-    weights: str = ""
-    """A run folder or weights file; empty: random weights, which cost the same."""
-    options: tuple[str, ...] = ()
-    """NAME=VALUE settings of the detector, or of the generator and the network behind it."""
-    batch: int = 0
-    """Faces at once while time and memory are measured; 0: 32 on a GPU, 1 on a CPU."""
-    seconds: float = 5.0
-    """How long to measure the throughput, at least."""
-    json: str = ""
-    """Write the result to this JSON file; - for standard output."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Device, precision, seed of the random weights and faces."""
-
-    def __post_init__(self) -> None:
-        if self.batch < 0:
-            raise InputError(f"--batch {self.batch}: must be at least 1, or 0 for the default")
-        if self.seconds < 0:
-            raise InputError(f"--seconds {self.seconds}: must not be negative")
 
 
 def cost_command(command: CostCommand) -> None:

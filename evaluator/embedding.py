@@ -6,9 +6,8 @@ import difflib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +17,12 @@ from sklearn.manifold import TSNE
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from evaluator.options import FEWEST, EmbedCommand
 from focus.cells import write_rows
 from focus.data.faces import FaceDataset
 from focus.data.index import FaceIndex
 from focus.data.loading import build_loader
-from focus.data.sources import Source, open_source
+from focus.data.sources import open_source
 from focus.detectors import Trainable
 from focus.errors import CheckFailedError, InputError, count_of
 from focus.files import replace_file, unwritable
@@ -33,7 +33,6 @@ from focus.runtime import Progress, Runtime, note
 from focus.types import FAKE, REAL, Failure
 
 COMPONENTS = 50
-FEWEST = 5
 CLASSES = 2  # what a layer that tells fakes from real faces has at most
 LABELS = {REAL: "real", FAKE: "fake"}
 # Of Okabe and Ito, who chose them to stay apart under every colour blindness; real faces are grey.
@@ -41,46 +40,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 REAL_COLOUR = "#8a8f96"
 MOST_GROUPS = 24
-
-
-@dataclass(frozen=True)
-class EmbedCommand:
-    """Lay the features of faces out in the plane: a CSV and a picture."""
-
-    method: str = ""
-    """A detector, whose newest finished run under runs/ is taken."""
-    weights: str = ""
-    """A run folder or weights file instead."""
-    source: Source = field(default_factory=Source)
-    """The faces."""
-    out: str = "embedding"
-    """Folder to write embedding.csv and embedding.png to."""
-    layer: str = ""
-    """Path of the module whose output is taken; empty: what the last linear layer is given."""
-    sample: int = 2000
-    """Take so many faces, spread evenly over the index; 0 for all."""
-    colour: Literal["method", "label"] = "method"
-    """What the colours of the picture tell apart."""
-    perplexity: float = 30.0
-    """Of t-SNE: how many neighbours count."""
-    batch: int = 32
-    """Faces that the network sees at once."""
-    workers: int = -1
-    """Loader processes; -1: the cores less one, at most 16."""
-    stills: bool = False
-    """Every face is a still picture: a detector of clips sees it in small motion."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Device, precision, seed of the layout."""
-
-    def __post_init__(self) -> None:
-        if not (self.method or self.weights):
-            raise InputError("--weights is missing: give a run folder, or --method NAME")
-        if self.sample < 0 or 0 < self.sample < FEWEST:
-            raise InputError(f"--sample {self.sample}: must be at least {FEWEST}, or 0 for all")
-        if self.perplexity <= 0:
-            raise InputError(f"--perplexity {self.perplexity}: must be above 0")
-        if self.batch < 1:
-            raise InputError(f"--batch {self.batch}: must be at least 1")
 
 
 def embed_command(command: EmbedCommand) -> None:

@@ -5,27 +5,17 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from evaluator.options import ModelsCommand
 from focus.detectors import DETECTORS
 from focus.errors import InputError
 from focus.generators.registry import GENERATORS
 from focus.output import present
 from focus.registry import Registry
-from focus.runtime import Runtime, note
+from focus.runtime import note
 
 REGISTRIES: tuple[Registry[Any], ...] = (DETECTORS, GENERATORS)
-
-
-@dataclass(frozen=True)
-class ModelsCommand:
-    """List every detector and generator that is installed; each is imported once."""
-
-    json: str = ""
-    """Write the list to this JSON file; - for standard output."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
 
 
 def models_command(command: ModelsCommand) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from focus.lazy import lazy
 
 if TYPE_CHECKING:
     from focus.mapstore import MapReader, MapWriter
@@ -11,15 +12,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FoCus", "MapReader", "MapWriter"]
 
-_HOMES = {
-    "FoCus": "focus.network.model",
-    "MapReader": "focus.mapstore",
-    "MapWriter": "focus.mapstore",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import on first use, so that the command line starts without torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'focus' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+# Import on first use, so that the command line starts without torch.
+__getattr__ = lazy(
+    __name__,
+    {
+        "focus.network.model": ("FoCus",),
+        "focus.mapstore": (
+            "MapReader",
+            "MapWriter",
+        ),
+    },
+)

@@ -32,11 +32,11 @@ COMMANDS = {
         words="data",
     ),
     "train": Command(
-        "focus.training.command:TrainCommand",
+        "focus.training.recipes:TrainCommand",
         "focus.training.command:train_command",
         "train the generator",
         "focus train small --data index.csv --out runs/first",
-        recipes="focus.training.command:RECIPES",
+        recipes="focus.training.recipes:RECIPES",
     ),
     "generate": Command(
         "focus.generation:GenerateCommand",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Literal
 
 from focus.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def build_optimizer(
     parameters: Iterable[nn.Parameter], config: OptimizerConfig
 ) -> torch.optim.Optimizer:
     """Return the optimiser over the parameters that learn."""
+    import torch  # here, so that a command is parsed without it
+
     learning = [parameter for parameter in parameters if parameter.requires_grad]
     if config.optimizer == "sgd":
         momentum, decay = config.betas[0], config.weight_decay

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 REAL, FAKE, UNKNOWN = 0, 1, -1
+Balance = Literal["none", "label", "method"]
 
 
 @dataclass(frozen=True)

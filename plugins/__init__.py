@@ -6,8 +6,9 @@ supervision; ``plugins.conformance`` holds the checks of ``evaluator check NAME`
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from focus.lazy import lazy
 
 if TYPE_CHECKING:
     from focus.backbones import create_backbone, read_tensors
@@ -45,23 +46,19 @@ __all__ = [
     "srm",
     "srm_kernels",
 ]
-_EXPORTS = {
-    "focus.backbones": ("create_backbone", "read_tensors"),
-    "focus.config": ("check_choices", "check_options"),
-    "focus.data.landmarks": ("FaceShape",),
-    "focus.errors": ("InputError",),
-    "focus.generators.comparison": ("dissimilarity",),
-    "focus.modalities": ("SRM_CLAMP", "srm", "srm_kernels"),
-    "focus.normalisation": ("minmax",),
-    "focus.optim": ("OptimizerConfig",),
-    "focus.types": ("FAKE", "REAL", "Batch", "InputSpec", "Prediction", "resize_maps"),
-    "plugins.contract": ("Detector", "get", "names", "register"),
-}
-_MODULES = {name: module for module, names in _EXPORTS.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use: listing detectors must not import torch."""
-    if name not in _MODULES:
-        raise AttributeError(f"module 'plugins' has no attribute '{name}'")
-    return getattr(import_module(_MODULES[name]), name)
+# Listing detectors must not import torch.
+__getattr__ = lazy(
+    __name__,
+    {
+        "focus.backbones": ("create_backbone", "read_tensors"),
+        "focus.config": ("check_choices", "check_options"),
+        "focus.data.landmarks": ("FaceShape",),
+        "focus.errors": ("InputError",),
+        "focus.generators.comparison": ("dissimilarity",),
+        "focus.modalities": ("SRM_CLAMP", "srm", "srm_kernels"),
+        "focus.normalisation": ("minmax",),
+        "focus.optim": ("OptimizerConfig",),
+        "focus.types": ("FAKE", "REAL", "Batch", "InputSpec", "Prediction", "resize_maps"),
+        "plugins.contract": ("Detector", "get", "names", "register"),
+    },
+)

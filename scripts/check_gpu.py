@@ -24,8 +24,9 @@ from focus.generators.comparison import dissimilarity, dissimilarity_torch
 from focus.network.model import FoCus, FoCusConfig
 from focus.runs import RunFolder
 from focus.runtime import Runtime
-from focus.training.command import RECIPES, TrainCommand, train_command
+from focus.training.command import train_command
 from focus.training.options import FitConfig
+from focus.training.recipes import RECIPES, TrainCommand
 
 
 def main() -> int:

@@ -53,3 +53,21 @@ def test_a_full_disk_under_the_output_is_one_line(tmp_path):
     done = shell("focus --help > /dev/full", tmp_path)
     assert done.returncode == 2
     assert done.stderr == "focus: standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize(("program", "name"), COMMANDS)
+def test_help_and_typos_import_no_torch(program, name):
+    code = f"""
+import sys
+from {program}.cli import main
+try:
+    main(["{name}", "--help"])
+except SystemExit as leaving:
+    assert leaving.code == 0
+assert main(["{name}", "--no-such-flag"]) == 2
+heavy = {{"torch", "accelerate", "timm", "kornia", "sklearn", "scipy.stats", "matplotlib"}}
+sys.exit(", ".join(sorted(heavy & set(sys.modules))) or 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+    assert done.stdout.startswith(f"usage: {program} {name} ")

@@ -5,9 +5,17 @@ as COCO results or as plain PNG; ``importing`` makes a map file of what an outsi
 that it is judged like any other. ``names`` and ``matching`` lead from keys to file names and back.
 """
 
-from evaluator.interchange.exporting import ExportCommand, export_command, export_maps
-from evaluator.interchange.importing import ABSENT, ImportCommand, import_command, import_maps
-from evaluator.interchange.rle import encode_rle
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from focus.lazy import lazy
+
+if TYPE_CHECKING:
+    from evaluator.interchange.exporting import export_command, export_maps
+    from evaluator.interchange.importing import ABSENT, import_command, import_maps
+    from evaluator.interchange.options import ExportCommand, ImportCommand
+    from evaluator.interchange.rle import encode_rle
 
 __all__ = [
     "ABSENT",
@@ -19,3 +27,23 @@ __all__ = [
     "import_command",
     "import_maps",
 ]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "evaluator.interchange.exporting": (
+            "export_command",
+            "export_maps",
+        ),
+        "evaluator.interchange.importing": (
+            "ABSENT",
+            "import_command",
+            "import_maps",
+        ),
+        "evaluator.interchange.options": (
+            "ExportCommand",
+            "ImportCommand",
+        ),
+        "evaluator.interchange.rle": ("encode_rle",),
+    },
+)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
 from evaluator.interchange.names import flat_names, kept_paths
+from evaluator.interchange.options import ExportCommand, Format
 from evaluator.interchange.rle import encode_rle
 from evaluator.metrics.counting import LEVELS, resize_levels
 from focus.cells import write_rows
@@ -22,41 +22,14 @@ from focus.data.index import FaceIndex
 from focus.data.sources import Source, reopen
 from focus.errors import CheckFailedError, InputError, UnreadableError, count_of
 from focus.mapstore import MapReader
-from focus.runtime import Runtime, note, track
+from focus.runtime import note, track
 from focus.types import Failure
 
-Format = Literal["imdl", "wsol", "coco", "png"]
 PREDICTIONS, PROBABILITIES = "pred", "pred_label_combined.json"
 SCORES, NAMES, RESULTS = "scores.csv", "names.csv", "results.json"
 CATEGORY = 1
 LISTED = 10
 _FLAT = "--format imdl has flat names"
-
-
-@dataclass(frozen=True)
-class ExportCommand:
-    """Write the maps of a file in the form of another tool."""
-
-    maps: str
-    """Map file."""
-    out: str
-    """Folder to make."""
-    format: Format = "png"
-    """imdl, wsol (NPY) or coco (RLE) at the size of the pictures; png: 16 bits, the file's size."""
-    threshold: float = 0.5
-    """Pixels above this value are in the mask (coco alone)."""
-    data: str = ""
-    """Corpus name, index file or folder of the faces; the map file's own unless given."""
-    root: str = ""
-    """Folder of a named corpus (else $FOCUS_DATA/NAME), or where an index's paths start."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Quietness."""
-
-    def __post_init__(self) -> None:
-        if self.format not in get_args(Format):
-            raise InputError(f"--format {self.format}: use {', '.join(get_args(Format))}")
-        if not 0 <= self.threshold < 1:
-            raise InputError(f"--threshold {self.threshold}: must be at least 0, below 1")
 
 
 def export_command(command: ExportCommand) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 from evaluator.interchange.exporting import NAMES, PREDICTIONS, PROBABILITIES, SCORES
 from evaluator.interchange.matching import KeyTable
 from evaluator.interchange.names import strip_suffix
+from evaluator.interchange.options import ImportCommand
 from evaluator.interchange.reading import (
     list_predictions,
     read_names,
@@ -25,39 +25,11 @@ from focus.errors import CheckFailedError, InputError, UnreadableError, count_of
 from focus.mapstore import MapWriter
 from focus.mapstore.hdf5 import LIMIT_SIDE
 from focus.mapstore.writer import PART_ROWS
-from focus.runtime import Progress, Runtime, note
+from focus.runtime import Progress, note
 
 LISTED = 10
 ABSENT = "none found"
 _PART_BYTES = 2**26
-
-
-@dataclass(frozen=True)
-class ImportCommand:
-    """Make a map file of maps and scores that an outside system wrote."""
-
-    predictions: str = ""
-    """Folder of maps (PNG or NPY), named by the paths of the faces; empty: scores alone."""
-    source: Source = field(default_factory=Source)
-    """The faces."""
-    out: str = "imported.h5"
-    """The map file."""
-    scores: str = ""
-    """CSV of key,score, or JSON of {name: probability}; the folder's own unless given."""
-    name: str = "import"
-    """What the map file calls the system."""
-    size: int = 0
-    """Resize every map to so many pixels a side; 0: keep them, which must be of one size."""
-    overwrite: bool = False
-    """Replace --out."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Quietness."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.size <= LIMIT_SIDE:
-            raise InputError(f"--size {self.size}: must be at least 0, at most {LIMIT_SIDE}")
-        if not (self.predictions or self.scores):
-            raise InputError("nothing to import: give a folder of maps, --scores, or both")
 
 
 class Imported(NamedTuple):

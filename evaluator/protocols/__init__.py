@@ -5,13 +5,21 @@ corpora, ``building`` and ``planning`` turn a table into commands of ours, ``eff
 they cost, ``running`` runs them, and ``comparing`` sets the result beside the printed numbers.
 """
 
-from evaluator.protocols.comparing import Comparison, compare, format_comparison
-from evaluator.protocols.planning import plan
-from evaluator.protocols.plans import Plan, Step
-from evaluator.protocols.printing import format_plan
-from evaluator.protocols.records import Protocol
-from evaluator.protocols.running import ProtocolCommand, protocol_command, run_protocol
-from evaluator.protocols.tables import PROTOCOLS, get_protocol
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from focus.lazy import lazy
+
+if TYPE_CHECKING:
+    from evaluator.protocols.comparing import Comparison, compare, format_comparison
+    from evaluator.protocols.options import ProtocolCommand
+    from evaluator.protocols.planning import plan
+    from evaluator.protocols.plans import Plan, Step
+    from evaluator.protocols.printing import format_plan
+    from evaluator.protocols.records import Protocol
+    from evaluator.protocols.running import protocol_command, run_protocol
+    from evaluator.protocols.tables import PROTOCOLS, get_protocol
 
 __all__ = [
     "PROTOCOLS",
@@ -28,3 +36,30 @@ __all__ = [
     "protocol_command",
     "run_protocol",
 ]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "evaluator.protocols.comparing": (
+            "Comparison",
+            "compare",
+            "format_comparison",
+        ),
+        "evaluator.protocols.planning": ("plan",),
+        "evaluator.protocols.plans": (
+            "Plan",
+            "Step",
+        ),
+        "evaluator.protocols.printing": ("format_plan",),
+        "evaluator.protocols.records": ("Protocol",),
+        "evaluator.protocols.options": ("ProtocolCommand",),
+        "evaluator.protocols.running": (
+            "protocol_command",
+            "run_protocol",
+        ),
+        "evaluator.protocols.tables": (
+            "PROTOCOLS",
+            "get_protocol",
+        ),
+    },
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import evaluator.cli
@@ -16,6 +16,7 @@ from evaluator.protocols.comparing import (
     read_results,
     write_comparison,
 )
+from evaluator.protocols.options import ProtocolCommand
 from evaluator.protocols.planning import JOURNAL, plan, read_journal, sign
 from evaluator.protocols.plans import Plan, Step
 from evaluator.protocols.printing import format_plan
@@ -29,22 +30,6 @@ from focus.runtime import Runtime, note
 
 _TRAINS = ("train", "run", "generate", "robustness")
 _COMMANDS = {"focus": focus.cli.COMMANDS, "evaluator": evaluator.cli.COMMANDS}
-
-
-@dataclass(frozen=True)
-class ProtocolCommand:
-    """Run a paper's table: train, test, and compare with the published numbers."""
-
-    name: str
-    """The table, such as focus-table-2."""
-    root: str = ""
-    """Folder that holds the corpora; $FOCUS_DATA unless given."""
-    out: str = "results/protocols"
-    """Folder of everything that is made; tables may share it. Re-running resumes."""
-    dry_run: bool = False
-    """Print the plan, its cost and what is missing; run nothing."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Device, precision and seed of the steps."""
 
 
 def protocol_command(command: ProtocolCommand) -> None:

@@ -4,6 +4,22 @@
 turns these into numbers, ``report`` writes the numbers down, and ``curves`` draws them.
 """
 
-from evaluator.robustness.command import RobustnessCommand, robustness_command
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from focus.lazy import lazy
+
+if TYPE_CHECKING:
+    from evaluator.robustness.command import robustness_command
+    from evaluator.robustness.options import RobustnessCommand
 
 __all__ = ["RobustnessCommand", "robustness_command"]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "evaluator.robustness.command": ("robustness_command",),
+        "evaluator.robustness.options": ("RobustnessCommand",),
+    },
+)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from evaluator.perturbations import KINDS, SEVEN, Perturbation
+from evaluator.perturbations import KINDS, Perturbation
 from evaluator.perturbations.deeperforensics import FRAME_UNIT
 from evaluator.robustness.choosing import choose_faces
 from evaluator.robustness.curves import draw_curves
-from evaluator.robustness.judging import CLEAN, Condition, judge, parameter_of
+from evaluator.robustness.judging import judge, parameter_of
+from evaluator.robustness.options import CLEAN, Condition, RobustnessCommand
 from evaluator.robustness.report import describe, format_tables, write_csv
 from focus.config import split_options
 from focus.data.images import UnreadableError, read_face
@@ -25,79 +26,10 @@ from focus.generation import GenerationConfig, generate, load_generator
 from focus.generators.contract import Generator
 from focus.mapstore import MapReader
 from focus.mapstore.writer import errors_file
-from focus.runtime import Runtime, note, seed_everything
+from focus.runtime import note, seed_everything
 
-LEVELS = (1, 2, 3, 4, 5)
 FACES = "robustness-faces.csv"
 _LOOKED_AT = 16
-
-
-@dataclass(frozen=True)
-class RobustnessCommand:
-    """Corrupt the pictures, make scores and maps anew, and compare with the clean ones."""
-
-    out: str
-    """Folder of the map files and the report; the same command goes on where it was stopped."""
-    source: Source = field(default_factory=Source)
-    """The faces; those of the map file unless given."""
-    maps: str = ""
-    """Map file that says which generator and which faces; give --weights too."""
-    model: str = ""
-    """Generator or detector by name, as --method of focus generate."""
-    method: str = ""
-    """The same as --model."""
-    weights: str = ""
-    """Its run folder or weights file."""
-    options: tuple[str, ...] = ()
-    """NAME=VALUE settings of it."""
-    kinds: tuple[str, ...] = SEVEN
-    """Corruptions, among saturation, contrast, block (frames), block-crop (face crops), noise,
-    blur, pixel, compress, jpeg, resize and mix."""
-    levels: tuple[int, ...] = LEVELS
-    """Levels, 1 to 5; mix has level 1 alone."""
-    sample: int = 0
-    """Judge so many faces, as many real as fake, evenly spread; 0: all."""
-    draws: int = 1000
-    """Bootstrap draws behind the 95 % intervals; 0 for none."""
-    batch: int = 64
-    """Faces that the network sees at once."""
-    workers: int = -1
-    """Loader processes; -1: the cores less one, at most 16."""
-    stills: bool = False
-    """Every face is a still picture: a method that wants clips sees it in small motion."""
-    overwrite: bool = False
-    """Make map files anew that are there."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has; the seed is that of the corruptions and the draws."""
-
-    def __post_init__(self) -> None:
-        for name, value in (("sample", self.sample), ("draws", self.draws)):
-            if value < 0:
-                raise InputError(f"--{name} {value}: must be 0 or more")
-        unknown = [kind for kind in self.kinds if kind not in KINDS]
-        if unknown or not self.kinds:
-            said = " ".join(unknown) or "none given"
-            raise InputError(f"--kinds {said}: use {', '.join(KINDS)}")
-        if not self.levels or not set(self.levels) <= set(LEVELS):
-            raise InputError(f"--levels {' '.join(map(str, self.levels))}: use 1 to 5")
-        if self.maps and (self.model or self.method):
-            raise InputError("--maps says which generator it is: leave out --model and --method")
-        if self.model and self.method and self.model != self.method:
-            raise InputError("--model and --method mean the same: give one of them")
-
-    def conditions(self) -> list[Condition]:
-        """Return what is asked for, clean first, kinds and levels in the order of their table.
-
-        Raises:
-            InputError: levels that a kind does not have, or no video encoder for ``compress``.
-        """
-        found = [CLEAN]
-        for kind in (kind for kind in KINDS if kind in self.kinds):
-            levels = [level for level in KINDS[kind].levels if level in self.levels]
-            if not levels:
-                raise InputError(f"--levels: {kind} has level 1 alone")
-            found += [Condition(kind, Perturbation(kind, level).level) for level in levels]
-        return found
 
 
 def robustness_command(command: RobustnessCommand) -> None:

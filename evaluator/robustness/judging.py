@@ -26,6 +26,7 @@ from evaluator.metrics.intervals import (
 )
 from evaluator.metrics.ranking import auc, divide
 from evaluator.perturbations import KINDS, SEVEN
+from evaluator.robustness.options import CLEAN, Condition
 from evaluator.scoring.measure import masked_fakes, measure_each
 from focus.data.index import FaceIndex
 from focus.mapstore import MapReader
@@ -39,19 +40,6 @@ _REASONS = {
     **dict.fromkeys(AGREEMENT, "no fake has a map above zero"),
     **dict.fromkeys(TRUTH, "no fake has pixels in and out of its mask"),
 }
-
-
-class Condition(NamedTuple):
-    """How the pictures were when a map file was made; the default is clean."""
-
-    kind: str = "clean"
-    level: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.kind}-{self.level}" if self.level else self.kind
-
-
-CLEAN = Condition()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 
 from evaluator.metrics.intervals import Estimate
 from evaluator.perturbations import KINDS
-from evaluator.robustness.judging import CLEAN, Judgement, parameter_of
+from evaluator.robustness.judging import Judgement, parameter_of
+from evaluator.robustness.options import CLEAN
 from focus.cells import write_rows
 from focus.data.index import FaceIndex
 from focus.types import FAKE, REAL

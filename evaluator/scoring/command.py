@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ import torch
 from evaluator.metrics.counting import HALF, LEVELS
 from evaluator.metrics.localization import choose_level
 from evaluator.scoring.coverage import (
-    Missing,
     count_classes,
     face_sets,
     find_stored,
@@ -22,14 +20,15 @@ from evaluator.scoring.coverage import (
 )
 from evaluator.scoring.faces import EvaluatedFaces
 from evaluator.scoring.measure import Measured, TruthReader, masked_fakes, mean_mask, measure
+from evaluator.scoring.options import Missing, ScoreCommand, Threshold
 from evaluator.scoring.regions import COLUMN, region_metrics
 from evaluator.scoring.summary import format_summary
-from focus.data.index import SPLITS, FaceIndex
+from focus.data.index import FaceIndex
 from focus.data.sources import Source, reopen
 from focus.errors import CheckFailedError, InputError, count_of
 from focus.mapstore import MapReader
 from focus.output import present
-from focus.runtime import Runtime, note
+from focus.runtime import note
 from focus.types import FAKE, REAL, UNKNOWN, Failure
 
 LISTED = 10
@@ -42,40 +41,6 @@ ORIGIN = (
     "real_maps",
     "normalisation",
 )
-Threshold = Literal["0.5", "val", "none"]
-
-
-@dataclass(frozen=True)
-class ScoreCommand:
-    """Judge the maps of a file against truth masks; nothing is trained."""
-
-    maps: str
-    """Map file to judge."""
-    data: str = ""
-    """Corpus name, index file or folder of the faces; the map file's own unless given."""
-    root: str = ""
-    """Folder of a named corpus (else $FOCUS_DATA/NAME), or where an index's paths start."""
-    split: str = "test"
-    """train, val or test; all for every face."""
-    threshold: Threshold = "0.5"
-    """Mark pixels above 0.5, above the value of the best f1_fake on split val, or none at all."""
-    missing: Missing = "leave-out"
-    """Leave faces without a prediction out, or count them as wrong: the wrong class with
-    certainty, and the complement of the truth as map."""
-    by: tuple[str, ...] = ()
-    """Index columns to break down by, besides method."""
-    json: str = ""
-    """Write the result to this JSON file; - for standard output."""
-    draws: int = 1000
-    """Bootstrap draws behind the 95 % intervals; 0 for none."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Seed of the draws, device that counts pixels, and quietness."""
-
-    def __post_init__(self) -> None:
-        if self.split not in (*SPLITS, "all", ""):
-            raise InputError(f"--split {self.split}: use {', '.join(SPLITS)} or all")
-        if self.draws < 0:
-            raise InputError(f"--draws {self.draws}: must be 0 (no intervals) or more")
 
 
 def score_command(command: ScoreCommand) -> None:

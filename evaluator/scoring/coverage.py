@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from evaluator.scoring.faces import EvaluatedFaces
 from evaluator.scoring.measure import stored_rows
+from evaluator.scoring.options import Missing
 from focus.data.index import FaceIndex
 from focus.errors import InputError, count_of
 from focus.mapstore import MapReader
 from focus.types import FAKE, REAL, UNKNOWN
 
 LISTED, DIGITS = 10, 16
-Missing = Literal["leave-out", "wrong"]
 
 
 def find_stored(index: FaceIndex, rows: np.ndarray, reader: MapReader, split: str) -> np.ndarray:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evaluator.trial.data import EvaluationSet, TrainingData, check_apart, open_tests, open_training
 from evaluator.trial.judging import Trial, judge_trial
+from evaluator.trial.options import RunCommand
 from focus.config import fingerprint, parse_options, split_options, to_json
 from focus.data.index import FaceIndex
-from focus.data.sources import Source, open_source, reopen
+from focus.data.sources import open_source, reopen
 from focus.detectors import DETECTORS, config_type
 from focus.errors import InputError
 from focus.folders import hold
@@ -22,45 +22,8 @@ from focus.generators.focus import TrainedGenerator
 from focus.mapstore import MapReader
 from focus.runs import sha256
 from focus.runtime import Runtime, note
-from focus.training.options import OPERATIONAL, FitConfig, FitOptions
+from focus.training.options import OPERATIONAL, FitConfig
 from focus.training.trainer import Training, train_run
-
-
-@dataclass(frozen=True)
-class RunCommand:
-    """Train a detector under a kind of map and judge it on test sets it has never seen."""
-
-    maps: str = "none"
-    """What it learns from beside labels: a map file, none, zeros, or truth (the index's masks)."""
-    model: str = "probe"
-    """A detector; evaluator models lists them."""
-    source: Source = field(default_factory=Source)
-    """Faces with splits train and val; the map file's own unless given."""
-    test: tuple[str, ...] = ()
-    """Test sets, each NAME=SOURCE or NAME=SOURCE:SPLIT; the data's own test split unless given, or
-    their val split, with a warning, if they have none."""
-    out: str = "results/run"
-    """Folder of the trial; the same command goes on where it was stopped."""
-    seeds: int = 1
-    """How often to train, with seeds from --seed on."""
-    hold_out: float = 0.0
-    """Select on this share of the training videos instead of on the split val."""
-    options: tuple[str, ...] = ()
-    """NAME=VALUE settings of the detector."""
-    stills: bool = False
-    """Every face is a still picture: a clip is small motion over it."""
-    draws: int = 1000
-    """Bootstrap draws behind the 95 % intervals; 0 for none."""
-    fit: FitOptions = field(default_factory=FitOptions)
-    """The training; what is not given is the detector's own."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Device, precision, first seed."""
-
-    def __post_init__(self) -> None:
-        if self.seeds < 1:
-            raise InputError(f"--seeds {self.seeds}: must be at least 1")
-        if not 0 <= self.hold_out < 1:
-            raise InputError(f"--hold-out {self.hold_out}: a share of at least 0, below 1")
 
 
 def run_command(command: RunCommand) -> None:

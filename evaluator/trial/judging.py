@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from evaluator.metrics import DETECTION
 from evaluator.scoring.command import score_maps
-from evaluator.scoring.coverage import Missing
+from evaluator.scoring.options import Missing
 from evaluator.tables import Row, is_known, to_markdown
 from evaluator.trial.data import EvaluationSet
 from evaluator.trial.results import (

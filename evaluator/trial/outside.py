@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluator.interchange import ABSENT, import_maps
-from evaluator.scoring.coverage import Missing
 from evaluator.trial.data import EvaluationSet, labelled_faces
 from evaluator.trial.judging import Trial, judge_trial
+from evaluator.trial.options import JudgeCommand
 from evaluator.trial.results import RESULT
 from focus.data.index import FaceIndex
-from focus.data.sources import Source, open_source, reopen
+from focus.data.sources import open_source, reopen
 from focus.errors import InputError
 from focus.folders import hold
 from focus.mapstore import MapReader
 from focus.runs import RunFolder, sha256
-from focus.runtime import Runtime, note
+from focus.runtime import note
 
 MAP_FILES = (".h5", ".hdf5")
 LISTED = 10
-
-
-@dataclass(frozen=True)
-class JudgeCommand:
-    """Judge the predictions of an outside system; nothing is trained."""
-
-    predictions: str
-    """Map file, folder of PNG or NPY maps, or CSV or JSON of scores."""
-    source: Source = field(default_factory=Source)
-    """The faces; those of split test if there is one, unless --split names another."""
-    out: str = "results/judged"
-    """Folder of the result."""
-    missing: Missing = "leave-out"
-    """Leave faces without a prediction out, or count them as wrong: the wrong class with
-    certainty, and the complement of the truth as map."""
-    draws: int = 1000
-    """Bootstrap draws behind the 95 % intervals; 0 for none."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Device that counts pixels, and quietness."""
 
 
 def judge_command(command: JudgeCommand) -> None:

@@ -6,7 +6,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +17,9 @@ from focus.data.index import FaceIndex
 from focus.errors import InputError
 from focus.processes.signals import FOR_PARENT, end_with_parent, held_back, obey_parent
 from focus.runtime import available_cores, local_processes, return_freed_memory
-from focus.types import FAKE, REAL, Batch, Failure, Sample
+from focus.types import FAKE, REAL, Balance, Batch, Failure, Sample
 
 PREFETCH = 4
-Balance = Literal["none", "label", "method"]
 
 
 @dataclass(frozen=True)

@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
 from focus.config import split_options
-from focus.data.sources import Source, open_source
+from focus.data.sources import open_source
 from focus.errors import CheckFailedError, InputError, count_of
-from focus.generation.running import GenerationConfig, generate
+from focus.generation.options import GenerateCommand
+from focus.generation.running import generate
 from focus.generators.contract import Generator
 from focus.generators.registry import GENERATORS
 from focus.mapstore.writer import errors_file
-from focus.normalisation import Normalisation
-from focus.runtime import Runtime, note, seed_everything
+from focus.runtime import note, seed_everything
 
 RUNS = Path("runs")
 SPOKEN_FAILURES = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerateCommand(GenerationConfig):
-    """Write the manipulation maps of faces into one file."""
-
-    source: Source = field(default_factory=Source)
-    """The faces."""
-    out: str = "focus.h5"
-    """The map file; the same command goes on where it was stopped."""
-    method: str = "focus"
-    """The generator."""
-    weights: str = ""
-    """A run folder or weights file; empty: the newest finished run under runs/."""
-    normalise: str = ""
-    """How maps reach [0, 1]: class_minmax, global or image_minmax; empty: as the run was
-    configured."""
-    options: tuple[str, ...] = ()
-    """NAME=VALUE settings of the method."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        known = get_args(Normalisation)
-        if self.normalise not in ("", *known):
-            raise InputError(f"--normalise {self.normalise}: use one of {', '.join(known)}")
 
 
 def generate_command(command: GenerateCommand) -> None:

@@ -7,7 +7,6 @@ import json
 import logging
 import warnings
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,26 +15,10 @@ from torch import Tensor, nn
 from focus.detectors import Trainable
 from focus.errors import InputError
 from focus.files import replace_file
+from focus.generation.options import ExportCommand
 from focus.runs import load_network, read_run, sha256
-from focus.runtime import Runtime
 
 OPSET = 18
-
-
-@dataclass(frozen=True)
-class ExportCommand:
-    """Write a trained network as ONNX: uint8 faces in, scores and maps out."""
-
-    weights: str
-    """Run folder, or a weights file in one."""
-    out: str
-    """The .onnx file to write."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
-
-    def __post_init__(self) -> None:
-        if not self.out.endswith(".onnx"):
-            raise InputError(f"--out {self.out}: must end in .onnx")
 
 
 class Face(nn.Module):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,44 +13,16 @@ import torch
 from focus.config import split_options
 from focus.errors import InputError, count_of
 from focus.generation.command import find_generator
+from focus.generation.options import RenormaliseCommand
 from focus.generators.contract import Generator
 from focus.mapstore.reader import MapReader
 from focus.mapstore.rows import PROVENANCE, Rows
 from focus.mapstore.writer import MapWriter
-from focus.normalisation import Normalisation
-from focus.runtime import Runtime
 from focus.types import FAKE, REAL
 
 QUANTILE, FACES = 0.999, 1024
 # Divided by this nothing is clipped, so that the constant of ``global`` can be measured.
 UNCLIPPED = 2.0**40
-
-
-@dataclass(frozen=True)
-class RenormaliseCommand:
-    """Bring the maps of a file made with --parts into [0, 1] in another way; no GPU is needed."""
-
-    maps: str
-    """Map file made by focus generate --parts."""
-    normalise: str
-    """class_minmax, global or image_minmax."""
-    out: str
-    """The map file to write."""
-    options: tuple[str, ...] = ()
-    """NAME=VALUE changes to the generator's settings, such as equation=4 of FoCus."""
-    map_scale: float = 0.0
-    """Constant of global; 0: the generator's own, else the 99.9th percentile over fakes."""
-    overwrite: bool = False
-    """Replace a file that exists."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
-
-    def __post_init__(self) -> None:
-        if self.normalise not in get_args(Normalisation):
-            known = ", ".join(get_args(Normalisation))
-            raise InputError(f"--normalise {self.normalise}: use one of {known}")
-        if self.map_scale < 0:
-            raise InputError(f"--map-scale {self.map_scale}: must be above 0")
 
 
 def renormalise_command(command: RenormaliseCommand) -> None:

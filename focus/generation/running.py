@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from focus.data.index import FaceIndex
 from focus.data.loading import PREFETCH, build_loader, collate
 from focus.data.sources import Source, describe_source
 from focus.errors import InputError, UnreadableError, count_of
+from focus.generation.options import GenerationConfig
 from focus.generation.pipeline import Flight, Network, PartWriter
 from focus.generation.processes import PATIENCE, await_parts, claim
 from focus.generation.slots import SlotCollate
@@ -30,38 +31,6 @@ from focus.runtime import Progress, Runtime
 from focus.types import REAL, Failure
 
 QUIET = Runtime(quiet=True)
-
-
-@dataclass(frozen=True)
-class GenerationConfig:
-    """How maps are made, whatever the faces and the generator."""
-
-    batch: int = 64
-    """Faces that the network sees at once; the maps do not depend on it."""
-    workers: int = -1
-    """Loader processes; -1: this process's share of the cores less one, at most 16."""
-    shard: str = ""
-    """I/N: only the I-th of N equal shares of the faces; focus merge puts them together."""
-    real_maps: Literal["zero", "fake-class"] = "zero"
-    """What faces labelled real get: a zero map, or the map of the fake class."""
-    parts: bool = False
-    """Keep the tensors behind the maps too, so that maps can be normalised anew."""
-    on_error: Literal["skip", "stop"] = "skip"
-    """Leave out a face that cannot be read and say so at the end, or stop at the first."""
-    overwrite: bool = False
-    """Replace a file that exists, and drop unfinished parts of another run."""
-    stills: bool = False
-    """Every face is a still picture: a method that wants clips sees it in small motion."""
-    compile: bool = False
-    """Compile the network first: slow to start, faster on long runs."""
-
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise InputError(f"--batch {self.batch}: must be at least 1")
-        if self.workers < -1:
-            raise InputError(f"--workers {self.workers}: must be at least 0, or -1 for the default")
-        if self.shard:
-            parse_shard(self.shard)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from focus.config import given_values, to_json
-from focus.data.loading import Balance
 from focus.data.transforms import Augmentation
-from focus.detectors import Trainable
 from focus.errors import InputError
 from focus.optim import OptimizerConfig, OptimizerOptions
+from focus.types import Balance
+
+if TYPE_CHECKING:
+    from focus.detectors import Trainable
 
 OPERATIONAL = ("workers", "on_error", "stop_after")
 """Fields of :class:`FitConfig` that change neither the weights nor which of them are kept."""

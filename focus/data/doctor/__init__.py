@@ -8,27 +8,28 @@ gathers them, and ``command`` prints them.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from focus.lazy import lazy
 
 if TYPE_CHECKING:
-    from focus.data.doctor.command import DoctorCommand, doctor_command
+    from focus.data.doctor.command import doctor_command
     from focus.data.doctor.examining import examine
     from focus.data.doctor.findings import Examination, Finding
+    from focus.data.doctor.options import DoctorCommand
 
 __all__ = ["DoctorCommand", "Examination", "Finding", "doctor_command", "examine"]
 
-_HOMES = {
-    "DoctorCommand": "command",
-    "doctor_command": "command",
-    "examine": "examining",
-    "Examination": "findings",
-    "Finding": "findings",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import on first use: the processes that look at files do so without torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+# Import on first use: the processes that look at files do so without torch.
+__getattr__ = lazy(
+    __name__,
+    {
+        "focus.data.doctor.command": ("doctor_command",),
+        "focus.data.doctor.options": ("DoctorCommand",),
+        "focus.data.doctor.examining": ("examine",),
+        "focus.data.doctor.findings": (
+            "Examination",
+            "Finding",
+        ),
+    },
+)

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from focus.data.doctor.examining import examine
 from focus.data.doctor.findings import SEVERITIES, Examination, Finding
+from focus.data.doctor.options import DoctorCommand
 from focus.data.index import DuplicateKeyError
 from focus.data.loading import count_workers
-from focus.data.sources import Source, find_corpus, open_listed
+from focus.data.sources import find_corpus, open_listed
 from focus.errors import CheckFailedError
 from focus.output import present
-from focus.runtime import Runtime
-
-
-@dataclass(frozen=True)
-class DoctorCommand:
-    """Look for every fault of a corpus at once; exit code 1 if one is serious."""
-
-    source: Source = field(default_factory=Source)
-    """The faces."""
-    json: str = ""
-    """Also write the findings to this file (-: to standard output, and nothing else)."""
-    workers: int = -1
-    """Processes that look at files; -1: as many as there are cores but one, at most 16."""
-    quick: bool = False
-    """Read the headers of files and decode nothing."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
 
 
 def doctor_command(command: DoctorCommand) -> None:

@@ -12,8 +12,9 @@ changes a byte.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from focus.lazy import lazy
 
 if TYPE_CHECKING:
     from focus.data.forging.blending import Forgery
@@ -30,18 +31,19 @@ __all__ = [
     "forge_face",
 ]
 
-_HOMES = {
-    "METHODS": "making",
-    "ForgeCommand": "command",
-    "Forgery": "blending",
-    "Portrait": "swapping",
-    "forge_command": "command",
-    "forge_face": "making",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import on first use: the processes that forge do so without torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+# Import on first use: the processes that forge do so without torch.
+__getattr__ = lazy(
+    __name__,
+    {
+        "focus.data.forging.making": (
+            "METHODS",
+            "forge_face",
+        ),
+        "focus.data.forging.command": (
+            "ForgeCommand",
+            "forge_command",
+        ),
+        "focus.data.forging.blending": ("Forgery",),
+        "focus.data.forging.swapping": ("Portrait",),
+    },
+)

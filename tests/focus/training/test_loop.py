@@ -17,8 +17,9 @@ from focus.errors import CheckFailedError, InputError
 from focus.network.model import FoCusConfig
 from focus.optim import OptimizerConfig, learning_rate
 from focus.runtime import Runtime
-from focus.training.command import RECIPES, TrainCommand, train_command
+from focus.training.command import train_command
 from focus.training.options import FitConfig
+from focus.training.recipes import RECIPES, TrainCommand
 
 NETWORK = FoCusConfig(
     encoder="resnet10t", encoder_weights="none", image_size=64, stage=2, output_stride=8

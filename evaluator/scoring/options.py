@@ -1,0 +1,47 @@
+"""``evaluator score``: its options, in a module that does not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from focus.data.index import SPLITS
+from focus.errors import InputError
+from focus.runtime import Runtime
+
+Missing = Literal["leave-out", "wrong"]
+
+Threshold = Literal["0.5", "val", "none"]
+
+
+@dataclass(frozen=True)
+class ScoreCommand:
+    """Judge the maps of a file against truth masks; nothing is trained."""
+
+    maps: str
+    """Map file to judge."""
+    data: str = ""
+    """Corpus name, index file or folder of the faces; the map file's own unless given."""
+    root: str = ""
+    """Folder of a named corpus (else $FOCUS_DATA/NAME), or where an index's paths start."""
+    split: str = "test"
+    """train, val or test; all for every face."""
+    threshold: Threshold = "0.5"
+    """Mark pixels above 0.5, above the value of the best f1_fake on split val, or none at all."""
+    missing: Missing = "leave-out"
+    """Leave faces without a prediction out, or count them as wrong: the wrong class with
+    certainty, and the complement of the truth as map."""
+    by: tuple[str, ...] = ()
+    """Index columns to break down by, besides method."""
+    json: str = ""
+    """Write the result to this JSON file; - for standard output."""
+    draws: int = 1000
+    """Bootstrap draws behind the 95 % intervals; 0 for none."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Seed of the draws, device that counts pixels, and quietness."""
+
+    def __post_init__(self) -> None:
+        if self.split not in (*SPLITS, "all", ""):
+            raise InputError(f"--split {self.split}: use {', '.join(SPLITS)} or all")
+        if self.draws < 0:
+            raise InputError(f"--draws {self.draws}: must be 0 (no intervals) or more")

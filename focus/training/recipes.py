@@ -1,0 +1,79 @@
+"""``focus train``: its options and recipes, in a module that does not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from focus.data.sources import Source
+from focus.data.transforms import Augmentation
+from focus.errors import InputError
+from focus.optim import OptimizerOptions
+from focus.runtime import Runtime
+from focus.training.options import FitOptions, NetworkOptions
+
+
+@dataclass(frozen=True)
+class TrainCommand:
+    """Train a FoCus network, or a plain classifier for class activation maps."""
+
+    source: Source = field(default_factory=Source)
+    """Labelled faces with train and val splits."""
+    out: str = "runs/focus"
+    """Folder of the run."""
+    kind: str = "focus"
+    """focus; classifier, which Grad-CAM and its kin explain; or any detector of evaluator models,
+    from labels alone."""
+    options: tuple[str, ...] = ()
+    """NAME=VALUE settings of another detector than these two."""
+    hold_out: float = 0.0
+    """Without a val split: hold out this share of the videos (or files) as val."""
+    stills: bool = False
+    """Every face is a still picture: a detector of clips sees it in small motion."""
+    resume: bool = False
+    """Go on with the unfinished run in --out."""
+    network: NetworkOptions = field(default_factory=NetworkOptions)
+    """The network."""
+    fit: FitOptions = field(default_factory=FitOptions)
+    """The training."""
+    runtime: Runtime = field(default_factory=Runtime)
+    """Device, precision, seed."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hold_out < 1:
+            raise InputError(f"--hold-out {self.hold_out}: a share of at least 0, below 1")
+
+
+_ADAMW = OptimizerOptions("adamw", lr=1e-3, weight_decay=0.05, warmup=0.2)
+
+RECIPES: dict[str, tuple[str, NetworkOptions, FitOptions]] = {
+    "paper": (
+        "two DeiT-S, batch 128, 30,000 steps (one large GPU)",
+        NetworkOptions(),
+        FitOptions(),
+    ),
+    "small": (
+        "two MobileNetV2, batch 32, 1,000 steps (about half an hour on two CPU cores)",
+        # The stage before the last: a cell of the deepest one sees the whole face, and its map is
+        # less local.
+        NetworkOptions(encoder="mobilenetv2_100", stage=3, loss_weight=0.5),
+        FitOptions(
+            steps=1000,
+            batch=32,
+            validate_every=250,
+            optimizer=_ADAMW,
+            augmentation=Augmentation(smallest_crop=0.85),
+        ),
+    ),
+    "demo": (
+        "two small ResNets from scratch on 112 px faces (some two minutes on two CPU cores)",
+        NetworkOptions(
+            encoder="resnet10t",
+            encoder_weights="none",
+            image_size=112,
+            stage=2,
+            output_stride=8,
+            loss_weight=0.5,
+        ),
+        FitOptions(steps=300, batch=32, validate_every=100, optimizer=_ADAMW),
+    ),
+}
