@@ -270,8 +270,8 @@ def _saving(subject: Subject) -> str:
         other.load_state_dict(load_file(path))
     with torch.no_grad():
         first, second = network.predict(images), other.eval().predict(images)
-    for name, one, other in zip(("scores", "maps"), first, second, strict=False):
-        if one is not None and not torch.equal(one, other):
+    for name, one, two in zip(("scores", "maps"), first, second, strict=False):
+        if one is not None and not torch.equal(one, two):
             raise BreachError(
                 f"{name} differ after saving and loading: some state is not in the state dict"
             )

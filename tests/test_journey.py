@@ -190,7 +190,7 @@ def test_newest_finished_run_is_taken_and_named(demo_corpus, run, tmp_path, monk
             "timm has no such model",
         ),
         (["view", "{maps}", "--data", "{run}/curve.png"], "no map of any of these faces"),
-        (["info", "{corpus}"], "no HDF5 file"),
+        (["info", "{corpus}"], "not an HDF5 file"),
         (["lok"], "no command 'lok'"),
     ],
 )
