@@ -270,7 +270,8 @@ def _saving(subject: Subject) -> str:
         other.load_state_dict(load_file(path))
     with torch.no_grad():
         first, second = network.predict(images), other.eval().predict(images)
-    for name, one, two in zip(("scores", "maps"), first, second, strict=False):
+    for name in ("scores", "maps"):
+        one, two = getattr(first, name), getattr(second, name)
         if one is not None and not torch.equal(one, two):
             raise BreachError(
                 f"{name} differ after saving and loading: some state is not in the state dict"
