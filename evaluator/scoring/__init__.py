@@ -1,7 +1,6 @@
-"""Maps and scores against the truth.
+"""Scoring of maps and scores against ground truth.
 
-``command`` is ``evaluator score``, ``coverage`` finds which faces have a prediction, ``measure``
-reads truth masks and compares maps with them, ``faces`` holds the evaluated faces and their
-metrics, ``regions`` compares maps with labels of face regions, and ``summary`` formats a result for
-a terminal.
+``command``: ``evaluator score``. ``coverage``: faces with and without a prediction. ``measure``:
+read truth masks and compare maps with them. ``faces``: the evaluated faces and their metrics.
+``regions``: compare maps with labels of face regions. ``summary``: a result as text.
 """

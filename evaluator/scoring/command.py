@@ -1,4 +1,4 @@
-"""``evaluator score``: maps against truth masks, and the scores that came with them."""
+"""``evaluator score``: score maps against truth masks, and the scores in the same file."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ ORIGIN = (
 
 
 def score_command(command: ScoreCommand) -> None:
-    """Judge a map file, print a table, and write JSON if asked.
+    """Score a map file, print a table, and write JSON if requested.
 
     Raises:
-        InputError: see :func:`score_maps`; the map file does not say which faces it is of; the
-            JSON file cannot be written.
-        CheckFailedError: masks could not be read; everything else was judged and written.
+        InputError: see :func:`score_maps`; the map file does not record its faces; the JSON file
+            cannot be written.
+        CheckFailedError: some masks could not be read; the result covers the others.
     """
     with MapReader(command.maps) as reader:
         given = Source(command.data, command.root)
-        # All splits: the prior comes from train, a threshold from val.
+        # All splits: the prior uses train, the threshold may use val.
         index = reopen(reader.attributes, given, command.maps, all_splits=True)
         result = score_maps(
             index,
@@ -86,37 +86,37 @@ def score_maps(
     device: torch.device | str = "cpu",
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Judge the maps and scores of a file on the faces of an index.
+    """Score the maps and scores of a file on the faces of an index.
 
     Args:
-        index: the faces, with their masks if there are any.
+        index: the faces, with masks if available.
         reader: the map file.
-        split: the faces to judge, all of them if empty or if the index has no splits.
+        split: the faces to score; all if empty or if the index has no splits.
         threshold: where to mark pixels: above 0.5, chosen on split ``val``, or nowhere.
         missing: leave out faces without a prediction, or count them as wrong: a fake with score 0,
             a real face with score 1, a map that is the complement of the truth.
-        by: columns to break down by; ``method`` always is, where it is known.
+        by: columns to break down by, besides ``method``.
         draws: bootstrap draws over ``video``.
         seed: seed of the draws.
-        device: where pixels are counted; the result is the same everywhere.
-        quiet: no progress.
+        device: device that counts pixels; the result does not depend on it.
+        quiet: hide progress.
 
     Returns:
-        JSON values: ``metrics`` and ``by`` (column -> value -> metrics) as the contract names
-        them, ``parts`` (if the index has part labels), ``threshold``, ``split``, ``faces``,
-        ``coverage`` (with the missing faces of each class), ``sets`` (fingerprints of the faces
-        behind the metrics of scores and of maps; results compare only if equal), ``maps`` (the
-        file's origin), ``prior``, ``intervals``, ``unreadable`` and ``notes``.
+        JSON values: ``metrics`` and ``by`` (column -> value -> metrics), ``parts`` (if the index
+        has part labels), ``threshold``, ``split``, ``faces``, ``coverage`` (with the missing faces
+        of each class), ``sets`` (fingerprints of the faces behind the metrics of scores and of
+        maps; results are comparable only if equal), ``maps`` (the file's origin), ``prior``,
+        ``intervals``, ``unreadable`` and ``notes``.
 
     Raises:
-        InputError: no such faces, fewer than half of them have a map, a threshold from ``val``
-            without masks there or with videos of ``val`` among the judged, or a wrong column.
+        InputError: no such faces; fewer than half of them have a map; a threshold from ``val``
+            without masks there or sharing videos with the scored faces; unknown column.
     """
     notes: list[str] = []
     if len(index) == 0:
         raise InputError(f"{index.root}: the index has no faces")
     if split and not any(index.column("split")):
-        notes.append("the index names no splits: all faces are judged")
+        notes.append("the index has no splits: all faces are judged")
         split = ""
     asked = _rows_of(index, split)
     stored = find_stored(index, asked, reader, split)
@@ -171,7 +171,7 @@ def _mark_from(
     count: Callable[..., Measured],
     failures: list[Failure],
 ) -> tuple[int | None, dict[str, Any]]:
-    """Return the level from which pixels are marked; to choose it, only ``val`` is looked at."""
+    """Return the level from which pixels are marked, chosen on ``val`` alone."""
     if threshold == "none":
         return None, {"rule": "none", "value": None}
     if threshold == "0.5":
@@ -179,9 +179,9 @@ def _mark_from(
     splits = np.array(index.column("split"), dtype=object)
     chosen = masked_fakes(index, np.flatnonzero(splits == "val"))
     chosen = chosen[[index.keys[row] in reader for row in chosen]]
-    mend = "use --threshold 0.5"
+    fix = "use --threshold 0.5"
     if len(chosen) == 0:
-        raise InputError(f"--threshold val: no fake of split val has a mask and a map; {mend}")
+        raise InputError(f"--threshold val: no fake of split val has a mask and a map; {fix}")
     videos = index.column("video")
     others = rows[splits[rows] != "val"]
     shared = ({videos[row] for row in chosen} & {videos[row] for row in others}) - {""}
@@ -189,14 +189,14 @@ def _mark_from(
         raise InputError(
             f"--threshold val: {count_of(len(shared), 'video')} of split val are among "
             "the judged faces"
-            f" (such as {min(shared)}), so it would be chosen on what it is judged by; {mend}"
+            f" (such as {min(shared)}), so it would be chosen on what it is judged by; {fix}"
         )
     measured = count(index, chosen, reader)
     failures += measured.failures
     try:
         level = choose_level(measured.maps)
     except ValueError as error:
-        raise InputError(f"--threshold val: {error} in split val; {mend}") from None
+        raise InputError(f"--threshold val: {error} in split val; {fix}") from None
     value = (level - 0.5) / (LEVELS - 1)
     return level, {"rule": "val", "value": value, "faces": len(measured.rows)}
 
@@ -209,7 +209,7 @@ def _measure(
     quiet: bool,
     failures: list[Failure],
 ) -> tuple[Measured, dict[str, Any]]:
-    """Compare maps with truth; rows come back as places in ``rows``, with the prior's origin."""
+    """Compare maps with truth; return positions in ``rows``, and the prior's origin."""
     splits = np.array(index.column("split"), dtype=object)
     usual, where = masked_fakes(index, np.flatnonzero(splits == "train")), "train"
     if len(usual) == 0:
@@ -246,12 +246,12 @@ def _check_labels(
 
 
 def _note_limits(faces: EvaluatedFaces, rule: str, notes: list[str]) -> None:
-    """Say what does not enter, and what enters without merit."""
+    """Add notes on excluded faces and optimistic values."""
     if rule == "val" and "val" in faces.index.column("split"):
         notes.append("the threshold was chosen on val, and faces of val are judged: optimistic")
     labels, masks = faces.index.labels, np.array(faces.index.column("mask"), dtype=object)
     if without := int(((labels == FAKE) & (masks == "")).sum()):
-        notes.append(f"{without:,} fakes have no mask and do not enter the pixel metrics")
+        notes.append(f"{without:,} fakes have no mask and are excluded from the pixel metrics")
     if faces.measured is not None:
         fakes = labels[faces.measured.rows] == FAKE
         if empty := int((fakes & ~faces.measured.maps.inside.any(axis=1)).sum()):
@@ -266,7 +266,7 @@ def _note_limits(faces: EvaluatedFaces, rule: str, notes: list[str]) -> None:
 def _count(index: FaceIndex, notes: list[str]) -> dict[str, int]:
     counts = count_classes(index.labels)
     if counts["unknown"]:
-        notes.append(f"{counts['unknown']:,} faces of unknown label do not enter any metric")
+        notes.append(f"{counts['unknown']:,} faces of unknown label are excluded from all metrics")
     return {"total": len(index), **counts}
 
 

@@ -1,4 +1,4 @@
-"""Which faces a map file has predictions of, and what a missing one counts as."""
+"""Coverage: which faces have a prediction, and how missing predictions count."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ def find_stored(index: FaceIndex, rows: np.ndarray, reader: MapReader, split: st
         where = f"split {split}" if split else "the index"
         splits = zip(index.column("split"), index.keys, strict=True)
         known = ", ".join(sorted({name for name, key in splits if name and key in reader}))
-        hint = f"it has maps of split {known}" if known else "are --maps and --data of one corpus?"
+        hint = (
+            f"it has maps of split {known}"
+            if known
+            else "are --maps and --data from the same corpus?"
+        )
         raise InputError(
             f"{reader.path}: has maps for {has_map.sum()} of "
             f"{count_of(len(rows), 'face')} of {where}"
@@ -48,11 +52,11 @@ def take_covered(
     missing: Missing,
     notes: list[str],
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Return the rows to judge, their scores, and what is missing of those that were asked for."""
+    """Return rows to judge, their scores, and coverage of the requested faces."""
     labels, has_map = index.labels[asked], stored >= 0
     scores = np.full(len(asked), np.nan)
     scores[has_map] = reader.scores[stored[has_map]]
-    # A file without any score is of a generator that gives none: nothing is missing of it.
+    # A generator without scores writes none at all: then no score counts as missing.
     unscored = has_map & np.isnan(scores) if not np.isnan(scores).all() else np.zeros_like(has_map)
     coverage = {
         "faces": len(asked),
@@ -76,11 +80,11 @@ def take_covered(
 def _describe(labels: np.ndarray, lacking: np.ndarray, noun: str, missing: Missing) -> str:
     counts = count_classes(labels[lacking])
     kinds = f"{counts['fake']:,} fake, {counts['real']:,} real"
-    said = f"{lacking.sum():,} of {len(labels):,} faces have no {noun} ({kinds}): "
+    text = f"{lacking.sum():,} of {len(labels):,} faces have no {noun} ({kinds}): "
     if missing == "wrong":
-        return f"{said}they count as wrong"
+        return f"{text}they count as wrong"
     return (
-        f"{said}they are left out, which favours a system that skips hard faces; --missing wrong "
+        f"{text}they are left out, which favours a system that skips hard faces; --missing wrong "
         "counts them as wrong"
     )
 
@@ -92,7 +96,7 @@ def count_classes(labels: np.ndarray) -> dict[str, int]:
 
 
 def face_sets(faces: EvaluatedFaces) -> dict[str, str]:
-    """Return fingerprints of the faces that the metrics of scores and of maps are over."""
+    """Return fingerprints of the faces behind the metrics of scores and of maps."""
     scored = np.flatnonzero(~np.isnan(faces.scores))
     mapped = np.arange(0) if faces.measured is None else faces.measured.rows
     return {
@@ -102,6 +106,6 @@ def face_sets(faces: EvaluatedFaces) -> dict[str, str]:
 
 
 def _fingerprint(index: FaceIndex, rows: np.ndarray) -> str:
-    """Return a digest of keys and labels, whatever their order."""
+    """Return a digest of keys and labels, independent of their order."""
     lines = sorted(f"{index.keys[row]}\t{index.labels[row]}\n" for row in rows.tolist())
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:DIGITS]

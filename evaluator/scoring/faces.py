@@ -1,4 +1,4 @@
-"""The faces under judgement with all that was measured of them: metrics of any part of them."""
+"""The evaluated faces with their measurements; metrics of all or a subset."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ MOST_GROUPS = 100
 
 @dataclass(frozen=True)
 class EvaluatedFaces:
-    """N faces, their scores, and the comparison of their maps with the truth."""
+    """N faces, their scores, and the comparison of their maps with ground truth."""
 
     index: FaceIndex
     """The N faces."""
     scores: np.ndarray
-    """float (N,): P(fake), NaN where there is none."""
+    """float (N,): P(fake), NaN if missing."""
     measured: Measured | None
-    """Of those whose truth is known; None where no fake has a mask."""
+    """Faces with known truth; None if no fake has a mask."""
     level: int | None = HALF
-    """Pixels from this level on are marked; None leaves out what needs a threshold."""
+    """Pixels at or above this level are marked; None omits metrics that need a threshold."""
     zeroed: bool = False
-    """Whether maps of real faces were set to zero because of their label."""
+    """Whether maps of real faces were zeroed by label."""
     draws: int = 1000
     """Bootstrap draws."""
     seed: int = 0
@@ -56,9 +56,9 @@ class EvaluatedFaces:
         return {name: (values == name) | shared for name in names}
 
     def metrics(self, members: np.ndarray | None = None) -> dict[str, dict[str, Any]]:
-        """Return every metric over some of the faces, bool (N,), or all, in the contract's order.
+        """Return every metric over ``members``, bool (N,), or all faces, in the order of METRICS.
 
-        Without masks these are the metrics of the scores alone.
+        Without masks, only metrics of scores.
         """
         members = np.ones(len(self.index), dtype=bool) if members is None else members
         rows = np.flatnonzero(members)

@@ -1,4 +1,4 @@
-"""From files to histograms: reads truth masks, in threads, and compares the maps with them."""
+"""Read truth masks in threads and compare maps with them, as histograms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BLOCK = 128  # faces: two blocks of masks and regions of 1024 px are half a GiB
 
 
 class TruthReader:
-    """Truth masks and regions of the faces of an index, for many threads."""
+    """Thread-safe reader of the truth masks and regions of an index."""
 
     def __init__(self, index: FaceIndex) -> None:
         self._root, self._labels = index.root, index.labels
@@ -39,14 +39,14 @@ class TruthReader:
         self._lock = Lock()
 
     def has(self, row: int) -> bool:
-        """Say whether the truth is known: a fake with a mask, or a real face."""
+        """Return whether the truth is known: a fake with a mask, or a real face."""
         label = self._labels[row]
         return label == REAL or bool(label == FAKE and self._masks[row])
 
     def read(self, row: int) -> Truth:
-        """Return mask and region of a face, bool (H, W); the region is None where there is none.
+        """Return mask and region of a face, bool (H, W); the region is None if missing.
 
-        The mask of a real face is empty whatever its file holds, and of its picture's size.
+        The mask of a real face is empty regardless of its file, and of the image's size.
 
         Raises:
             UnreadableError: a file is missing or broken, or mask and region differ in size.
@@ -56,7 +56,7 @@ class TruthReader:
             if mask_path:
                 return np.zeros_like(self._read_mask("mask", mask_path)), None
             read = partial(read_face, self._root, path, self._boxes[row])
-            return np.zeros(self._guard("picture", path, read).shape[:2], dtype=bool), None
+            return np.zeros(self._guard("image", path, read).shape[:2], dtype=bool), None
         mask = self._read_mask("mask", mask_path)
         if not region_path:
             return mask, None
@@ -70,7 +70,7 @@ class TruthReader:
         return self._guard(kind, path, partial(read_mask, self._root / path))
 
     def _guard(self, kind: str, path: str, read: Callable[[], np.ndarray]) -> np.ndarray:
-        """Read a file; videos and archives, whose open files are shared, one at a time."""
+        """Read a file; serialise access to videos and archives, whose open files are shared."""
         where = split_path(path)
         shared = where.member or where.frame is not None
         try:
@@ -82,16 +82,16 @@ class TruthReader:
 
 @dataclass(frozen=True)
 class Measured:
-    """Faces of an index whose maps were compared with the truth."""
+    """Comparison of maps with the truth, for M faces of an index."""
 
     rows: np.ndarray
     """int64 (M,): their rows in the index, ascending."""
     maps: Histograms
-    """Of their maps."""
+    """Histograms of their maps."""
     priors: Histograms
-    """Of the mean mask of the other faces; zero where there is none, and on real faces."""
+    """Histograms of the mean mask of other videos; zero if missing, and for real faces."""
     has_prior: np.ndarray
-    """bool (M,): whether there is such a mask."""
+    """bool (M,): whether such a mask exists."""
     failures: tuple[Failure, ...]
     """Faces whose truth could not be read; they are not among the M."""
 
@@ -109,12 +109,12 @@ def measure(
 
     Args:
         index: the faces.
-        rows: int (N,), ascending: real faces, and fakes with a mask. A face without a map counts
-            as if its map were the complement of the truth.
+        rows: int (N,), ascending: real faces, and fakes with a mask. A missing map counts as the
+            complement of the truth.
         reader: the map file.
-        prior: masks to compare with the truth of fakes as well.
-        device: where pixels are counted; the counts are the same everywhere.
-        quiet: no progress.
+        prior: mean mask, also compared with the truth of fakes.
+        device: device that counts pixels; counts do not depend on it.
+        quiet: hide progress.
     """
     return measure_each(index, rows, [reader], prior, device=device, quiet=quiet)[0]
 
@@ -128,10 +128,10 @@ def measure_each(
     device: torch.device | str = "cpu",
     quiet: bool = False,
 ) -> list[Measured]:
-    """Compare several map files with the truth, which is read once. See :func:`measure`.
+    """Compare several map files with the truth, reading it once. See :func:`measure`.
 
-    While a block of faces is counted, threads read the next; what is held is two blocks of masks
-    and, for all faces, their histograms.
+    Threads read the next block while one is counted; memory holds two blocks of masks and the
+    histograms of all faces.
     """
     truths, videos = TruthReader(index), np.array(video_names(index), dtype=object)
     stored = [stored_rows(reader, [index.keys[row] for row in rows]) for reader in readers]
@@ -162,7 +162,7 @@ def measure_each(
 def mean_mask(
     index: FaceIndex, rows: np.ndarray, quiet: bool = False
 ) -> tuple[MaskPrior, tuple[Failure, ...]]:
-    """Return the mean mask of fakes, at most 2,000 of them spread evenly over ``rows``."""
+    """Return the mean mask of at most 2,000 fakes, spread evenly over ``rows``."""
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), PRIOR_FACES)).round().astype(int)]
     truths, videos, prior = TruthReader(index), video_names(index), MaskPrior()
     failures: list[Failure] = []
@@ -176,27 +176,27 @@ def mean_mask(
 
 
 def stored_rows(reader: MapReader, keys: Sequence[str]) -> np.ndarray:
-    """Return the row of each key in a map file, int64 (N,); -1 for a key without a map."""
+    """Return the row of each key in a map file, int64 (N,); -1 if missing."""
     return np.array([reader.row(key) if key in reader else -1 for key in keys], dtype=np.int64)
 
 
 def masked_fakes(index: FaceIndex, rows: np.ndarray) -> np.ndarray:
-    """Return those of the rows that are fakes with a mask, int64 (K,)."""
+    """Return the rows that are fakes with a mask, int64 (K,)."""
     masks = np.array(index.column("mask"), dtype=object)
     return rows[(index.labels[rows] == FAKE) & (masks[rows] != "")]
 
 
 def video_names(index: FaceIndex) -> list[str]:
-    """Return the video of every face; one without has its own, which no other can have."""
+    """Return the video of every face; a face without one gets a unique name."""
     return [video or f"\0{row}" for row, video in enumerate(index.column("video"))]
 
 
 def _read_ahead(
     read: Callable[[int], Truth], index: FaceIndex, rows: np.ndarray, label: str, quiet: bool
 ) -> Iterator[tuple[int, list[Truth | Failure]]]:
-    """Yield blocks of what was read, in order; meanwhile threads read the next block.
+    """Yield blocks of truths in order, while threads read the next block.
 
-    Each comes with the place of its first row in ``rows``.
+    Each block comes with the position of its first row in ``rows``.
     """
 
     def guarded(row: int) -> Truth | Failure:
@@ -221,10 +221,10 @@ def _read_ahead(
 
 @contextmanager
 def _sharing_cores() -> Iterator[None]:
-    """Count with half of the cores: threads that read keep the others busy.
+    """Limit torch to half of the cores; reader threads use the others.
 
-    With all of them, torch's threads wait for each other while they read: on two cores counting
-    took 1.2 times as long, and 1.6 times the CPU time.
+    With all cores, torch's threads compete with the readers: on two cores counting took 1.2 times
+    as long and 1.6 times the CPU time.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, min(before, available_cores() // 2)))
@@ -235,7 +235,7 @@ def _sharing_cores() -> Iterator[None]:
 
 
 class _Batch(NamedTuple):
-    """Faces of which the truths have one size."""
+    """Faces whose truths have the same size."""
 
     places: np.ndarray  # int64 (B,)
     masks: Tensor  # bool (B, H, W)
@@ -248,7 +248,7 @@ class _Batch(NamedTuple):
         return _Batch(self.places[chosen], self.masks[there], regions)
 
     def compare_stored(self, reader: MapReader, stored: np.ndarray) -> Histograms:
-        """Compare maps of a file with the truths; a missing one (-1) is the truth's complement."""
+        """Compare stored maps with the truths; a missing map (-1) counts as the complement."""
         has, lacks = np.flatnonzero(stored >= 0), np.flatnonzero(stored < 0)
         if not len(lacks):
             return self.compare(reader.read(stored))
@@ -268,9 +268,9 @@ class _Batch(NamedTuple):
 def _stack(
     found: Sequence[Truth | Failure], start: int, device: torch.device | str
 ) -> Iterator[_Batch]:
-    """Yield batches of what was read, on the device; places count from ``start``.
+    """Yield batches of truths on the device; positions count from ``start``.
 
-    A region that is the mask itself holds one class alone: there is nothing to count in it.
+    A region equal to the mask contains a single class, so it is not counted.
     """
     groups: dict[tuple[tuple[int, ...], bool], list[int]] = {}
     for place, truth in enumerate(found):

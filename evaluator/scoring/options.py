@@ -1,4 +1,4 @@
-"""``evaluator score``: its options, in a module that does not import torch."""
+"""Options of ``evaluator score``; importing this does not import torch."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ Threshold = Literal["0.5", "val", "none"]
 
 @dataclass(frozen=True)
 class ScoreCommand:
-    """Judge the maps of a file against truth masks; nothing is trained."""
+    """Score the maps of a file against truth masks; nothing is trained."""
 
     maps: str
-    """Map file to judge."""
+    """Map file to score."""
     data: str = ""
-    """Corpus name, index file or folder of the faces; the map file's own unless given."""
+    """Corpus name, index file or folder of the faces; default: recorded in the map file."""
     root: str = ""
-    """Folder of a named corpus (else $FOCUS_DATA/NAME), or where an index's paths start."""
+    """Folder of a named corpus (default: $FOCUS_DATA/NAME), or base of an index's paths."""
     split: str = "test"
-    """train, val or test; all for every face."""
+    """train, val, test or all."""
     threshold: Threshold = "0.5"
-    """Mark pixels above 0.5, above the value of the best f1_fake on split val, or none at all."""
+    """Mark pixels above 0.5, above the value with the best f1_fake on val, or not at all."""
     missing: Missing = "leave-out"
     """Leave faces without a prediction out, or count them as wrong: the wrong class with
     certainty, and the complement of the truth as map."""
     by: tuple[str, ...] = ()
-    """Index columns to break down by, besides method."""
+    """Further index columns to break down by; method is always included."""
     json: str = ""
     """Write the result to this JSON file; - for standard output."""
     draws: int = 1000
-    """Bootstrap draws behind the 95 % intervals; 0 for none."""
+    """Bootstrap draws for the 95 % intervals; 0 for none."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Seed of the draws, device that counts pixels, and quietness."""
+    """Seed of the bootstrap, device that counts pixels, --quiet."""
 
     def __post_init__(self) -> None:
         if self.split not in (*SPLITS, "all", ""):

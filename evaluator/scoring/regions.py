@@ -1,8 +1,8 @@
-"""Maps against region labels: which of the eyes, the nose and the mouth were changed.
+"""Maps against region labels: which of eyes, nose and mouth were manipulated.
 
-Some corpora name the forged regions of a face without a mask. Where an upright face
-fills its picture up to the usual margin, a part's place is known well enough to ask whether the map
-is higher there.
+Some corpora name the manipulated regions of a face without a mask. For an upright face crop with
+the usual margin, the position of each part is known well enough to test whether the map is higher
+there.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _BLOCK = 2048
 def region_metrics(
     index: FaceIndex, rows: np.ndarray, reader: MapReader, draws: int, seed: int
 ) -> dict[str, Estimate]:
-    """Judge the maps of fakes whose column ``parts`` names what was changed.
+    """Score maps of fakes whose column ``parts`` names the manipulated parts.
 
-    ``part_auc``: mean over fakes of the AUC of the map's mean level on the changed parts against
-    the others (ties one half). ``part_pointing``: how often the highest part is a changed one (the
-    share of changed ones where several are equally high). Fakes of which all or none of the parts
-    were changed do not enter.
+    ``part_auc``: mean over fakes of the AUC of the map's mean level on the manipulated parts
+    against the others (ties count one half). ``part_pointing``: share of fakes whose highest part
+    is manipulated (with ties, the manipulated share of the highest). Fakes of which all or none of
+    the parts were manipulated are excluded.
 
     Args:
         index: the faces.
-        rows: int (N,), those to judge; one without a map is high on the unchanged regions alone.
+        rows: int (N,), faces to score; a missing map counts as high on the unchanged parts only.
         reader: the map file.
         draws: bootstrap draws over videos.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
-        InputError: a part that is none of eyes, nose and mouth.
+        InputError: a part other than eyes, nose and mouth.
     """
     changed = np.array([_changed(text) for text in index.column(COLUMN)], dtype=bool)[rows]
     partly = (index.labels[rows] == FAKE) & changed.any(axis=1) & ~changed.all(axis=1)
@@ -55,7 +55,7 @@ def region_metrics(
     has_map = np.array([key in reader for key in keys], dtype=bool)
     levels = 1.0 - changed
     levels[has_map] = region_levels(reader, list(compress(keys, has_map)))
-    order = (levels[:, None, :] < levels[:, :, None]).sum(axis=2)  # equal levels share a place
+    order = (levels[:, None, :] < levels[:, :, None]).sum(axis=2)  # equal levels share a rank
     places = np.arange(len(REGIONS))
     positives = ((order[:, :, None] == places) & changed[:, :, None]).sum(axis=1)
     negatives = ((order[:, :, None] == places) & ~changed[:, :, None]).sum(axis=1)
@@ -63,7 +63,7 @@ def region_metrics(
     hits = (top & changed).sum(axis=1) / np.maximum(top.sum(axis=1), 1)
     videos = index.column("video")
     resampling = Resampling.over([videos[row] for row in chosen], draws, seed)
-    reason = "no fake of which some parts were changed and others not"
+    reason = "no fake with some parts manipulated and others not"
     terms = [
         mean("part_auc", auc(positives, negatives), reason),
         mean("part_pointing", hits.astype(np.float64), reason, counted=True),
@@ -84,7 +84,7 @@ def region_levels(reader: MapReader, keys: Sequence[str]) -> np.ndarray:
 
 @cache
 def region_weights(height: int, width: int) -> np.ndarray:
-    """Return the share of each part in the cells of a map, float64 (3, height, width), sum 1."""
+    """Return the weight of each map cell for each part, float64 (3, height, width), sum 1."""
     shape = FaceShape.from_box(SIDE, SIDE)
     eyes, mouth = cv2.convexHull(shape.eyes), cv2.convexHull(shape.mouth)
     across, top = float(np.ptp(shape.mouth[:, 0])) / 2, float(shape.eyes[:, 1].mean())
@@ -101,7 +101,7 @@ def region_weights(height: int, width: int) -> np.ndarray:
 
 
 def _changed(text: str) -> tuple[bool, ...]:
-    """Return which parts a cell of the column names, divided by spaces, commas or semicolons."""
+    """Return which parts a cell names; separators: spaces, commas, semicolons."""
     names = set(text.replace(",", " ").replace(";", " ").split())
     strange = sorted(names - {*REGIONS})
     if strange:

@@ -1,4 +1,4 @@
-"""The result of ``evaluator score`` as lines for a terminal."""
+"""The result of ``evaluator score`` as text."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _FIRST = 24
 
 
 def format_summary(result: Mapping[str, Any]) -> str:
-    """Return a table of the whole split, one per column that it is broken down by, and a legend.
+    """Return a table of all faces, a table per breakdown column, and a legend.
 
-    ``result`` is what :func:`evaluator.scoring.command.score_maps` returns.
+    ``result`` is the return value of :func:`evaluator.scoring.command.score_maps`.
     """
     faces, coverage = result["faces"], result["coverage"]
     head = (
@@ -34,7 +34,7 @@ def format_summary(result: Mapping[str, Any]) -> str:
 
 
 def _missing(coverage: Mapping[str, Any]) -> Iterator[str]:
-    """Say which faces have no prediction, and what that does to the values."""
+    """Yield a line per class of missing predictions and how they are counted."""
     rule = "count as wrong" if coverage["rule"] == "wrong" else "are LEFT OUT of every value"
     for name, noun in (("missing", "prediction"), ("without_score", "score")):
         fakes, reals = coverage[name]["fake"], coverage[name]["real"]
@@ -57,7 +57,7 @@ def _whole(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def _broken_down(
     column: str, groups: Mapping[str, Mapping[str, Mapping[str, Any]]]
 ) -> Iterator[str]:
-    """Yield blocks of as many groups as fit beside each other; metrics without values left out."""
+    """Yield blocks of as many groups as fit the width; omit metrics without values."""
     yield f"by {column} (intervals are in the JSON)"
     names = list(groups)
     width = 2 + max(8, *(len(name) for name in names))
@@ -83,7 +83,7 @@ def _legend(
     metrics: Mapping[str, Mapping[str, Any]], threshold: Mapping[str, Any]
 ) -> Iterator[str]:
     marked = ", ".join(name for name in THRESHOLDED if name in metrics)
-    line = "Free of any threshold, but for frame_acc and video_acc (scores above 0.5)"
+    line = "Threshold-free, except frame_acc and video_acc (scores above 0.5)"
     if not marked or threshold["value"] is None:
         yield f"{line}."
         return

@@ -358,7 +358,7 @@ def test_an_index_without_splits_is_judged_whole(corpus):
     corpus.faces = [Face(f.path, f.label, "", f.method, f.video, f.mask) for f in corpus.faces]
     result = judge(corpus, corpus.save())
     assert (result["split"], result["faces"]["total"]) == ("all", 48)
-    assert "the index names no splits" in result["notes"][0]
+    assert "the index has no splits" in result["notes"][0]
 
 
 def test_labels_of_the_index_win_and_unknown_ones_do_not_enter(corpus):
