@@ -1,4 +1,4 @@
-"""``evaluator check NAME``: does a detector keep the contract?"""
+"""``evaluator check NAME``: check that a detector implements the contract."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def check_command(command: CheckCommand) -> None:
     """Run ``evaluator check`` and print a line per check.
 
     Raises:
-        InputError: no such detector, or settings that it does not have.
+        InputError: no such detector, or unknown settings.
         CheckFailedError: a check failed.
     """
     detector = DETECTORS.get(command.name)
@@ -27,4 +27,4 @@ def check_command(command: CheckCommand) -> None:
         print(f"{mark}  {finding.check:20}  {finding.seconds:6.1f} s  {finding.detail}", flush=True)
     if failed:
         raise CheckFailedError(f"{command.name}: {failed} of {len(CHECKS)} checks failed")
-    print(f"{command.name} keeps the contract")
+    print(f"{command.name} implements the contract")

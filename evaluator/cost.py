@@ -1,4 +1,4 @@
-"""``evaluator cost``: what a detector or generator takes: parameters, arithmetic, time, memory."""
+"""``evaluator cost``: measure parameters, MACs, throughput and memory of a model."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from focus.runs import build_detector, load_network, read_run, write_run
 from focus.runtime import Runtime, seed_everything
 from focus.types import InputSpec, Prediction
 
-NATIVE_SIZE = 224  # of pictures, for what takes them as they are
+NATIVE_SIZE = 224  # image side for models without a fixed input size
 BATCHES = {"cuda": 32, "cpu": 1}
 ROUNDS = 3
 
 
 def cost_command(command: CostCommand) -> None:
-    """Print what was measured, and write JSON if asked.
+    """Print the measurements; write JSON if requested.
 
     Raises:
-        InputError: no such detector or generator, settings or weights that do not fit, or a JSON
-            file that cannot be written.
+        InputError: no such detector or generator, invalid settings or weights, or a JSON file
+            that cannot be written.
     """
     seed_everything(command.runtime.seed)
     subject = load_subject(command.name, command.weights, split_options(command.options))
@@ -53,13 +53,13 @@ def cost_command(command: CostCommand) -> None:
 def load_subject(
     name: str, weights: str = "", options: Mapping[str, str] | None = None
 ) -> Trainable | Generator:
-    """Return a detector or a generator, with random weights unless some are given.
+    """Return a detector or generator, with random weights unless ``weights`` is given.
 
-    A name that both have (``focus``) is the detector's. Without weights, ``options`` that the
-    network behind a generator knows are the network's.
+    A name registered as both (``focus``) is the detector. Without weights, ``options`` known to
+    the generator's network are passed to the network.
 
     Raises:
-        InputError: neither is called so; settings or weights that do not fit.
+        InputError: unknown name; invalid settings or weights.
     """
     given = dict(options or {})
     if name in DETECTORS.names():
@@ -80,17 +80,17 @@ def measure_cost(
     seconds: float = 5.0,
     runtime: Runtime = QUIET,
 ) -> dict[str, Any]:
-    """Measure a prediction, images standardised and on the device, and return JSON values.
+    """Measure one prediction (images standardised, on the device) and return JSON values.
 
-    ``parameters``; ``macs`` of one face: multiply-accumulates in matrix products, convolutions and
-    attention, backward passes included where a map takes them, element-wise work not, None where
-    nothing of this is done in torch; ``throughput`` in faces a second, of a detector of clips in
-    clips; ``peak_memory`` in bytes and ``peak_memory_of`` whom: tensors on a GPU, else the process
-    (None if the system does not tell); ``input``: shape of one face; ``batch``, ``precision`` and
-    ``device`` of the measurement.
+    ``parameters``; ``macs`` per face: multiply-accumulates in matrix products, convolutions and
+    attention, including backward passes if a map needs them, excluding element-wise operations
+    (None if torch does none of these); ``throughput`` in faces per second (clips for a clip
+    detector); ``peak_memory`` in bytes and ``peak_memory_of``: tensors on a GPU, else the process
+    (None if the system does not report it); ``input``: shape of one face; ``batch``,
+    ``precision`` and ``device`` of the measurement.
 
     Raises:
-        InputError: a device that is not there, or a batch that does not fit into it.
+        InputError: missing device, or a batch that exceeds its memory.
     """
     accelerator = runtime.accelerator()
     device = accelerator.device
@@ -118,7 +118,7 @@ def measure_cost(
         _reset_peak(device)
         rate = batch / _time(lambda: run(many), seconds)
     except torch.cuda.OutOfMemoryError:
-        raise InputError(f"--batch {batch}: does not fit into the GPU; halve it") from None
+        raise InputError(f"--batch {batch}: out of GPU memory; use a smaller batch") from None
     return {
         "parameters": sum(values.numel() for values in subject.parameters()),
         "macs": macs or None,
@@ -135,7 +135,7 @@ def measure_cost(
 def draw_faces(
     subject: Trainable | Generator, count: int, device: torch.device
 ) -> tuple[Tensor, ...]:
-    """Return random standardised faces (B, 3, [T,] H, W), and companions where they are wanted."""
+    """Return random standardised faces (B, 3, [T,] H, W), and companions if required."""
     spec: InputSpec = subject.input_spec
     size = spec.image_size or NATIVE_SIZE
     frames = (spec.frames,) if spec.frames > 1 else ()
@@ -151,20 +151,22 @@ def draw_faces(
 
 
 def format_cost(found: Mapping[str, Any]) -> str:
-    """Return the result for a terminal."""
+    """Return the result as text."""
     shape = " x ".join(map(str, found["input"]))
     macs = (
-        "not counted: its work is not in torch" if found["macs"] is None else _large(found["macs"])
+        "not counted: it does not compute in torch"
+        if found["macs"] is None
+        else _large(found["macs"])
     )
     peak = found["peak_memory"]
-    memory = "not told by this system" if peak is None else f"{peak / 2**30:.2f} GiB"
+    memory = "not reported by this system" if peak is None else f"{peak / 2**30:.2f} GiB"
     place = f"batch {found['batch']}, {found['precision']}, {found['device']}"
     return "\n".join(
         [
             f"{found['name']} ({found['kind']}), weights: {found['weights']}, input {shape}",
             f"parameters   {found['parameters']:,}",
             f"MACs         {macs}",
-            f"throughput   {_short(found['throughput'])} a second ({place})",
+            f"throughput   {_short(found['throughput'])} per second ({place})",
             f"peak memory  {memory} ({found['peak_memory_of']})",
         ]
     )
@@ -174,24 +176,24 @@ def _load_detector(name: str, weights: str, options: Mapping[str, str]) -> Train
     if not weights:
         return build_detector(name, _random_config(name, options))
     if options:
-        raise InputError(f"--options {next(iter(options))}: a run has its settings; leave them out")
+        raise InputError(f"--options {next(iter(options))}: not allowed with --weights")
     run = read_run(Path(weights))
     if run.kind != name:
-        raise InputError(f"--weights {weights}: holds a {run.kind} run, not a {name} one")
+        raise InputError(f"--weights {weights}: is a {run.kind} run, not a {name} run")
     return load_network(run)
 
 
 def _random_config(name: str, options: Mapping[str, str]) -> Any:
-    """Return the configuration of a detector that starts from random weights."""
+    """Return the configuration of a detector with random weights."""
     kind = config_type(DETECTORS.get(name))
     free = {"encoder_weights": "none"} if hasattr(kind, "encoder_weights") else {}
     return parse_options(kind, {**free, **options})
 
 
 def _load_random(name: str, network: str, options: Mapping[str, str]) -> Generator:
-    """Return a generator over a run of random weights, which it loads as any other run."""
+    """Return a generator with random weights, loaded from a temporary run folder."""
     if not network:
-        raise InputError(f"--weights is missing: {name} does not say which network it needs")
+        raise InputError(f"--weights is missing: {name} does not declare the network it needs")
     known = config_type(DETECTORS.get(network)).__dataclass_fields__
     theirs = {key: text for key, text in options.items() if key in known}
     config = _random_config(network, {**find_generator(name)[0].needed_settings, **theirs})
@@ -208,7 +210,7 @@ def _without_threshold(name: str) -> str:
 
 
 def _time(work: Callable[[], None], seconds: float) -> float:
-    """Return the median duration of some calls: three, and as many as fit into ``seconds``."""
+    """Return the median duration of repeated calls: at least three, for at least ``seconds``."""
     durations: list[float] = []
     while len(durations) < ROUNDS or sum(durations) < seconds:
         start = time.perf_counter()
@@ -223,12 +225,12 @@ def _reset_peak(device: torch.device) -> None:
         return
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:  # the peak then counts from the start of the process
+    except OSError:  # the peak is then that of the whole process
         return
 
 
 def _read_peak(device: torch.device) -> int | None:
-    """Return the most bytes in use since :func:`_reset_peak`, None if the system does not tell."""
+    """Return peak bytes in use since :func:`_reset_peak`; None if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:

@@ -1,4 +1,4 @@
-"""``evaluator embed``: what a trained network makes of faces, laid out in the plane by t-SNE."""
+"""``evaluator embed``: a t-SNE of a trained network's features."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from focus.runtime import Progress, Runtime, note
 from focus.types import FAKE, REAL, Failure
 
 COMPONENTS = 50
-CLASSES = 2  # what a layer that tells fakes from real faces has at most
+CLASSES = 2  # most outputs of a layer that classifies real and fake
 LABELS = {REAL: "real", FAKE: "fake"}
-# Of Okabe and Ito, who chose them to stay apart under every colour blindness; real faces are grey.
+# The colour-blind-safe palette of Okabe and Ito; real faces are grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 REAL_COLOUR = "#8a8f96"
@@ -46,15 +46,14 @@ def embed_command(command: EmbedCommand) -> None:
     """Write ``embedding.csv`` (key, label, method, split, x, y) and ``embedding.png``.
 
     Raises:
-        InputError: no run or no faces, a layer that there is not, or a folder that cannot be
-            written.
-        CheckFailedError: some faces could not be read; the others were laid out and written.
+        InputError: no run or no faces, unknown layer, or a folder that cannot be written.
+        CheckFailedError: some faces could not be read; the result covers the others.
     """
     quiet = command.runtime.quiet
     path = Path(command.weights) if command.weights else newest_run(RUNS, command.method)
     run = read_run(path)
     if command.method not in ("", run.kind):
-        raise InputError(f"--weights {path}: holds a {run.kind} run, not a {command.method} one")
+        raise InputError(f"--weights {path}: is a {run.kind} run, not a {command.method} run")
     if not command.weights:
         note(f"weights: {path}, the newest finished run", quiet)
     index = spread_evenly(open_source(command.source, quiet), command.sample)
@@ -87,14 +86,14 @@ def embed_command(command: EmbedCommand) -> None:
     if failures:
         first = failures[0]
         raise CheckFailedError(
-            f"{count_of(len(failures), 'face')} could not be read and had to be left "
+            f"{count_of(len(failures), 'face')} could not be read and were left "
             f"out, such as {first.key}: "
             f"{first.reason}"
         )
 
 
 def spread_evenly(index: FaceIndex, count: int) -> FaceIndex:
-    """Return ``count`` faces spread evenly over an index; all of a smaller one, or with 0."""
+    """Return ``count`` faces spread evenly over an index; all if fewer, or if ``count`` is 0."""
     if not count or len(index) <= count:
         return index
     return index.take(np.linspace(0, len(index) - 1, count).round().astype(int))
@@ -110,15 +109,15 @@ def extract_features(
     workers: int = 0,
     stills: bool = False,
 ) -> tuple[np.ndarray, list[Failure]]:
-    """Return what a network makes of faces, float32 (N, D), and the faces that cannot be read.
+    """Return features of faces, float32 (N, D), and the faces that cannot be read.
 
-    Without ``layer`` it is what the last linear layer is given: of those that have at most two
-    outputs, if there are such, else of all. Else it is the output of that module. Tokens, places
-    and frames are averaged.
+    Features are the output of module ``layer``; without ``layer``, the input of the last linear
+    layer with at most two outputs, or of the last linear layer if none has so few. Tokens,
+    positions and frames are averaged.
 
     Raises:
-        InputError: no such module, one that does not run or gives no row per face, or a network
-            without a linear layer.
+        InputError: no such module, a module that does not run or does not output a row per face,
+            or a network without a linear layer.
     """
     accelerator = runtime.accelerator()
     network = network.to(accelerator.device).eval()
@@ -139,12 +138,12 @@ def extract_features(
 
 
 def lay_out(features: np.ndarray, perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
-    """Return places (N, 2) of features (N, D): PCA to 50 components at most, then t-SNE.
+    """Return t-SNE positions (N, 2) of features (N, D), after PCA to at most 50 components.
 
-    ``perplexity`` is lowered to a third of the faces where there are too few.
+    ``perplexity`` is limited to a third of the number of faces.
     """
     components = min(COMPONENTS, *features.shape)
-    with np.errstate(invalid="ignore"):  # of features that do not vary, whose shares PCA works out
+    with np.errstate(invalid="ignore"):  # constant features: PCA divides by zero variance
         reduced = PCA(components, random_state=seed).fit_transform(features)
     neighbours = min(perplexity, (len(features) - 1) / 3)
     init = "pca" if components > 1 else "random"
@@ -164,7 +163,7 @@ def write_places(path: Path, index: FaceIndex, places: np.ndarray) -> None:
 
 
 def name_groups(index: FaceIndex, colour: str) -> list[str]:
-    """Return the group of every face: its method or its label; real faces are one."""
+    """Return the group of every face: its method or label; real faces are one group."""
     named = [LABELS.get(label, "unknown") for label in index.labels.tolist()]
     if colour == "label":
         return named
@@ -176,7 +175,7 @@ def name_groups(index: FaceIndex, colour: str) -> list[str]:
 
 
 def draw_places(path: Path, places: np.ndarray, groups: Sequence[str], title: str) -> None:
-    """Draw the picture: groups differ by colour and by mark, the largest lie below."""
+    """Draw the scatter plot: groups differ by colour and marker; larger groups are drawn first."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -204,7 +203,7 @@ def draw_places(path: Path, places: np.ndarray, groups: Sequence[str], title: st
     panel.set_title(title, loc="left", fontsize=12, fontweight="bold", parse_math=False)
     legend = figure.legend(loc="outside right upper", frameon=False, fontsize=10, markerscale=1.6)
     for text in legend.get_texts():
-        text.set_parse_math(False)  # a method may hold dollar signs
+        text.set_parse_math(False)  # a method name may contain dollar signs
         count = counts.get(text.get_text(), 0)
         if count:
             text.set_text(f"{text.get_text()} ({count:,})")
@@ -213,7 +212,7 @@ def draw_places(path: Path, places: np.ndarray, groups: Sequence[str], title: st
 
 
 def _styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return colour and mark of every group; colours come again with another mark."""
+    """Return colour and marker of every group; repeated colours get another marker."""
     fakes = sorted(name for name in names if name != LABELS[REAL])
     styles: dict[str, dict[str, Any]] = {
         name: {
@@ -228,15 +227,15 @@ def _styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 class _LastLinear(TorchFunctionMode):
-    """Keeps what the last linear layer was given that has a row per face.
+    """Record the input of the last linear layer that has a row per face.
 
-    Sees calls as well as modules, so that a layer whose weights a network applies itself counts.
+    Intercepts ``F.linear`` rather than modules, so functional calls are seen as well.
     """
 
     def __init__(self, count: int) -> None:
         super().__init__()
         self._count = count
-        self.heads: Tensor | None = None  # of those that have two outputs at most
+        self.heads: Tensor | None = None  # of layers with at most two outputs
         self.any: Tensor | None = None
 
     def __torch_function__(
@@ -263,7 +262,7 @@ def _features(network: Trainable, images: Tensor, layer: str) -> Tensor:
         found = seen[-1] if seen else None
         where = f"--layer {layer}"
         if not isinstance(found, Tensor) or found.ndim < 2 or len(found) != len(images):
-            what = "puts out no tensor with a row per face" if seen else "does not run"
+            what = "does not output a tensor with a row per face" if seen else "does not run"
             raise InputError(f"{where}: {what}; choose another module")
         return _pool(found)
     with _LastLinear(len(images)) as linear:
@@ -272,14 +271,14 @@ def _features(network: Trainable, images: Tensor, layer: str) -> Tensor:
     if given is None:
         raise InputError(
             "--layer is missing: this network has no linear layer with a row per face; name the "
-            "module whose output to take"
+            "module whose output to use"
         )
     return given if given.ndim == 2 else given.flatten(1, -2).mean(dim=1)
 
 
 @contextmanager
 def _outputs(network: nn.Module, layer: str) -> Iterator[list[Any]]:
-    """Collect what a module puts out."""
+    """Collect the outputs of a module."""
     modules = dict(network.named_modules())
     if layer not in modules:
         near = ", ".join(difflib.get_close_matches(layer, modules, n=3, cutoff=0.4))

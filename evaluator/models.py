@@ -1,4 +1,4 @@
-"""``evaluator models``: every detector and generator that is installed, and whether it works."""
+"""``evaluator models``: list installed detectors and generators, and whether each imports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REGISTRIES: tuple[Registry[Any], ...] = (DETECTORS, GENERATORS)
 
 
 def models_command(command: ModelsCommand) -> None:
-    """Print the list, and write JSON if asked.
+    """Print the list; write JSON if requested.
 
     Raises:
         InputError: the JSON file cannot be written.
@@ -34,8 +34,8 @@ def models_command(command: ModelsCommand) -> None:
 def list_models() -> list[dict[str, str]]:
     """Return name, kind, distribution, version and error (empty if none) of each, by kind and name.
 
-    A name that is both stands once for each kind; any trained detector makes maps as well.
-    What a stranger's module prints while it is imported goes to standard error.
+    A name registered as both is listed once per kind; a trained detector also makes maps.
+    Output printed by a module during import is redirected to standard error.
     """
     models = []
     for registry in REGISTRIES:
@@ -59,14 +59,14 @@ def list_models() -> list[dict[str, str]]:
 
 
 def format_models(models: Sequence[dict[str, str]]) -> str:
-    """Return the list for a terminal: a block per kind, what is broken with its reason."""
-    wide = max(len(model["name"]) for model in models)
+    """Return the list as text: a block per kind; broken entries show the reason."""
+    width = max(len(model["name"]) for model in models)
     lines: list[str] = []
     for kind in dict.fromkeys(model["kind"] for model in models):
         lines += ["", f"{kind}s"] if lines else [f"{kind}s"]
         for model in models:
             if model["kind"] == kind:
                 origin = f"{model['distribution']} {model['version']}".strip()
-                said = f"{origin}  BROKEN: {model['error']}" if model["error"] else origin
-                lines.append(f"  {model['name']:{wide}}  {said}")
+                status = f"{origin}  BROKEN: {model['error']}" if model["error"] else origin
+                lines.append(f"  {model['name']:{width}}  {status}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Options of the commands that are one module each, in a module that does not import torch."""
+"""Options of single-module commands; importing this does not import torch."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ FEWEST = 5  # faces that t-SNE can lay out
 
 @dataclass(frozen=True)
 class CostCommand:
-    """Measure what a detector or generator takes: parameters, MACs, throughput, memory."""
+    """Measure parameters, MACs, throughput and memory of a detector or generator."""
 
     name: str
-    """A detector or generator; evaluator models lists them."""
+    """Detector or generator (see evaluator models)."""
     weights: str = ""
-    """A run folder or weights file; empty: random weights, which cost the same."""
+    """Run folder or weights file; default: random weights (the cost is the same)."""
     options: tuple[str, ...] = ()
-    """NAME=VALUE settings of the detector, or of the generator and the network behind it."""
+    """NAME=VALUE settings of the detector, or of the generator and its network."""
     batch: int = 0
-    """Faces at once while time and memory are measured; 0: 32 on a GPU, 1 on a CPU."""
+    """Batch size for time and memory; 0: 32 on a GPU, 1 on a CPU."""
     seconds: float = 5.0
-    """How long to measure the throughput, at least."""
+    """Minimum duration of the throughput measurement, in seconds."""
     json: str = ""
     """Write the result to this JSON file; - for standard output."""
     runtime: Runtime = field(default_factory=Runtime)
@@ -40,32 +40,32 @@ class CostCommand:
 
 @dataclass(frozen=True)
 class EmbedCommand:
-    """Lay the features of faces out in the plane: a CSV and a picture."""
+    """Plot a t-SNE of the features of faces; write CSV and PNG."""
 
     method: str = ""
-    """A detector, whose newest finished run under runs/ is taken."""
+    """Detector; its newest finished run under runs/ is used."""
     weights: str = ""
-    """A run folder or weights file instead."""
+    """Run folder or weights file, in place of --method."""
     source: Source = field(default_factory=Source)
     """The faces."""
     out: str = "embedding"
     """Folder to write embedding.csv and embedding.png to."""
     layer: str = ""
-    """Path of the module whose output is taken; empty: what the last linear layer is given."""
+    """Path of the module whose output is used; default: the last linear layer's input."""
     sample: int = 2000
-    """Take so many faces, spread evenly over the index; 0 for all."""
+    """Number of faces, spread evenly over the index; 0 for all."""
     colour: Literal["method", "label"] = "method"
-    """What the colours of the picture tell apart."""
+    """Colour points by forgery method or by label."""
     perplexity: float = 30.0
-    """Of t-SNE: how many neighbours count."""
+    """Perplexity of t-SNE (effective number of neighbours)."""
     batch: int = 32
-    """Faces that the network sees at once."""
+    """Faces per batch."""
     workers: int = -1
     """Loader processes; -1: the cores less one, at most 16."""
     stills: bool = False
-    """Every face is a still picture: a detector of clips sees it in small motion."""
+    """Faces are still images: for a clip detector, synthesise small motion."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Device, precision, seed of the layout."""
+    """Device, precision, seed of the t-SNE."""
 
     def __post_init__(self) -> None:
         if not (self.method or self.weights):
@@ -80,22 +80,22 @@ class EmbedCommand:
 
 @dataclass(frozen=True)
 class ModelsCommand:
-    """List every detector and generator that is installed; each is imported once."""
+    """List installed detectors and generators; each is imported to check it."""
 
     json: str = ""
     """Write the list to this JSON file; - for standard output."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
+    """Common flags."""
 
 
 @dataclass(frozen=True)
 class CheckCommand:
-    """Hold a detector to the contract: shapes, gradients, one-class batches, two processes."""
+    """Check that a detector implements the contract: shapes, gradients, batches, two processes."""
 
     name: str
-    """The detector."""
+    """Detector name."""
     options: tuple[str, ...] = ()
-    """NAME=VALUE settings. Its weights start at random, and it is trained on the smallest pictures
-    that it takes unless image_size is given."""
+    """NAME=VALUE settings. Weights are random; images have the smallest supported size unless
+    image_size is given."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Seed of weights and drawn faces."""
+    """Seed of the random weights and faces."""

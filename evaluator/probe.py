@@ -1,11 +1,11 @@
-"""The probe: what a detector gains from a kind of map, measured with the plainest one that can.
+"""The probe: a minimal detector that measures the benefit of training with a kind of map.
 
-A classifier with a feature pyramid that draws the map beside the label (FoCus, Fig. 4). It is an
-ordinary detector, registered as ``probe``.
+A classifier with a feature pyramid that predicts label and map (FoCus, Fig. 4). It is an ordinary
+detector, registered as ``probe``.
 
-Deviations: the paper gives neither the size of the predicted map nor the optimiser. The map is
-read at a quarter of the input (56 x 56 of 224), each level of the pyramid is smoothed where it is
-joined, so that all of its layers learn, and the optimiser is Adam 1e-4 with a cosine.
+Deviations: the paper specifies neither the size of the predicted map nor the optimiser. The map
+has a quarter of the input's side (56 x 56 for 224), each pyramid level is smoothed after merging,
+so that all of its layers are trained, and the optimiser is Adam, 1e-4, cosine schedule.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ LEVELS = (2, 3, 4, 5)  # strides 4, 8, 16 and 32
 
 @dataclass(frozen=True)
 class ProbeConfig:
-    """Which encoder, and how much the map counts."""
+    """Encoder, sizes and weight of the map loss."""
 
     encoder: str = EFFICIENTNET
-    """efficientnet-b4 (of the efficientnet-pytorch package), or any convolutional timm model."""
+    """efficientnet-b4 (from the efficientnet-pytorch package), or any convolutional timm model."""
     encoder_weights: str = "timm"
     """A file (safetensors or a tensors-only .pth), 'timm' to download, or 'none'."""
     image_size: int = 224
     """Side of the square input in pixels, a multiple of 32."""
     channels: int = 256
-    """Width of the pyramid."""
+    """Channels of the pyramid."""
     map_weight: float = 0.1
-    """Weight of the map's cross-entropy beside the label's."""
+    """Weight of the map's cross-entropy relative to the label's."""
 
     def __post_init__(self) -> None:
         check_options(self, "image_size", least=32, multiple=32)
@@ -53,7 +53,7 @@ class ProbeConfig:
 
 
 class Pyramid(nn.Module):
-    """Feature pyramid (Lin et al., CVPR 2017): levels of four strides to the finest one."""
+    """Feature pyramid (Lin et al., CVPR 2017): merge levels of four strides into the finest."""
 
     def __init__(self, widths: tuple[int, ...], channels: int) -> None:
         super().__init__()
@@ -74,10 +74,10 @@ class Pyramid(nn.Module):
 
 
 class EfficientNetLevels(nn.Module):
-    """EfficientNet-B4 of the efficientnet-pytorch package as feature levels.
+    """Feature levels of EfficientNet-B4 from the efficientnet-pytorch package.
 
     Raises:
-        InputError: weights that cannot be had or do not fit.
+        InputError: weights that cannot be loaded or do not fit.
     """
 
     widths = (32, 56, 160, 448)
@@ -95,13 +95,13 @@ class EfficientNetLevels(nn.Module):
             raise InputError(f"{weights}: lacks {missing[0]} and {len(missing) - 1} others")
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return features of strides 4 to 32, and what the classifier sees."""
+        """Return features of strides 4 to 32, and the classifier's input."""
         ends = self.body.extract_endpoints(images)
         return [ends[f"reduction_{level}"] for level in LEVELS], ends["reduction_6"]
 
 
 def _download() -> Mapping[str, Tensor]:
-    """Return the package's ImageNet weights, from its own release or the cache of torch.hub."""
+    """Return the package's ImageNet weights, from its release or the torch.hub cache."""
     place = url_map[EFFICIENTNET]
     try:
         return load_state_dict_from_url(place, weights_only=True)
@@ -113,10 +113,10 @@ def _download() -> Mapping[str, Tensor]:
 
 
 class TimmLevels(nn.Module):
-    """A convolutional timm model as feature levels; the classifier sees the deepest one.
+    """Feature levels of a convolutional timm model; the classifier uses the deepest one.
 
     Raises:
-        InputError: an unknown model, one without four such levels, or weights that do not fit.
+        InputError: unknown model, a model without these four strides, or weights that do not fit.
     """
 
     def __init__(self, encoder: str, weights: str) -> None:
@@ -132,7 +132,7 @@ class TimmLevels(nn.Module):
         self.final_width = self.widths[-1]
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return features of strides 4 to 32, and what the classifier sees."""
+        """Return features of strides 4 to 32, and the classifier's input."""
         levels = self.body(images)[-4:]
         return levels, levels[-1]
 
@@ -170,17 +170,17 @@ class Probe(Detector[ProbeConfig]):
         return logits.float(), self.map_head(self.pyramid(levels)).float()
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return the label's cross-entropy and, if there are maps, theirs (Fig. 4)."""
-        logits, drawn = self(batch.images)
+        """Return cross-entropy of the label and, with maps, of the map (Fig. 4)."""
+        logits, map_logits = self(batch.images)
         terms = {"classification": F.cross_entropy(logits, batch.labels)}
         if batch.maps is not None:
-            target = resize_maps(batch.maps, drawn.shape[-2:])
+            target = resize_maps(batch.maps, map_logits.shape[-2:])
             terms["map"] = self.config.map_weight * F.binary_cross_entropy_with_logits(
-                drawn, target
+                map_logits, target
             )
         return terms
 
     def predict(self, images: Tensor) -> Prediction:
         """Return P(fake) (B,) and maps (B, 1, H / 4, W / 4)."""
-        logits, drawn = self(images)
-        return Prediction(logits.softmax(dim=1)[:, 1], drawn.sigmoid())
+        logits, map_logits = self(images)
+        return Prediction(logits.softmax(dim=1)[:, 1], map_logits.sigmoid())

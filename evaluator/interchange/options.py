@@ -1,4 +1,4 @@
-"""``evaluator export`` and ``import``: their options, in a module that does not import torch."""
+"""Options of ``evaluator export`` and ``import``; importing this does not import torch."""
 
 from __future__ import annotations
 

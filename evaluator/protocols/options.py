@@ -1,4 +1,4 @@
-"""``evaluator protocol``: its options, in a module that does not import torch."""
+"""Options of ``evaluator protocol``; importing this does not import torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``evaluator run`` and ``judge``: their options, in a module that does not import torch."""
+"""Options of ``evaluator run`` and ``judge``; importing this does not import torch."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def test_a_run_is_measured_as_it_was_configured(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(describe_run("tiny", config)))
     found = measure_cost(load_subject("tiny", str(tmp_path)), 1, 0, CPU)
     assert found["input"] == [3, 24, 24]
-    with pytest.raises(InputError, match="holds a tiny run, not a classifier one"):
+    with pytest.raises(InputError, match="is a tiny run, not a classifier run"):
         load_subject("classifier", str(tmp_path))
     with pytest.raises(InputError, match="--options image_size"):
         load_subject("tiny", str(tmp_path), {"image_size": "32"})

@@ -166,5 +166,5 @@ def test_mistakes_are_named(run):
         EmbedCommand()
     with pytest.raises(InputError, match="--sample 3"):
         EmbedCommand(weights="x", sample=3)
-    with pytest.raises(InputError, match="holds a tiny run, not a focus one"):
+    with pytest.raises(InputError, match="is a tiny run, not a focus run"):
         embed_command(EmbedCommand("focus", str(run)))
