@@ -64,11 +64,11 @@ def load_subject(
     given = dict(options or {})
     if name in DETECTORS.names():
         return _load_detector(name, weights, given)
-    plain = name if name in GENERATORS.names() else _without_threshold(name)
-    if plain not in GENERATORS.names():
+    try:
+        kind, _ = find_generator(name)
+    except InputError:
         known = ", ".join(dict.fromkeys([*DETECTORS.names(), *GENERATORS.names()]))
-        raise InputError(f"no detector or generator '{name}'; known: {known}")
-    kind, _ = find_generator(plain)
+        raise InputError(f"no detector or generator '{name}'; known: {known}") from None
     if weights or not kind.requires_weights:
         return load_generator(name, weights, given)
     return _load_random(name, str(getattr(kind, "kind", "")), given)
@@ -201,12 +201,6 @@ def _load_random(name: str, network: str, options: Mapping[str, str]) -> Generat
     with tempfile.TemporaryDirectory() as folder:
         write_run(Path(folder), network, build_detector(network, config), config)
         return load_generator(name, folder, rest)
-
-
-def _without_threshold(name: str) -> str:
-    """Return ``NAME@`` of ``NAME@T``."""
-    plain, sign, _ = name.partition("@")
-    return plain + sign
 
 
 def _time(work: Callable[[], None], seconds: float) -> float:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from focus.backbones import create_backbone, read_tensors
+from focus.backbones import create_backbone, first_line, read_tensors
 from focus.errors import InputError
 from focus.runs import Run, RunFolder, load_network, read_run, sha256
 from focus.types import InputSpec
@@ -105,8 +105,7 @@ class ExplainedBackbone(Explained):
 
     def __init__(self, weights: Path, name: str, target: int, image_size: int) -> None:
         tensors = _without_shared_prefix(read_tensors(weights))
-        resized = image_size and "pos_embed" in tensors
-        network = create_backbone(name, "none", **({"img_size": image_size} if resized else {}))
+        network = _create_classifier(name, image_size)
         defaults = network.pretrained_cfg
         heads = defaults["classifier"]
         head = heads if isinstance(heads, str) else heads[0]
@@ -128,6 +127,14 @@ class ExplainedBackbone(Explained):
         network = network.to(memory_format=torch.channels_last)
         super().__init__(network, spec, weights, settings)
         self.target = target
+        try:
+            with torch.no_grad():
+                self(self.example())
+        except Exception as error:  # each model has its own way to refuse a size
+            raise InputError(
+                f"encoder {name}: cannot process images of {size} px ({first_line(error)}); its "
+                f"usual size is --options image_size={defaults['input_size'][-1]}"
+            ) from None
 
     def forward(self, images: Tensor) -> Evidence:
         """Return logits and scores (B,) of standardised images (B, 3, H, W)."""
@@ -136,6 +143,16 @@ class ExplainedBackbone(Explained):
             return Evidence(logits[:, 0], logits[:, 0].float().sigmoid())
         scores = logits.float().softmax(dim=1)[:, self.target]
         return Evidence(logits[:, self.target], scores)
+
+
+def _create_classifier(name: str, image_size: int) -> Any:
+    """Return a timm classifier for a size (0: its usual one), if its class depends on the size."""
+    if image_size:
+        try:
+            return create_backbone(name, "none", img_size=image_size)
+        except InputError:  # most convolutional networks lack the argument, and need none
+            pass
+    return create_backbone(name, "none")
 
 
 def load_explained(weights: Path, encoder: str, target: int, image_size: int) -> Explained:

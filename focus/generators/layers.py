@@ -88,9 +88,10 @@ class Layer:
 def find_layer(explained: Explained, name: str = "") -> Layer:
     """Return the layer of a path, or without one the network's natural layer.
 
-    That is a transformer's last ``blocks.-1.norm1``; in any other network, of the feature maps that
-    the logit hangs on the coarsest (but no cell above 40 pixels, as in the side branches of object
-    detectors), and of those the last. Negative numbers count from the end.
+    That is a transformer's last ``blocks.-1.norm1``; in any other network, of the grids of features
+    or tokens on which the logit depends the coarsest (but no cell above 40 pixels, as in the side
+    branches of object detectors, unless timm names a deeper level), and of those the last. Negative
+    numbers count from the end.
 
     Raises:
         InputError: no such module; a network without a layer to map.
@@ -210,37 +211,77 @@ def _last_norm(network: nn.Module) -> str:
 
 
 def _last_feature_map(explained: Explained) -> str:
-    """Return the path of the last of the coarsest feature maps (B, C, h, w) behind the logit."""
+    """Return the path of the last of the coarsest grids behind the logit."""
     seen: list[tuple[str, Tensor]] = []
+    prefix = getattr(explained.network, "num_prefix_tokens", 1)
 
     def watch(path: str) -> Callable[..., None]:
-        def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and output.ndim == 4 and math.prod(_size(output)) > 1:
+        def keep(module: nn.Module, _inputs: Any, output: Any) -> None:
+            if (
+                isinstance(output, Tensor)
+                and output.requires_grad
+                and _area(module, output, prefix) > 1
+            ):
                 seen.append((path, output))
 
         return keep
 
-    paths = [(path, module) for path, module in explained.network.named_modules() if path]
-    handles = [module.register_forward_hook(watch(path)) for path, module in paths]
+    modules = {path: module for path, module in explained.network.named_modules() if path}
+    handles = [module.register_forward_hook(watch(path)) for path, module in modules.items()]
     try:
         with torch.enable_grad():
             logits = explained(explained.example().requires_grad_()).logits
-            maps = [output for _, output in seen]
+            outputs = [output for _, output in seen]
             gradients = (
-                torch.autograd.grad(logits.sum(), maps, allow_unused=True)
-                if maps and logits.requires_grad
+                torch.autograd.grad(logits.sum(), outputs, allow_unused=True)
+                if outputs and logits.requires_grad
                 else ()
             )
     finally:
         for handle in handles:
             handle.remove()
-    behind = [
-        (math.prod(_size(output)), path)
-        for (path, output), gradient in zip(seen, gradients, strict=False)
-        if gradient is not None
+    areas = [
+        (_area(modules[path], gradient, prefix), path)
+        for (path, _), gradient in zip(seen, gradients, strict=False)
+        if gradient is not None and _reaches_most(gradient)
     ]
-    fine = [item for item in behind if item[0] > (explained.input_spec.image_size / CELL) ** 2]
+    least = (explained.input_spec.image_size / _largest_cell(explained.network)) ** 2
+    fine = [item for item in areas if item[0] > least]
     if not fine:
         raise InputError("this network has no feature map to explain; give --options layer=NAME")
     coarsest = min(area for area, _ in fine)
-    return next(path for area, path in reversed(behind) if area == coarsest)
+    return next(path for area, path in reversed(fine) if area == coarsest)
+
+
+def _largest_cell(network: nn.Module) -> float:
+    """Return the side of a grid's largest cell in pixels: 40, or above timm's deepest stride."""
+    levels = getattr(network, "feature_info", None)
+    stride = levels[-1].get("reduction", 0) if isinstance(levels, list) and levels else 0
+    return max(CELL, 1.25 * stride)
+
+
+def _area(module: nn.Module, output: Tensor, prefix: int) -> int:
+    """Return the number of cells if a module's output is a square grid, else 0.
+
+    Of tokens (B, N, C), with or without a class token or ``prefix`` tokens, only whole blocks and
+    normalisations count: linear layers and activations are steps inside a block.
+    """
+    if len(output) != 1:  # windows and patches in the place of images
+        return 0
+    if output.ndim == 4:
+        height, width = _size(output)
+        return height * width if height == width else 0
+    whole = bool(module._modules) or "Norm" in type(module).__name__
+    if output.ndim != 3 or not whole:
+        return 0
+    area = math.isqrt(output.shape[1]) ** 2
+    return area if output.shape[1] - area in (0, 1, prefix) else 0
+
+
+def _reaches_most(gradient: Tensor) -> bool:
+    """Whether a logit depends on most cells of a grid, not on its class token alone."""
+    if gradient.ndim == 3:
+        cells = gradient[0].abs().sum(dim=1)
+    else:
+        cells = _channels_first(gradient)[0].abs().sum(dim=0)
+    return bool((cells > 0).float().mean() > 0.5)
