@@ -29,7 +29,7 @@ import torch
 from torch.nn.functional import interpolate
 from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 
-from evaluator.metrics.counting import HALF, LEVELS, count_levels
+from evaluator.metrics.counting import count_levels
 from evaluator.metrics.ranking import auc
 from evaluator.scoring.measure import TruthReader, measure
 from focus.data.index import Face, FaceIndex
@@ -53,8 +53,8 @@ def judge_ours(maps: np.ndarray, masks: np.ndarray, device: str) -> Found:
 
 
 def summarise(inside: np.ndarray, outside: np.ndarray) -> Found:
-    """Return AUC and F1 from counts (N, 256)."""
-    true, false = (part[:, HALF:].sum(axis=1) for part in (inside, outside))
+    """Return AUC and F1 from counts, of which the upper 128 levels lie above 0.5."""
+    true, false = (part[:, -128:].sum(axis=1) for part in (inside, outside))
     return auc(inside, outside), 2 * true / (true + false + inside.sum(axis=1))
 
 
@@ -76,8 +76,8 @@ def count_face(map_: np.ndarray, mask: np.ndarray) -> np.ndarray:
     values: np.ndarray = map_.astype(np.float32)
     if values.shape != mask.shape:
         values = cv2.resize(values, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    levels = np.clip(np.ceil(values - 0.5), 0, LEVELS - 1).astype(np.int64)
-    return np.bincount((levels + LEVELS * mask).ravel(), minlength=2 * LEVELS).reshape(2, LEVELS)
+    levels = np.clip(np.ceil(values - 0.5), 0, 255).astype(np.int64)
+    return np.bincount((levels + 256 * mask).ravel(), minlength=512).reshape(2, 256)
 
 
 def judge_loop(maps: np.ndarray, masks: np.ndarray) -> Found:

@@ -15,7 +15,7 @@ import torch
 from evaluator.interchange.names import flat_names, kept_paths
 from evaluator.interchange.options import ExportCommand, Format
 from evaluator.interchange.rle import encode_rle
-from evaluator.metrics.counting import LEVELS, resize_levels
+from evaluator.metrics.counting import resize_levels
 from focus.cells import write_rows
 from focus.data.images import read_face
 from focus.data.index import FaceIndex
@@ -216,7 +216,7 @@ class _Coco(_Writer):
         return {}
 
     def write(self, key: str, size: tuple[int, int]) -> None:
-        mask = self.levels(key, size) > self.threshold * (LEVELS - 1)
+        mask = self.levels(key, size) > self.threshold * 255
         result = {
             "image_id": key,
             "category_id": CATEGORY,

@@ -6,14 +6,12 @@ leaves the mean over classes; any other 0 / 0 has no value, and a reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from evaluator.metrics import THRESHOLDED
 from evaluator.metrics.counting import HALF, LEVELS, Histograms
 from evaluator.metrics.intervals import Estimate, Resampling, Term, estimate, mean
-from evaluator.metrics.ranking import auc, average_precision, divide
+from evaluator.metrics.ranking import average_precision, divide
 from focus.types import FAKE, REAL
 
 OVER_REALS = ("pixel_f1_macro", "pixel_miou", "fp_area_real")
@@ -75,7 +73,7 @@ def prior_metrics(
 def choose_level(faces: Histograms) -> int:
     """Return the level from which marking gives the highest f1_fake on these (fake) faces.
 
-    Among equals the one nearest to 0.5. Level t marks the values above (t - 0.5) / 255.
+    Among equals the one nearest to 0.5. Level t marks the values above ``EDGES[t]``.
 
     Raises:
         ValueError: no face has a pixel inside its mask.
@@ -97,7 +95,7 @@ def _ranking_terms(faces: Histograms, fake: np.ndarray) -> list[Term]:
     def pooled(sums: np.ndarray) -> np.ndarray:
         return average_precision(sums[:, :LEVELS], sums[:, LEVELS:])
 
-    areas = np.where(fake, _by_blocks(auc, faces), np.nan)
+    areas = np.where(fake, faces.pixel_auc, np.nan)
     region_areas = np.where(fake, faces.region_auc, np.nan)
     both = "no fake has pixels in and out of its mask"
     return [
@@ -108,34 +106,11 @@ def _ranking_terms(faces: Histograms, fake: np.ndarray) -> list[Term]:
 
 
 def _place_terms(faces: Histograms, fake: np.ndarray) -> list[Term]:
-    pointing, energy = _by_blocks(_place, faces)
     reason = "no fake has a forged pixel"
     return [
-        mean("pointing", np.where(fake, pointing, np.nan), reason, counted=True),
-        mean("energy_inside", np.where(fake, energy, np.nan), reason),
+        mean("pointing", np.where(fake, faces.pointing, np.nan), reason, counted=True),
+        mean("energy_inside", np.where(fake, faces.energy, np.nan), reason),
     ]
-
-
-def _place(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """Return pointing and energy_inside of faces, (2, N); NaN where the mask is empty."""
-    levels = np.arange(LEVELS, dtype=np.float64)
-    all_pixels = inside + outside
-    area = inside.sum(axis=1) / all_pixels.sum(axis=1)
-    top = LEVELS - 1 - np.argmax(all_pixels[:, ::-1] > 0, axis=1)[:, None]
-    highest = (np.take_along_axis(part, top, axis=1)[:, 0] for part in (inside, all_pixels))
-    share = divide(inside @ levels, all_pixels @ levels)
-    values = np.stack([divide(*highest), np.where(top[:, 0] > 0, share, area)])
-    return np.where(area > 0, values, np.nan)
-
-
-def _by_blocks(
-    function: Callable[[np.ndarray, np.ndarray], np.ndarray], faces: Histograms
-) -> np.ndarray:
-    """Return what a function says of the histograms of some faces at a time, joined."""
-    starts = range(0, max(len(faces.inside), 1), _FACES)
-    parts = [slice(start, start + _FACES) for start in starts]
-    found = [function(faces.inside[part], faces.outside[part]) for part in parts]
-    return np.concatenate(found, axis=-1)
 
 
 def _marked_terms(faces: Histograms, fake: np.ndarray, real: np.ndarray, level: int) -> list[Term]:

@@ -24,7 +24,7 @@ from evaluator.metrics.intervals import (
     stated,
     weighted_mean,
 )
-from evaluator.metrics.ranking import auc, divide
+from evaluator.metrics.ranking import divide
 from evaluator.perturbations import KINDS, SEVEN
 from evaluator.robustness.options import CLEAN, Condition
 from evaluator.scoring.measure import masked_fakes, measure_each
@@ -232,7 +232,7 @@ def _truth(
         measured = measure_each(index, block, readers, device=device, quiet=quiet)
         failures += measured[0].failures
         for found, areas in zip(measured, values, strict=True):
-            pair = auc(found.maps.inside, found.maps.outside), found.maps.region_auc
+            pair = found.maps.pixel_auc, found.maps.region_auc
             areas[:, found.rows] = pair[: len(names)]
     known = names if len(rows) else ()
     return [dict(zip(known, areas, strict=False)) for areas in values], failures

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from evaluator.metrics.counting import HALF, LEVELS
+from evaluator.metrics.counting import EDGES, HALF
 from evaluator.metrics.localization import choose_level
 from evaluator.scoring.coverage import (
     count_classes,
@@ -197,7 +197,7 @@ def _mark_from(
         level = choose_level(measured.maps)
     except ValueError as error:
         raise InputError(f"--threshold val: {error} in split val; {fix}") from None
-    value = (level - 0.5) / (LEVELS - 1)
+    value = float(EDGES[level])
     return level, {"rule": "val", "value": value, "faces": len(measured.rows)}
 
 

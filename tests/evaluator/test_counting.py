@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from torchmetrics.functional.classification import binary_confusion_matrix
 
 from evaluator.metrics import counting
-from evaluator.metrics.counting import HALF, count_levels, resize_levels
+from evaluator.metrics.counting import EDGES, HALF, count_levels, level_of, resize_levels
 from evaluator.metrics.ranking import auc
 
 
@@ -59,7 +59,7 @@ def test_floats_and_stored_levels_are_the_same_map():
 def test_level_128_is_exactly_what_lies_above_one_half():
     above = np.nextafter(np.float32(0.5), np.float32(1))
     values = torch.tensor([[[0.5, above, 0.0, 1.0]]])
-    assert (resize_levels(values, (1, 4)) >= HALF).tolist() == [[[False, True, False, True]]]
+    assert (resize_levels(values, (1, 4)) >= 128).tolist() == [[[False, True, False, True]]]
     assert resize_levels(torch.tensor([[[0, 255]]]).byte(), (1, 3)).tolist() == [[[0, 127, 255]]]
     assert resize_levels(torch.tensor([[[127, 128]]]).byte(), (1, 2)).tolist() == [[[127, 128]]]
 
@@ -77,14 +77,27 @@ def test_counts_are_those_of_scikit_learn_and_torchmetrics(monkeypatch, pixels):
     areas = [roc_auc_score(masks[i][regions[i]], levels[i][regions[i]]) for i in range(7)]
     np.testing.assert_allclose(found.region_auc, areas)
     for face in range(7):
+        limit = level_of(99.5 / 255)
         marked, truth = (levels[face] >= 100).int(), torch.from_numpy(masks[face]).int()
         rows = [part[face] for part in (found.outside, found.inside)]
-        matrix = [[int(row[:100].sum()), int(row[100:].sum())] for row in rows]
+        matrix = [[int(row[:limit].sum()), int(row[limit:].sum())] for row in rows]
         assert matrix == binary_confusion_matrix(marked, truth).tolist()
     alone = count_levels(*map(torch.from_numpy, (maps, masks)))
     np.testing.assert_array_equal(alone.inside, found.inside)
     np.testing.assert_array_equal(alone.outside, found.outside)
     assert np.isnan(alone.region_auc).all()
+
+
+def test_levels_lie_between_their_edges():
+    values = np.sort(np.random.default_rng(0).random(2000)) ** 12
+    maps = torch.from_numpy(values.reshape(1, 40, 50))
+    found = count_levels(maps, torch.zeros(1, 40, 50, dtype=torch.bool))
+    edges = np.append(EDGES, 2.0)
+    edges[1] = np.nextafter(0, 1)  # level 0 is zero alone
+    np.testing.assert_array_equal(found.outside[0], np.histogram(values, edges)[0])
+    assert level_of(0.5) == HALF
+    assert EDGES[HALF] == 0.5
+    assert (np.diff(EDGES) > 0).all()
 
 
 def test_what_does_not_fit_is_refused():
@@ -97,4 +110,4 @@ def test_what_does_not_fit_is_refused():
 
 def test_nothing_is_counted_of_no_faces():
     found = count_levels(torch.zeros(0, 4, 4), torch.zeros(0, 3, 3, dtype=torch.bool))
-    assert [part.shape for part in found] == [(0, 256), (0, 256), (0,)]
+    assert [part.shape for part in found] == [(0, 512), (0, 512), *[(0,)] * 4]

@@ -57,12 +57,12 @@ def test_batches_of_any_size_say_what_single_faces_say(faces, monkeypatch, block
             ]
             single = count_levels(torch.from_numpy(reader[index.keys[row]])[None], *truth)
             for ours, theirs in zip(measured.maps, single, strict=True):
-                np.testing.assert_array_equal(ours[row], theirs[0])
+                np.testing.assert_allclose(ours[row], theirs[0], rtol=1e-12)
             if measured.has_prior[row]:
                 usual, _ = prior.without([index.column("video")[row]])
                 single = count_levels(torch.from_numpy(usual), *truth)
                 for ours, theirs in zip(measured.priors, single, strict=True):
-                    np.testing.assert_array_equal(ours[row], theirs[0])
+                    np.testing.assert_allclose(ours[row], theirs[0], rtol=1e-12)
             assert measured.maps.inside[row].sum() == truths.read(row)[0].sum()
     assert not np.isnan(found[0].maps.region_auc).all()
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_read_is_left_out_and_named(faces):
     whole = measure(index, np.array([3, 5]), reader, quiet=True)
     places = [measured.rows.tolist().index(row) for row in (3, 5)]
     for part, expected in zip(measured.maps, whole.maps, strict=True):
-        np.testing.assert_array_equal(part[places], expected)
+        np.testing.assert_allclose(part[places], expected, rtol=1e-12)
 
 
 def test_torch_has_its_threads_back_and_nothing_of_nothing_is_measured(faces):

@@ -122,7 +122,7 @@ def test_values_are_those_of_scikit_learn_on_the_split(corpus):
     assert tuple(result["metrics"]) == METRICS
     for name, value in expected.items():
         found = result["metrics"][name]
-        assert found["value"] == pytest.approx(value, abs=1e-9), name
+        assert found["value"] == pytest.approx(value, abs=1e-4), name
     counts = {name: found["n"] for name, found in result["metrics"].items()}
     assert (counts["frame_auc"], counts["video_auc"]) == (16, 12)
     assert (counts["pixel_miou"], counts["pxap"], counts["fp_area_real"]) == (16, 8, 8)
