@@ -191,10 +191,10 @@ def read_provenance(path: Path) -> bool:
             text = value if isinstance(value, str) else json.dumps(value)
             text = str(index) if text == "DATA" else text
             try:
-                file.attrs[name or "x"] = text
+                file.attrs[name or "x"] = np.bytes_(text.encode())
             except (ValueError, RuntimeError, TypeError, OSError):
                 continue  # h5py itself cannot write it
-        file.attrs["format"], file.attrs["format_version"] = "focus-maps", 1
+        file.attrs["format"], file.attrs["format_version"] = np.bytes_("focus-maps"), 2
         for name, values in _MAPS.items():
             file[name] = values
     _write_picture(path.with_name("a.png"))
@@ -216,8 +216,9 @@ def read_provenance(path: Path) -> bool:
 
 
 _MAPS = {
-    "maps": np.zeros((1, 4, 4), np.uint8),
-    "key": ["a.png"],
+    "maps": np.zeros((1, 4, 4), np.uint16),
+    "scale": np.ones(1, np.float32),
+    "key": np.array(["a.png"], "S"),
     "label": np.ones(1, np.int8),
     "score": np.ones(1, np.float32),
 }
@@ -244,7 +245,7 @@ def read_array(path: Path) -> bool:
     return attempt(
         path,
         lambda: read_prediction(path),
-        lambda found: found.dtype == np.uint8 and found.ndim == 2 and found.size > 0,
+        lambda found: found.dtype == np.float32 and found.ndim == 2 and found.size > 0,
     )
 
 

@@ -174,6 +174,7 @@ def make_provenance() -> list[bytes]:
         "root": "",
         "source": '{"split": "", "methods": ["a"], "every": 10, "face_detector": "yunet"}',
         "index_fingerprint": "f",
+        "relative": '{"data": "../faces", "root": ".."}',
         "real_maps": "zero",
         "normalisation": "none",
         "versions": '{"torch": "2"}',
