@@ -311,6 +311,15 @@ def test_faint_maps_survive_an_import(corpus):
     np.testing.assert_allclose(run_import(corpus, folder)[KEYS[0]], values, atol=1e-9)
 
 
+def test_scores_belong_to_keys_and_not_to_lines(corpus):
+    path = corpus.parent / "scores.csv"
+    known = {key: 0.1 * (number + 1) for number, key in enumerate(KEYS)}
+    lines = [f"{key},{score}\n" for key, score in reversed(known.items())]
+    path.write_text("key,score\n" + "".join(lines))
+    reader = run_import(corpus, None, scores=str(path))
+    assert {key: reader.score(key) for key in reader} == pytest.approx(known)
+
+
 def test_scores_alone(corpus):
     path = corpus.parent / "scores.csv"
     path.write_text("key,score,note\n" + "".join(f"{key},0.5,x\n" for key in KEYS))

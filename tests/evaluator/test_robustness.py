@@ -218,8 +218,10 @@ def replace_columns(index, **columns):
 
 
 def save(folder, index, name, maps, scores):
+    order = np.arange(len(index))[::-1]  # rows of index and file are not the same
+    keys = [index.keys[row] for row in order]
     with MapWriter(folder / f"{name}.h5", generator="toy", data="faces") as writer:
-        writer.append(index.keys, maps, index.labels, scores)
+        writer.append(keys, np.asarray(maps)[order], index.labels[order], np.asarray(scores)[order])
     return MapReader(folder / f"{name}.h5")
 
 
