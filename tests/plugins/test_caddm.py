@@ -292,6 +292,18 @@ def test_loss_terms_with_and_without_maps(small):
     assert list(small.loss(batch._replace(maps=None))) == ["classification"]
 
 
+def test_both_anchor_losses_are_weighted(small, monkeypatch):
+    small.eval()
+    found = []
+    for weight in (0.1, 0.3):
+        monkeypatch.setattr(small, "config", dataclasses.replace(SMALL, detection_weight=weight))
+        torch.manual_seed(0)
+        with torch.no_grad():
+            found.append(small.loss(faces()))
+    for name, factor in (("classification", 1), ("anchor_confidence", 3), ("anchor_box", 3)):
+        torch.testing.assert_close(found[1][name], factor * found[0][name])
+
+
 def test_real_faces_teach_the_anchors_only_if_asked(small):
     batch = faces()
     batch = batch._replace(labels=torch.zeros(8, dtype=torch.int64), maps=batch.maps * 0)

@@ -94,6 +94,15 @@ def test_am_softmax_by_hand():
     assert both.item() == pytest.approx(sum(expected) / 2, rel=1e-5)
 
 
+def test_the_loss_is_the_am_softmax_of_its_settings(network, noise_faces):
+    network.eval()
+    batch = noise_faces([0, 1])
+    with torch.no_grad():
+        (found,) = network.loss(batch).values()
+        expected = am_softmax(network(batch.images).cosines, batch.labels, 30.0, 0.5)
+    torch.testing.assert_close(found, expected)
+
+
 def test_exchange_starts_as_nothing_and_then_gives_the_others_values():
     exchange = CrossModalAttention(16, cells=6)
     first, second = torch.randn(2, 16, 2, 3), torch.randn(2, 16, 2, 3)

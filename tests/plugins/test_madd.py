@@ -71,7 +71,7 @@ def test_match_leaves_the_dropped_attention_out(network, monkeypatch, noise_face
 
     monkeypatch.setattr("plugins.madd.model.drop_attended", blacken)
     torch.manual_seed(3)
-    match = network.loss(batch)["match"]
+    terms = network.loss(batch)
     torch.manual_seed(3)
     with torch.no_grad():
         output, black = network(batch.images), network(torch.zeros_like(batch.images))
@@ -82,7 +82,9 @@ def test_match_leaves_the_dropped_attention_out(network, monkeypatch, noise_face
         torch.testing.assert_close(seen[0][face, 0], output.attentions[face, dropped])
         gaps = np.linalg.norm((output.regional - black.regional)[face], axis=1)
         expected += sum(gap for place, gap in enumerate(gaps) if place != dropped)
-    assert match.item() == pytest.approx(0.1 * expected / 16, rel=1e-4)
+    assert terms["match"].item() == pytest.approx(0.1 * expected / 16, rel=1e-4)
+    dropped = torch.nn.functional.cross_entropy(black.logits, batch.labels)
+    torch.testing.assert_close(terms["dropped"], dropped)
 
 
 def test_prediction_merges_the_attentions(network, monkeypatch, noise_faces):

@@ -305,9 +305,15 @@ def test_soft_maps_are_probabilities_and_hard_ones_are_cut():
 
 
 def test_terms_with_and_without_maps(network):
-    images, maps = torch.randn(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
+    images, maps = torch.randn(2, 3, 64, 64), torch.rand(2, 1, 64, 64)
     with torch.no_grad():
         terms = network.loss(batch_of(images, (0, 1), maps))
+        output, labels = network(images), torch.tensor([0, 1])
+        for name, logits in (("mask", output.mask_logits), ("auxiliary", output.coarse_logits)):
+            expected = weighted_pixel_loss(logits, maps, labels, 10.0, "hard", 0.5)
+            torch.testing.assert_close(terms[name], expected)
+        imbalance = sum(importance_loss(gates) for gates in output.gates)
+        torch.testing.assert_close(terms["importance"], 0.1 * imbalance)
         assert set(terms) == {"classification", "mask", "auxiliary", "importance"}
         assert set(network.loss(batch_of(images, (0, 1)))) == {"classification", "importance"}
 

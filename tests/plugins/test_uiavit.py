@@ -154,6 +154,22 @@ def test_correlation_by_hand():
         assert alone.item() == pytest.approx(expected)
 
 
+def test_correlation_is_weighted_and_marks_patches_of_fakes_alone(
+    network, noise_faces, monkeypatch
+):
+    batch = noise_faces([0, 1, 0, 1])
+    for _ in range(3):
+        network.loss(batch)
+    network.eval()
+    everywhere = torch.ones(4, 16)
+    monkeypatch.setattr(network.gaussians, "locate", lambda patches: everywhere)
+    output, found = network(batch.images), network.loss(batch)["correlation"]
+    attention = (output.queries[:, 1:] @ output.keys[:, 1:].mT).sigmoid()
+    forged = (batch.labels == 1)[:, None].expand(-1, 16)
+    expected = correlation_loss(attention, forged, batch.labels, network.centres)
+    torch.testing.assert_close(found, 0.06 * expected)
+
+
 def test_patches_weigh_equally_first():
     progress = torch.tensor([0.0, 0.12, 0.125, 0.7, 1.0])
     expected = [1, 1, 1 / (1 + np.exp(-6.9)), 0.5, 1 / (1 + np.exp(3.6))]
