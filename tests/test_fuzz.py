@@ -478,7 +478,7 @@ def test_an_array_whose_header_is_no_python_is_refused(tmp_path: Path) -> None:
     np.save(file, np.zeros((2, 2), np.float32))
     path = tmp_path / "a.npy"
     path.write_bytes(file.getvalue().replace(b"(2, 2)", b"((((((").replace(b"}", b"("))
-    with pytest.raises(UnreadableError, match="no NPY file"):
+    with pytest.raises(UnreadableError, match="not an NPY file"):
         read_prediction(path)
 
 

@@ -1,8 +1,8 @@
-"""Maps to and from the forms that other tools of the field read and write.
+"""Conversion of maps to and from the formats of other tools.
 
-``exporting`` writes a map file as the predictions of IMDL-BenCo, as score maps of wsolevaluation,
-as COCO results or as plain PNG; ``importing`` makes a map file of what an outside system wrote, so
-that it is judged like any other. ``names`` and ``matching`` lead from keys to file names and back.
+``exporting`` writes a map file as IMDL-BenCo predictions, wsolevaluation score maps, COCO results
+or plain PNG; ``importing`` converts predictions of another system to a map file, to be scored like
+any other. ``names`` and ``matching`` convert keys to file names and back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``evaluator export``: a map file in the form that another tool reads."""
+"""``evaluator export``: convert a map file to the format of another tool."""
 
 from __future__ import annotations
 
@@ -37,12 +37,11 @@ def export_command(command: ExportCommand) -> None:
 
     Raises:
         InputError: see :func:`export_maps`.
-        CheckFailedError: pictures whose size had to be known could not be read; the other maps
-            were written.
+        CheckFailedError: some images could not be read for their size; the other maps were written.
     """
     with MapReader(command.maps) as reader:
         index = None
-        if command.format != "png":  # alone needs no picture's size
+        if command.format != "png":  # only png does not need image sizes
             source = Source(command.data, command.root)
             index = reopen(reader.attributes, source, command.maps, all_splits=True)
         failures = export_maps(
@@ -60,9 +59,8 @@ def export_command(command: ExportCommand) -> None:
         for failure in failures[:LISTED]:
             note(f"  {failure.key}: {failure.reason}", command.runtime.quiet)
         raise CheckFailedError(
-            f"{count_of(len(failures), 'picture')} could not be read, so their size is "
-            "not known and their "
-            f"maps were not written, such as {failures[0].key}: {failures[0].reason}"
+            f"{count_of(len(failures), 'image')} could not be read, so their size is unknown "
+            f"and their maps were not written, such as {failures[0].key}: {failures[0].reason}"
         )
 
 
@@ -75,39 +73,39 @@ def export_maps(
     threshold: float = 0.5,
     quiet: bool = False,
 ) -> list[Failure]:
-    """Write every map of a file below a folder.
+    """Write every map of a file to a folder.
 
-    - ``imdl``: ``pred/NAME.png``, uint8 (H, W) of the picture's size, and the probabilities as
-      ``pred_label_combined.json``. A name is the file's own where no other face has it, else it
-      carries digits of the key; ``names.csv`` says which face is which.
-    - ``wsol``: ``KEY.npy``, float32 (H, W) in [0, 1] of the picture's size.
+    - ``imdl``: ``pred/NAME.png``, uint8 (H, W) of the image's size, and the probabilities as
+      ``pred_label_combined.json``. NAME is the file name if unique, else with a hash of the key;
+      ``names.csv`` maps names to keys.
+    - ``wsol``: ``KEY.npy``, float32 (H, W) in [0, 1] of the image's size.
     - ``coco``: ``results.json``, a list of ``image_id`` (the key), ``category_id`` 1,
-      ``segmentation`` (RLE of the pixels above ``threshold``), ``threshold``, and ``score`` where
+      ``segmentation`` (RLE of the pixels above ``threshold``), ``threshold``, and ``score`` if
       the face has one.
-    - ``png``: ``KEY.png``, uint16 (h, w) of the file's size: round(65535 * map).
+    - ``png``: ``KEY.png``, uint16 (h, w) of the stored size: round(65535 * map).
 
-    Scores stand in ``scores.csv`` beside ``wsol`` and ``png``. Maps are resized bilinearly.
+    ``wsol`` and ``png`` also write ``scores.csv``. Maps are resized bilinearly.
 
     Args:
         reader: the map file.
         out: the folder; it must be new or empty.
         form: one of the above.
-        index: the faces, for the size of their pictures; ``png`` needs none.
-        threshold: in [0, 1), of ``coco``.
-        quiet: no progress.
+        index: the faces, for the size of their images; not needed for ``png``.
+        threshold: threshold of ``coco`` masks, in [0, 1).
+        quiet: hide progress.
 
     Returns:
-        The faces whose pictures could not be read; they have no map in ``out``.
+        The faces whose images could not be read; they have no map in ``out``.
 
     Raises:
-        InputError: a folder with something in it, faces that the index does not have, or a key that
-            leads out of the folder.
+        InputError: the folder is not empty, faces are missing from the index, or a key is not a
+            path below the folder.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"--out {out}: holds something already; give a new folder")
+        raise InputError(f"--out {out}: is not an empty folder; give another")
     writer = _WRITERS[form](reader, out, threshold)
-    sizes = None if form == "png" else PictureSizes(index, reader)
+    sizes = None if form == "png" else ImageSizes(index, reader)
     failures = []
     for row, key in enumerate(track(reader.face_keys, len(reader), "exporting", "maps", quiet)):
         size = reader.shape if sizes is None else sizes.find(key)
@@ -119,12 +117,12 @@ def export_maps(
     return failures
 
 
-class PictureSizes:
-    """Height and width of the pictures of faces, by key."""
+class ImageSizes:
+    """Height and width of face images, by key."""
 
     def __init__(self, index: FaceIndex | None, reader: MapReader) -> None:
         if index is None:
-            raise InputError(f"{reader.path}: the pictures' sizes are needed; give their index")
+            raise InputError(f"{reader.path}: image sizes are needed; give an index")
         self._index, self._boxes = index, index.column("box")
         self._rows = {key: row for row, key in enumerate(index.keys)}
         strange = [key for key in reader.face_keys if key not in self._rows]
@@ -132,20 +130,20 @@ class PictureSizes:
             raise InputError(
                 f"{reader.path}: {len(strange)} of its {count_of(len(reader), 'face')} "
                 "are not in the index of "
-                f"{index.root} (is --data their corpus?): {', '.join(strange[:LISTED])}"
+                f"{index.root} (is --data the right corpus?): {', '.join(strange[:LISTED])}"
             )
 
     def find(self, key: str) -> tuple[int, int] | str:
-        """Return height and width of the picture, the right way up, or why it cannot be read."""
+        """Return height and width of the upright image, or the reason it cannot be read."""
         try:
-            picture = read_face(self._index.root, key, self._boxes[self._rows[key]])
+            image = read_face(self._index.root, key, self._boxes[self._rows[key]])
         except UnreadableError as error:
             return str(error)
-        return picture.shape[0], picture.shape[1]
+        return image.shape[0], image.shape[1]
 
 
 class _Writer(ABC):
-    """Writes one map after the other, and what belongs to all of them at the end."""
+    """Write maps one by one, then files about all of them."""
 
     def __init__(self, reader: MapReader, out: Path, threshold: float) -> None:
         self.reader, self.out, self.threshold = reader, out, threshold
@@ -163,7 +161,7 @@ class _Writer(ABC):
         _write_csv(self.out / SCORES, ("key", "score"), rows)
 
     def scores(self, left_out: set[str]) -> Iterator[tuple[str, float]]:
-        """Yield key and score of the faces that were written and have one."""
+        """Yield key and score of the written faces that have a score."""
         for key, score in zip(self.reader.face_keys, self.reader.scores.tolist(), strict=True):
             if key not in left_out and not np.isnan(score):
                 yield key, score
@@ -172,7 +170,7 @@ class _Writer(ABC):
         return resize_levels(torch.from_numpy(self.reader[key])[None], size)[0].numpy()
 
     def place(self, name: str) -> Path:
-        """Return the path of a file below the folder, whose own folder is there."""
+        """Return the path of a file below the folder; create its parent."""
         path = self.out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -242,7 +240,7 @@ _WRITERS: Mapping[Format, Callable[[MapReader, Path, float], _Writer]] = {
 
 
 def _write_png(path: Path, levels: np.ndarray) -> None:
-    # Not imwrite, which says nothing of why it could not write.
+    # Not imwrite, which does not report why writing failed.
     path.write_bytes(cv2.imencode(".png", levels)[1].tobytes())
 
 

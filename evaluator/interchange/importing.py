@@ -1,4 +1,4 @@
-"""``evaluator import``: what an outside system predicted, as a map file."""
+"""``evaluator import``: convert predictions of another system to a map file."""
 
 from __future__ import annotations
 
@@ -33,27 +33,26 @@ _PART_BYTES = 2**26
 
 
 class Imported(NamedTuple):
-    """What an import came to."""
+    """Summary of an import."""
 
     faces: int
     """Faces in the map file."""
     scored: int
-    """Of these, how many have a score."""
+    """Of these, those with a score."""
     size: tuple[int, int]
-    """Height and width of the maps; 1 x 1 where there are scores alone."""
-    strangers: list[str]
-    """Predictions of no face of the index; they were passed over."""
+    """Height and width of the maps; 1 x 1 for scores only."""
+    unmatched: list[str]
+    """Predictions that match no face of the index; skipped."""
     missing: list[tuple[str, str]]
-    """Key and reason of faces that are not in the map file."""
+    """Key and reason of faces missing from the map file."""
 
 
 def import_command(command: ImportCommand) -> None:
-    """Run ``evaluator import`` and say what was and was not found.
+    """Run ``evaluator import`` and report matched, unmatched and missing predictions.
 
     Raises:
         InputError: see :func:`import_maps`; ``--out`` exists.
-        CheckFailedError: faces without a prediction that can be read; the file is complete without
-            them.
+        CheckFailedError: some faces have no readable prediction; the file covers the others.
     """
     quiet = command.runtime.quiet
     index = open_source(command.source, quiet)
@@ -74,10 +73,10 @@ def import_command(command: ImportCommand) -> None:
         f"{count_of(found.scored, 'score')}"
     )
     if not command.predictions:
-        note("note: no maps were given: they are zero, and only scores can be judged", quiet)
-    if found.strangers:
-        listed = ", ".join(found.strangers[:LISTED])
-        note(f"note: {len(found.strangers)} predictions are of no face: {listed}", quiet)
+        note("note: no maps given: maps are zero, only scores can be judged", quiet)
+    if found.unmatched:
+        listed = ", ".join(found.unmatched[:LISTED])
+        note(f"note: {len(found.unmatched)} predictions match no face: {listed}", quiet)
     if found.missing:
         listed = "; ".join(f"{key} ({reason})" for key, reason in found.missing[:LISTED])
         raise CheckFailedError(
@@ -99,22 +98,22 @@ def import_maps(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Imported:
-    """Write a map file, in the order of the index, of the predictions that belong to its faces.
+    """Write predictions that match faces of the index to a map file, in index order.
 
     Args:
-        index: the faces; labels are taken from here.
+        index: the faces and their labels.
         out: the map file.
-        predictions: folder of PNG or NPY files (its ``pred/``, if it has one); empty: none.
+        predictions: folder of PNG or NPY files (``pred/`` in an IMDL-BenCo folder); empty: none.
         scores: CSV or JSON; empty: ``scores.csv`` or ``pred_label_combined.json`` in the folder.
-        name: of the system, recorded as ``generator``.
-        size: side of all maps, resized bilinearly (by area on the way down); 0: as they are.
-        source: where the faces come from, recorded so that they are found again.
+        name: name of the system, recorded as ``generator``.
+        size: side of all maps, resized bilinearly (by area to shrink); 0: unchanged.
+        source: origin of the faces, recorded in the map file.
         overwrite: replace ``out``.
-        quiet: no progress.
+        quiet: hide progress.
 
     Raises:
-        InputError: nothing of the folder or the scores belongs to a face, a prediction may be of
-            several, none can be read, maps of two sizes, or a table of another form.
+        InputError: no prediction matches a face, one matches several, none can be read, maps differ
+            in size, or a table has the wrong format.
     """
     if Path(out).exists() and not overwrite:
         raise InputError(f"{out} exists; --overwrite replaces it")
@@ -149,73 +148,75 @@ def import_maps(
                 writer.append(keys, maps[read], labels, known)
             count, scored = count + len(keys), scored + int(np.isfinite(known).sum())
             progress.advance(len(block))
-    return Imported(count, scored, shape, found.strangers, missing)
+    return Imported(count, scored, shape, found.unmatched, missing)
 
 
-class _Found(NamedTuple):
-    """What belongs to which face."""
+class _Matches(NamedTuple):
+    """Predictions matched to faces."""
 
     files: dict[str, Path]
     scores: dict[str, float]
-    strangers: list[str]
+    unmatched: list[str]
 
 
-def _find(index: FaceIndex, folder: Path | None, given: Path | None) -> _Found:
-    """Match files and scores with faces; refuse when nothing belongs to any."""
+def _find(index: FaceIndex, folder: Path | None, given: Path | None) -> _Matches:
+    """Match files and scores with faces; fail if nothing matches."""
     table = KeyTable(index.keys, read_names(folder / NAMES) if folder else {})
-    files, strangers = _match_files(folder, table) if folder else ({}, [])
+    files, unmatched = _match_files(folder, table) if folder else ({}, [])
     own = (folder / SCORES, folder / PROBABILITIES) if folder else ()
     path = given or next((file for file in own if file.is_file()), None)
     scores, unknown = _match_scores(path, table) if path else ({}, [])
-    strangers += unknown
+    unmatched += unknown
     if not (files if folder else scores):
-        first = f", such as {strangers[0]}," if strangers else ""
+        first = f", such as {unmatched[0]}," if unmatched else ""
         raise InputError(
-            f"{folder or given}: none of its predictions{first} is of a face of the index, whose "
+            f"{folder or given}: none of its predictions{first} matches a face of the index, whose "
             f"first is {index.keys[0]}"
         )
-    return _Found(files, scores, strangers)
+    return _Matches(files, scores, unmatched)
 
 
 def _match_files(folder: Path, table: KeyTable) -> tuple[dict[str, Path], list[str]]:
-    """Return key -> file, and the files of no face."""
+    """Return key -> file, and the files that match no face."""
     is_imdl = any((folder / name).is_file() for name in (NAMES, PROBABILITIES))
     place = folder / PREDICTIONS if is_imdl and (folder / PREDICTIONS).is_dir() else folder
     files: dict[str, str] = {}
     for path in list_predictions(place):
         twin = files.setdefault(path[: -len(".png")], path)
         if twin != path:
-            raise InputError(f"{place}: {twin} and {path} are predictions of one face; keep one")
-    found, strangers = table.match(files, str(place))
+            raise InputError(
+                f"{place}: {twin} and {path} are predictions of the same face; keep one"
+            )
+    found, unmatched = table.match(files, str(place))
     matched = {key: place / files[name] for key, name in found.items()}
-    return matched, [files[name] for name in strangers]
+    return matched, [files[name] for name in unmatched]
 
 
 def _match_scores(path: Path, table: KeyTable) -> tuple[dict[str, float], list[str]]:
-    """Return key -> score, and the names of no face."""
+    """Return key -> score, and the names that match no face."""
     scores = read_scores(path)
-    # IMDL-BenCo's names may carry the suffix of the picture, an export's names never do.
+    # Names of IMDL-BenCo may include the image suffix; names of an export never do.
     short: dict[str, str] = {}
     for name in scores:
         twin = short.setdefault(name if table.find(name) else strip_suffix(name), name)
         if twin != name:
-            raise InputError(f"{path}: {twin} and {name} are scores of one face; keep one")
-    found, strangers = table.match(short, str(path))
-    return {key: scores[short[name]] for key, name in found.items()}, strangers
+            raise InputError(f"{path}: {twin} and {name} are scores of the same face; keep one")
+    found, unmatched = table.match(short, str(path))
+    return {key: scores[short[name]] for key, name in found.items()}, unmatched
 
 
 def _first_shape(
     index: FaceIndex, rows: Sequence[int], files: Mapping[str, Path], size: int
 ) -> tuple[int, int]:
-    """Return height and width of all maps: those asked for, or of the first that can be read."""
+    """Return height and width of all maps: as requested, or of the first readable map."""
     if size:
         return size, size
     shape = next(_shapes(index, rows, files), None)
     first = files[index.keys[rows[0]]]
     if shape is None:
-        raise InputError(f"{first}: cannot be read, nor can any other prediction")
+        raise InputError(f"{first}: cannot be read, and neither can any other prediction")
     if max(shape) > LIMIT_SIDE:
-        what = f"a map of {shape[0]} x {shape[1]}, larger than a map file takes ({LIMIT_SIDE})"
+        what = f"a map of {shape[0]} x {shape[1]}, larger than the limit ({LIMIT_SIDE})"
         raise InputError(f"{first}: {what}; give --size")
     return shape
 
@@ -238,7 +239,7 @@ def _read_block(
     shape: tuple[int, int],
     size: int,
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """Return float32 (n, h, w), zero without a file, and key -> why it cannot be read."""
+    """Return float32 (n, h, w), zero without a file, and key -> reason of unreadable maps."""
     maps = np.zeros((len(rows), *shape), np.float32)
     failures = {}
     for place, row in enumerate(rows if files else ()):
@@ -251,12 +252,12 @@ def _read_block(
 
 
 def _fit(values: np.ndarray, shape: tuple[int, int], size: int, path: Path) -> np.ndarray:
-    """Return a prediction, float32 (h, w), in the shape that all have in the file."""
+    """Return a prediction, float32 (h, w), resized to the common shape."""
     if values.shape == shape:
         return values
     if not size:
         sizes = " and ".join(f"{height} x {width}" for height, width in (shape, values.shape))
-        raise InputError(f"{path}: maps of {sizes} cannot stand in one file; give --size")
+        raise InputError(f"{path}: maps of {sizes} cannot be stored in one file; give --size")
     shrinks = values.shape[0] > size or values.shape[1] > size
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.clip(cv2.resize(values, shape[::-1], interpolation=how), 0, 1)

@@ -1,4 +1,4 @@
-"""Which prediction belongs to which face: by name, never by order."""
+"""Match predictions to faces by name, never by order."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ LISTED = 5
 
 
 class KeyTable:
-    """Finds the face that a name stands for.
+    """Find the face that a name refers to.
 
-    A name is, in this order: what ``names`` says; a key; a key without what leads out of its
-    folder; that without the suffix of its picture; or the flat name that an export gave it.
+    A name is resolved, in this order, as: an entry of ``names``; a key; a key made relative to the
+    folder; that key without its image suffix; the flat name given by an export.
 
     Args:
         keys: the faces.
-        names: name -> key of an export; empty where there is none.
+        names: name -> key of an export; empty if there is no export.
     """
 
     def __init__(self, keys: Sequence[str], names: Mapping[str, str]) -> None:
@@ -32,43 +32,43 @@ class KeyTable:
         ]
 
     def find(self, name: str) -> list[str]:
-        """Return the faces of a name: none, one, or several where it is ambiguous."""
+        """Return the keys that a name refers to: none, one, or several if ambiguous."""
         for table in self._tables:
             if found := table.get(name):
                 return found
         return []
 
     def match(self, names: Iterable[str], where: str) -> tuple[dict[str, str], list[str]]:
-        """Return key -> name of every face that is named, and the names that stand for none.
+        """Return key -> name of every matched face, and the names without a face.
 
         Args:
-            names: without the suffix of the prediction's file.
-            where: the folder or file that they stand in, for messages.
+            names: names of predictions, without file suffix.
+            where: folder or file of the predictions, for messages.
 
         Raises:
-            InputError: a name of several faces, or several names of one face.
+            InputError: a name matches several faces, or a face several names.
         """
         found: dict[str, list[str]] = {}
-        strangers, ambiguous = [], []
+        unmatched, ambiguous = [], []
         for name in names:
             keys = self.find(name)
             if len(keys) > 1:
-                ambiguous.append(f"{name} may be {' or '.join(keys[:LISTED])}")
+                ambiguous.append(f"{name} matches {' and '.join(keys[:LISTED])}")
             elif keys:
                 found.setdefault(keys[0], []).append(name)
             else:
-                strangers.append(name)
+                unmatched.append(name)
         ambiguous += [
-            f"{key} may be {' or '.join(several[:LISTED])}"
+            f"{key} matches {' and '.join(several[:LISTED])}"
             for key, several in found.items()
             if len(several) > 1
         ]
         if ambiguous:
             raise InputError(
-                f"{where}: {len(ambiguous)} predictions are ambiguous; name each by its face's "
-                f"path: {'; '.join(ambiguous[:LISTED])}"
+                f"{where}: {len(ambiguous)} predictions are ambiguous; name each by the path "
+                f"of its face: {'; '.join(ambiguous[:LISTED])}"
             )
-        return {key: several[0] for key, several in found.items()}, strangers
+        return {key: several[0] for key, several in found.items()}, unmatched
 
 
 def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

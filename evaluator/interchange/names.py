@@ -1,4 +1,4 @@
-"""Keys of faces as file names: paths that stay below a folder, and flat names that never meet."""
+"""Keys of faces as file names: safe relative paths, and unique flat names."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ _LONGEST = 120
 
 
 def is_hostile(name: str) -> bool:
-    """Tell whether a name leads out of the folder it is put in, or is no name of a file."""
+    """Return whether a name is not a path below a folder: absolute, with ``..``, or invalid."""
     parts = name.replace("\\", "/").split("/")
     return bool(_DRIVE.match(name)) or "\0" in name or not {"", ".", ".."}.isdisjoint(parts)
 
 
-def kept_paths(keys: Sequence[str], mend: str) -> dict[str, str]:
-    """Return key -> path below a folder, which is the key itself.
+def kept_paths(keys: Sequence[str], hint: str) -> dict[str, str]:
+    """Return key -> relative path; the path is the key itself.
 
     Args:
-        keys: of a map file of any origin.
-        mend: how the user gets around a key that cannot be a path, for the message.
+        keys: keys of a map file; not trusted.
+        hint: what to do about a key that cannot be a path, for the message.
 
     Raises:
-        InputError: a key that is absolute, holds ``..`` or an empty part, or two that differ in
-            capitals alone, which one file name could not tell apart everywhere.
+        InputError: a key is absolute or has ``..`` or an empty part, or two keys differ only in
+            case, which some file systems ignore.
     """
     seen: dict[str, str] = {}
     for key in keys:
         if is_hostile(key):
-            raise InputError(f"key {key!r}: is no path below a folder, so it is refused; {mend}")
+            raise InputError(f"key {key!r}: refused: not a path below a folder; {hint}")
         other = seen.setdefault(key.replace("\\", "/").casefold(), key)
         if other != key:
-            raise InputError(f"keys {other!r} and {key!r}: would be one file; {mend}")
+            raise InputError(f"keys {other!r} and {key!r}: would be the same file; {hint}")
     return {key: key.replace("\\", "/") for key in keys}
 
 
 def flat_names(keys: Sequence[str]) -> dict[str, str]:
-    """Return key -> name of a file without folder and suffix; no two are alike in any case.
+    """Return key -> file name without folder and suffix, unique regardless of case.
 
-    A name is the last part of the key without its picture suffix. Where another face has the same,
-    or a character of it is not safe everywhere, twelve digits of the key's SHA-256 are added.
+    A name is the last part of the key without its image suffix. If it is not unique, or has a
+    character that is not portable, twelve digits of the key's SHA-256 are appended.
 
     Raises:
-        InputError: two keys whose names would meet all the same.
+        InputError: two keys whose names still collide.
     """
     plain = {key: strip_suffix(_last(key)) for key in keys}
     count = Counter(name.casefold() for name in plain.values())
@@ -62,19 +62,19 @@ def flat_names(keys: Sequence[str]) -> dict[str, str]:
             clean = f"{clean}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
         other = taken.setdefault(clean.casefold(), key)
         if other != key:
-            raise InputError(f"keys {other!r} and {key!r}: would be one file; rename one")
+            raise InputError(f"keys {other!r} and {key!r}: would be the same file; rename one")
         names[key] = clean
     return names
 
 
 def strip_suffix(name: str) -> str:
-    """Return a name without the suffix of a picture, if it has one."""
+    """Return a name without its image suffix, if any."""
     suffix = PurePosixPath(name).suffix
     return name[: -len(suffix)] if suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def below(key: str) -> str:
-    """Return a key without what leads up or out: ``../faces/a.png`` is ``faces/a.png``."""
+    """Return a key without drive, root and ``..``: ``../faces/a.png`` becomes ``faces/a.png``."""
     parts = _DRIVE.sub("", key, count=1).replace("\\", "/").split("/")
     return "/".join(part for part in parts if part not in ("", ".", ".."))
 
@@ -84,5 +84,5 @@ def _last(key: str) -> str:
 
 
 def _shorten(name: str) -> str:
-    """Keep a name within what file systems take, without cutting a character in two."""
+    """Limit a name to 120 bytes of UTF-8, without splitting a character."""
     return name.encode()[:_LONGEST].decode(errors="ignore")

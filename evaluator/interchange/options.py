@@ -15,22 +15,22 @@ Format = Literal["imdl", "wsol", "coco", "png"]
 
 @dataclass(frozen=True)
 class ExportCommand:
-    """Write the maps of a file in the form of another tool."""
+    """Convert the maps of a file to the format of another tool."""
 
     maps: str
     """Map file."""
     out: str
-    """Folder to make."""
+    """Output folder; new or empty."""
     format: Format = "png"
-    """imdl, wsol (NPY) or coco (RLE) at the size of the pictures; png: 16 bits, the file's size."""
+    """imdl, wsol (NPY), coco (RLE): image size; png: 16 bits, the size of the stored maps."""
     threshold: float = 0.5
-    """Pixels above this value are in the mask (coco alone)."""
+    """Pixels above this value are in the mask (coco only)."""
     data: str = ""
-    """Corpus name, index file or folder of the faces; the map file's own unless given."""
+    """Corpus name, index file or folder of the faces; default: recorded in the map file."""
     root: str = ""
-    """Folder of a named corpus (else $FOCUS_DATA/NAME), or where an index's paths start."""
+    """Folder of a named corpus (default: $FOCUS_DATA/NAME), or base of an index's paths."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Quietness."""
+    """Common flags."""
 
     def __post_init__(self) -> None:
         if self.format not in get_args(Format):
@@ -41,24 +41,24 @@ class ExportCommand:
 
 @dataclass(frozen=True)
 class ImportCommand:
-    """Make a map file of maps and scores that an outside system wrote."""
+    """Convert maps and scores of another system to a map file."""
 
     predictions: str = ""
-    """Folder of maps (PNG or NPY), named by the paths of the faces; empty: scores alone."""
+    """Folder of maps (PNG or NPY), named by the paths of the faces; omit to import scores only."""
     source: Source = field(default_factory=Source)
     """The faces."""
     out: str = "imported.h5"
-    """The map file."""
+    """Output map file."""
     scores: str = ""
-    """CSV of key,score, or JSON of {name: probability}; the folder's own unless given."""
+    """CSV of key,score, or JSON of {name: probability}; default: the file in the folder."""
     name: str = "import"
-    """What the map file calls the system."""
+    """Name of the system, recorded in the map file."""
     size: int = 0
-    """Resize every map to so many pixels a side; 0: keep them, which must be of one size."""
+    """Resize maps to this side in pixels; 0: keep them, all must have the same size."""
     overwrite: bool = False
-    """Replace --out."""
+    """Replace --out if it exists."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Quietness."""
+    """Common flags."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.size <= LIMIT_SIDE:

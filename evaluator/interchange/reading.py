@@ -1,4 +1,4 @@
-"""Predictions of outside systems on disk: maps as PNG or NPY, scores as CSV or JSON."""
+"""Read predictions of other systems: maps as PNG or NPY, scores as CSV or JSON."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PREDICTION_SUFFIXES = (".png", ".npy")
 
 
 def list_predictions(folder: Path) -> list[str]:
-    """Return the PNG and NPY files below a folder, POSIX and relative, sorted; none hidden.
+    """Return the PNG and NPY files below a folder: relative POSIX paths, sorted, not hidden.
 
     Raises:
-        InputError: no such folder, or no such file in it.
+        InputError: the folder is missing or contains no such file.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of predictions")
@@ -35,7 +35,7 @@ def list_predictions(folder: Path) -> list[str]:
         below = Path(current).relative_to(folder)
         found += [(below / name).as_posix() for name in shown if name.endswith(PREDICTION_SUFFIXES)]
     if not found:
-        raise InputError(f"{folder}: holds no prediction ({' or '.join(PREDICTION_SUFFIXES)})")
+        raise InputError(f"{folder}: contains no predictions ({' or '.join(PREDICTION_SUFFIXES)})")
     return sorted(found)
 
 
@@ -43,14 +43,14 @@ def read_prediction(path: Path) -> np.ndarray:
     """Read a map.
 
     Args:
-        path: a PNG, grey, of 8 or 16 bits, whose white is 1; or an NPY of shape (h, w) or
-            (1, h, w): float in [0, 1], uint8 levels or bool. 1 = manipulated.
+        path: a grey PNG of 8 or 16 bits, white = 1; or an NPY of shape (h, w) or (1, h, w):
+            float in [0, 1], uint8 levels or bool. 1 = manipulated.
 
     Returns:
         float32 (h, w) in [0, 1].
 
     Raises:
-        UnreadableError: missing, damaged, a picture in colours, a shape or a value that is none.
+        UnreadableError: missing or damaged file, colour image, invalid shape or value.
     """
     values = _read_png(path) if path.suffix == ".png" else _read_npy(path)
     if values.dtype == np.uint8:
@@ -59,24 +59,24 @@ def read_prediction(path: Path) -> np.ndarray:
         return values.astype(np.float32)
     if values.dtype == np.uint16:
         values = values / np.float64(65535)
-    # False for NaN as well.
+    # False for NaN too.
     if not bool(((values >= 0) & (values <= 1)).all()):
         raise UnreadableError("NaN or a value outside [0, 1]")
     return values.astype(np.float32)
 
 
 def read_names(path: Path) -> dict[str, str]:
-    """Return name -> key of an export's ``names.csv``; empty where there is none.
+    """Return name -> key of an export's ``names.csv``; empty if the file is missing.
 
     Raises:
-        InputError: not such a table, or a name that leads out of the folder.
+        InputError: invalid table, or a name that is not a path below the folder.
     """
     if not path.is_file():
         return {}
     names = {}
     for line, name, key in _read_pairs(path, ("name", "key")):
         if is_hostile(name) or name in names:
-            why = "stands twice" if name in names else "leads out of the folder"
+            why = "occurs twice" if name in names else "is not a path below the folder"
             raise InputError(f"{path}: line {line}: name {name!r} {why}")
         names[name] = key
     return names
@@ -86,13 +86,13 @@ def read_scores(path: Path) -> dict[str, float]:
     """Read P(fake) of faces: a CSV of ``key,score``, or a JSON object {name: probability}.
 
     Raises:
-        InputError: the file cannot be read, is of another shape, or holds a name twice or a score
-            outside [0, 1].
+        InputError: the file cannot be read or has the wrong format, a name occurs twice, or a score
+            is outside [0, 1].
     """
     scores: dict[str, float] = {}
     for where, name, value in _read_table(path):
         if name in scores:
-            raise InputError(f"{path}: {where}: {name!r} stands twice")
+            raise InputError(f"{path}: {where}: {name!r} occurs twice")
         try:
             score = float(value)
         except (TypeError, ValueError):
@@ -104,7 +104,7 @@ def read_scores(path: Path) -> dict[str, float]:
 
 
 def _read_table(path: Path) -> Iterator[tuple[str, str, Any]]:
-    """Yield where it stands, a name and its value."""
+    """Yield location, name and value of each entry."""
     if path.suffix.lower() == ".json":
         try:
             pairs = json.loads(path.read_bytes(), object_pairs_hook=list)
@@ -121,39 +121,39 @@ def _read_table(path: Path) -> Iterator[tuple[str, str, Any]]:
 
 
 def _read_pairs(path: Path, header: tuple[str, str]) -> Iterator[tuple[int, str, str]]:
-    """Yield line number and the two named columns of a CSV; further columns are passed over."""
+    """Yield line number and the two named columns of a CSV; ignore other columns."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             for name in header:
                 if name not in (reader.fieldnames or ()):
-                    raise InputError(f"{path}: line 1 names no column '{name}'")
+                    raise InputError(f"{path}: line 1 has no column '{name}'")
             for row in reader:
                 first, second = (unguard(row[name] or "") for name in header)
                 yield reader.line_num, first, second
     except OSError as error:
         raise InputError(f"{path}: cannot read the table ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error):
-        raise InputError(f"{path}: not a CSV file of UTF-8 text") from None
+        raise InputError(f"{path}: not a CSV file in UTF-8") from None
 
 
 def _read_png(path: Path) -> np.ndarray:
     pixels = decode_pixels(read_bytes(path))
     if (pixels != pixels[..., :1]).any():
-        raise UnreadableError("a picture in colours, not a map: save grey values, white = 1")
+        raise UnreadableError("a colour image, not a map: save grey values, white = 1")
     return np.ascontiguousarray(pixels[..., 0])
 
 
 def _read_npy(path: Path) -> np.ndarray:
     try:
-        # Mapped, so that a header which promises more than the file holds takes no memory.
+        # Memory-mapped, so that a header with a false shape allocates nothing.
         values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # NumPy reads the header as Python text, and fails in many ways
+    except Exception as error:  # NumPy parses the header as Python; errors vary
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UnreadableError(f"no NPY file of numbers ({reason})") from None
+        raise UnreadableError(f"not an NPY file of numbers ({reason})") from None
     if not isinstance(values, np.ndarray):
         values.close()
-        raise UnreadableError("several arrays (NPZ): save one as NPY")
+        raise UnreadableError("NPZ with several arrays: save one as NPY")
     if values.ndim == 3 and len(values) == 1:
         values = values[0]
     if values.ndim != 2 or 0 in values.shape:

@@ -1,4 +1,4 @@
-"""Run-length encoding of masks as COCO's results hold it."""
+"""Run-length encoding of masks in the format of COCO results."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 def encode_rle(mask: np.ndarray) -> str:
     """Return the compressed counts of a mask.
 
-    Pixels are read column by column; the counts are the lengths of runs, the first one of zeros
-    (and so 0 where the mask begins with a one). From the fourth on, a count is stored as its
-    difference to the one two before it. Each number is cut into groups of five bits, the lowest
-    first and the last one carrying the sign; a sixth bit says that more follow, and 48 is added to
-    make a printable character.
+    Pixels are read in column-major order; counts are run lengths, starting with a run of zeros
+    (0 if the mask begins with a one). From the fourth on, a count is stored as its difference from
+    the count two positions before. Each number is split into groups of five bits, lowest first,
+    the last carrying the sign; a sixth bit marks that more groups follow, and 48 is added to make
+    a printable character.
 
     Args:
         mask: bool (H, W).
 
     Returns:
-        ASCII text: ``counts`` beside ``size`` [H, W].
+        ASCII text: the ``counts`` that accompany ``size`` [H, W].
     """
     pixels = np.asarray(mask, dtype=bool).ravel(order="F")
     turns = np.flatnonzero(np.diff(pixels, prepend=False))

@@ -68,9 +68,9 @@ def _take(command: JudgeCommand, test: EvaluationSet, given: Path, folder: Path)
         quiet = command.runtime.quiet
         found = import_maps(test.faces, path, *places, name=given.name, overwrite=True, quiet=quiet)
         failed = [f"{key}: {reason}" for key, reason in found.missing if reason != ABSENT]
-        if found.strangers:
-            listed = ", ".join(found.strangers[:LISTED])
-            note(f"note: {len(found.strangers)} predictions match no face: {listed}", quiet)
+        if found.unmatched:
+            listed = ", ".join(found.unmatched[:LISTED])
+            note(f"note: {len(found.unmatched)} predictions match no face: {listed}", quiet)
     facts = {
         "model": given.name,
         "maps": {"source": "", "sha256": ""},
