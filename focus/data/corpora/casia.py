@@ -9,19 +9,19 @@
              Tp/*                                         5123, tampered: tif, jpg, bmp
              CASIA 2 Groundtruth/<stem>_gt.png            masks
 
-``Gt`` is read as well as the long names of the mask folders, each folder may lie in that of the
-download (``CASIA 1.0 dataset``; ``CASIA2``, ``CASIA2.0_revised``: unverified), and folders between
-do not matter. Where ``Modified Tp`` is there it is taken instead of ``Tp``: the file names of the
-first release are wrong, and the masks go with the fixed ones.
+``Gt`` is accepted in place of the long names of the mask folders, each folder may be inside that of
+the download (``CASIA 1.0 dataset``; ``CASIA2``, ``CASIA2.0_revised``: unverified), and folders in
+between do not matter. ``Modified Tp``, if it exists, is used instead of ``Tp``: file names of the
+first release are wrong, and the masks match the corrected ones.
 
 Label by folder: Au real, Tp fake. Method by folder (CM, Sp) or else by file name: ``_D_`` is a
-splice of different images, ``_S_`` a copy within the same one (for version 2 by its list; that
-version 1 names its files alike is unverified). There is no official split; by custom version 1 is
-for test and version 2 for training, and the rows say so.
+splice of different images, ``_S_`` a copy within the same one (documented for version
+2, unverified for version 1). There is no official split; by convention version 1 is for testing and
+version 2 for training, and the rows are marked so.
 
-The masks are by third parties (namtpham) and pair by name: version 1 has one image too many, see
-``known_faults``, so that pairing by order shifts all that follow it. 17 masks of version 2 have
-another size than their image, or are turned: resizing such a mask hides the fault.
+The masks are by a third party (namtpham) and are paired by name: one image of version 1 has no mask
+(see ``known_faults``), so pairing by order would shift all later masks. 17 masks of version 2
+differ in size from their image or are rotated: resizing such a mask hides the fault.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _NAME = re.compile(r"(?:Tp|Sp|CM)_([SD])_.+", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the parts of a version may lie; the first that is there counts."""
+    """Candidate folders for the parts of a version; the first that exists is used."""
 
     split: str
     authentic: tuple[str, ...]
@@ -77,14 +77,14 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
     """List the images of version 1.
 
     Raises:
-        InputError: neither Au nor Tp, a tampered image of no known method, two masks for one
-            image, or an option that CASIA does not have.
+        InputError: neither Au nor Tp, a tampered image of unknown method, two masks for one image,
+            or an unsupported option.
     """
     return build_index(_list_faces(root, _V1), root, options)
 
 
 def scan_v2(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the images of version 2; fails as ``scan``."""
+    """List the images of version 2; raises the same errors as ``scan``."""
     return build_index(_list_faces(root, _V2), root, options)
 
 
@@ -111,8 +111,8 @@ def _name_method(root: Path, name: str) -> str:
     if found := _NAME.fullmatch(file):
         return _LETTERS[found[1].upper()]
     raise InputError(
-        f"{root}: the tampered image {name} lies in no folder CM or Sp, and its name does not "
-        "begin with Tp_D_, Tp_S_, Sp_D_ or Sp_S_"
+        f"{root}: tampered image {name} is not in a folder CM or Sp, and its name does not "
+        "start with Tp_D_, Tp_S_, Sp_D_ or Sp_S_"
     )
 
 

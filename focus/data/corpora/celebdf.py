@@ -1,21 +1,21 @@
-"""Celeb-DF, version 2 (``cdf``) and version 1 (``cdf1``): celebrities, swapped with each other.
+"""Celeb-DF, version 2 (``cdf``) and version 1 (``cdf1``): celebrities swapped with each other.
 
 ::
 
     Celeb-real/id<a>_<number>.mp4                     real
-    YouTube-real/<number>.mp4                         real; some spell it Youtube-real
+    YouTube-real/<number>.mp4                         real; also spelled Youtube-real
     Celeb-synthesis/id<a>_id<b>_<number>.mp4          fake
     List_of_testing_videos.txt                        lines "<flag> <folder>/<file>.mp4"
 
-Each folder may hold its videos one level down, in ``videos/``. The list says which videos are test
-data; train is the rest, and there is no val. In the list **flag 1 means real and 0 fake**, the
-reverse of FoCus: labels come from the folders, and a flag that disagrees with its folder is an
-error. A listed video is a row even if the file is missing, as long as its folder is there.
+Each folder may hold its videos one level down, in ``videos/``. The list names the test videos; the
+rest is train, and there is no val. In the list **flag 1 means real and 0 fake**, the reverse of
+FoCus: labels come from the folders, and a flag that disagrees with its folder is an error. A listed
+video is a row even if the file is missing, as long as its folder exists.
 
-No masks. A fake is named after the person who is seen, the one whose face was put in, and the
+No masks. The name of a fake gives the person shown, the person whose face was inserted, and the
 number of the video: id0_id1_0003 shows id0_0003 with the face of id1. ``original``, ``target`` and
-``source`` rest on these names; the corpus says it nowhere else (unverified). People are shared
-between train and test.
+``source`` are derived from these names; the corpus does not document them (unverified). People are
+shared between train and test.
 
 Published of version 2: 590 videos in Celeb-real, 300 in YouTube-real, 5639 in Celeb-synthesis, 518
 in the list. For version 1, 408 real and 795 fake videos are cited (unverified, not checked).
@@ -51,17 +51,17 @@ _FAKE_NAME = re.compile(r"(id\d+)_(id\d+)_(\d+)")
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the videos of the three folders, or of those that are there.
+    """List the videos of the three folders, or of those that exist.
 
     Raises:
-        InputError: none of the folders, no list, a line of it that is wrong or disagrees with its
-            folder, or an option that Celeb-DF does not have.
+        InputError: none of the folders, no list, an invalid line in it, a flag that disagrees with
+            its folder, or an unsupported option.
     """
     folders: dict[str, Path] = {}
     for name in list_names(root, folders=True):
         part = name.casefold()
         if part in folders:
-            raise InputError(f"{root}: has {folders[part].name} and {name}; join the two")
+            raise InputError(f"{root}: has both {folders[part].name} and {name}; merge them")
         if part in _LABELS:
             folders[part] = root / name
     if not folders:
@@ -85,11 +85,13 @@ def _read_list(path: Path) -> dict[str, set[str]]:
         if flag not in _FLAGS:
             raise InputError(f"{where} starts with {flag!r}; it must be 1 (real) or 0 (fake)")
         if part not in _LABELS or not name.lower().endswith(VIDEO_SUFFIXES):
-            raise InputError(f"{where} names no video of a folder of Celeb-DF: {video!r}")
+            raise InputError(f"{where} does not name a video in a Celeb-DF folder: {video!r}")
         if _FLAGS[flag] != _LABELS[part]:
-            raise InputError(f"{where} has flag {flag}, but {folder} is not; 1 = real, 0 = fake")
+            raise InputError(
+                f"{where} has flag {flag}, which contradicts {folder}; 1 = real, 0 = fake"
+            )
         if name in listed[part]:
-            raise InputError(f"{where} names {video} a second time")
+            raise InputError(f"{where} repeats {video}")
         listed[part].add(name)
     return listed
 

@@ -5,16 +5,16 @@
     4cam_auth/*.tif                              real
     4cam_splc/*.tif                              fake
     4cam_splc/edgemask/<stem>_edgemask.jpg       the two regions in colour: green is spliced in,
-                                                 red is not; brighter along the border
+                                                 red is not; brighter along the edge
 
-The folders may lie one level down, in that of the download. Label by folder. Test only.
+The folders may be one level down, inside that of the download. Label by folder. Test only.
 
-The coloured images cannot be read as masks (no channel mean is above half of white):
-``write_masks`` makes masks of them, below ``masks/``, and a scan names those that are there. Until
-then the coloured image stands in the column ``edgemask`` alone.
+The coloured images cannot be read as masks (no channel mean exceeds half of white): ``write_masks``
+converts them to masks below ``masks/``, and a scan lists the masks that exist. Until then the
+coloured image is listed in the column ``edgemask`` only.
 
-That masks are coloured is on record; folders, names, the meaning of the colours and the counts
-(183 and 180) are from general knowledge of the set and unverified.
+Coloured masks are documented; folders, names, the meaning of the colours and the counts (183 and
+180) are from general knowledge of the data set and unverified.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from focus.errors import InputError, UnreadableError
 from focus.types import FAKE, REAL
 
 AUTHENTIC, SPLICED = "4cam_auth", "4cam_splc"
-# Levels of 8 bits: JPEG blurs the border between the colours.
-_LEAD = 32
+# Minimum of green - red, 8 bit: JPEG blurs the edge between the colours.
+_MARGIN = 32
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the images of the two folders, or of the one that is there.
+    """List the images of the two folders, or of the one that exists.
 
     Raises:
-        InputError: neither folder, or an option that the corpus does not have.
+        InputError: neither folder, or an unsupported option.
     """
     return build_index(_list_faces(root), root, options)
 
 
 def write_masks(root: Path, folder: Path) -> int:
-    """Write a mask for every spliced image that has a coloured one; return their number.
+    """Write a mask for every spliced image with a coloured image; return the number written.
 
-    A pixel is spliced in where its green is well above its red, whatever their brightness.
+    A pixel is spliced in where green exceeds red by more than 32, at any brightness.
 
     Raises:
         InputError: as in ``scan``, or a coloured image that cannot be read.
@@ -64,7 +64,7 @@ def write_masks(root: Path, folder: Path) -> int:
             red, green, _ = cv2.split(read_image(path))
         except UnreadableError as error:
             raise InputError(f"{path}: {error}") from None
-        write_mask(folder, face.key, np.asarray(cv2.subtract(green, red)) > _LEAD)
+        write_mask(folder, face.key, np.asarray(cv2.subtract(green, red)) > _MARGIN)
     return len(coloured)
 
 

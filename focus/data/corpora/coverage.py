@@ -1,15 +1,15 @@
-"""COVERAGE (``cover``): an object copied within an image that holds another one like it.
+"""COVERAGE (``cover``): an object copied within an image that contains a similar one.
 
 ::
 
     image/<n>.tif           real, n = 1 to 100
     image/<n>t.tif          fake, made from it
-    mask/<n>forged.tif      the forged region; <n>copy and <n>paste, its two ends, are not read
+    mask/<n>forged.tif      the forged region; <n>copy (source) and <n>paste (copy) are not read
     label/*.mat             not read
 
 Label by the ``t`` at the end of the name. Test only. A pair shares its ``video``, and the real
-image is the ``original`` of the fake. 9 of the masks have another size than their picture:
-resizing such a mask hides the fault.
+image is the ``original`` of the fake. 9 masks differ in size from their image: resizing such a mask
+hides the fault.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
     """List the images of the folder ``image``.
 
     Raises:
-        InputError: no such folder, an image of another name, or an option that COVERAGE does not
-            have.
+        InputError: no such folder, an image with another name, or an unsupported option.
     """
     images = find_folder(root, "image")
     if not images:

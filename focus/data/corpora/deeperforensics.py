@@ -1,4 +1,4 @@
-"""DeeperForensics-1.0 (Jiang et al., CVPR 2020): faces of paid actors put into YouTube videos.
+"""DeeperForensics-1.0 (Jiang et al., CVPR 2020): faces of paid actors inserted into YouTube videos.
 
 ::
 
@@ -6,17 +6,17 @@
     source_videos/<actor>/.../*.mp4                       real, the recordings of the actors
     lists/splits/{train,val,test}.txt                     names of manipulated videos
 
-A variant is a way of making or distorting the same fakes; it is the ``method``, and all variants
-follow the same lists. Lines name a video with or without its variant and its suffix. A listed video
-is a row of every variant whose folder is there, even if the file is missing. Videos of a variant,
-and the frames of an actor, may lie one level down, in ``videos/``.
+A variant is one way of making or distorting the same fakes; it is the ``method``, and all variants
+share the same lists. Lines name a video with or without its variant and its suffix. A listed video
+is a row of every variant whose folder exists, even if the file is missing. Videos of a variant, and
+the frames of an actor, may be one level down, in ``videos/``.
 
-The lists do not name recordings of the actors. One takes the split of its actor's fakes where that
-is a single one, and none otherwise, so that nobody is in two splits. The videos that the faces were
-put into are those of FaceForensics++ (``target`` is the id there) and are not part of this corpus:
-``original`` is empty, and tests against them need the corpus ``ffpp``. No masks.
+The lists do not name recordings of the actors. A recording gets the split of its actor's fakes if
+they are all in one split, and none otherwise, so that no person is in two splits. The target videos
+are those of FaceForensics++ (``target`` is their id) and are not part of this corpus: ``original``
+is empty, and tests against them need the corpus ``ffpp``. No masks.
 
-No counts of these folders that we could verify.
+Counts of these folders are unverified and not listed.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from focus.types import FAKE, REAL
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the manipulated videos of all variants that are there, and the recordings.
+    """List the manipulated videos of all variants found, and the recordings.
 
     Raises:
-        InputError: neither of the two folders, no lists, a video in two of them, or an option that
-            the corpus does not have.
+        InputError: neither of the two folders, no lists, a video in two of them, or an unsupported
+            option.
     """
     variants = list_names(root / "manipulated_videos", folders=True)
     actors = list_names(root / "source_videos", folders=True)

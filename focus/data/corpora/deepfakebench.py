@@ -3,37 +3,36 @@
 ::
 
     dataset_json/*.json, or preprocessing/dataset_json/*.json
-    <dataset>/.../frames/<video>/<frame>.png         256 x 256; may lie in rgb/, datasets/ or
+    <dataset>/.../frames/<video>/<frame>.png         256 x 256; may be in rgb/, datasets/ or
     <dataset>/.../masks/<video>/<frame>.png          datasets/rgb/
 
     {dataset: {label: {split: {video: {"label": label, "frames": [...], "masks": [...]}}}}}
 
-The root is the folder above, or one of the JSON files, to read that alone; a folder may also hold
-the files themselves. Some datasets have a compression level between split and video; c23 is taken
-unless another is asked for.
+The root is the folder above, or one of the JSON files, to read only that one; the JSON files may
+also be directly in the root. Some datasets have a compression level between split and video;
+default: c23.
 
-Paths in the files may be a stranger's: with back-slashes, a drive letter, another root. The end of
-a path counts, from the folder on that is on this disk; an absolute path to a folder that exists is
-taken as it is. Videos whose folder of videos (``frames``) is not there are left out with a note; in
-one that is there, a missing frame is a row. A frame that is listed twice, in ``FF-DF.json`` and in
-``FaceForensics++.json``, is one row. Frames are in the order of their numbers.
+Paths in the files may come from another machine: with back-slashes, a drive letter, another root.
+The longest end of a path that exists below this root is used; an absolute path to an existing
+folder is used unchanged. Videos whose folder ``frames`` is missing are left out with a note; if it
+exists, a missing frame is a row. A frame that is listed twice, in ``FF-DF.json`` and in
+``FaceForensics++.json``, is one row. Frames are sorted by their numbers.
 
 Labels are looked up by name, in ``LABELS``. ``method`` is the label's name, ``video`` the label and
-the folder of the frames, since folders such as ``000_003`` repeat from method to method.
+the folder of the frames, since folders such as ``000_003`` recur across methods.
 
-Splits are fixed where the files are known to be wrong. In most datasets ``val`` repeats ``test``,
-in Celeb-DF ``train`` holds the test videos, and the ``val`` of DFDC is a single record: a video of
-several splits is in the first of test, val and train only, a malformed ``val`` is left out, and
-both are noted. So nothing is ever chosen on test data.
+Splits are corrected where the files are known to be wrong. In most datasets ``val`` repeats
+``test``, in Celeb-DF ``train`` contains the test videos, and the ``val`` of DFDC is a single
+record: a video in several splits is kept only in the first of test, val and train, a malformed
+``val`` is left out, and both are noted. So no model is selected on test data.
 
 Masks are those listed, else those in the folder ``masks`` that mirrors ``frames``, of this level or
-of c23, which serves all levels. ``original`` is empty: each video was aligned by itself, so that
-a fake and its real frame differ by more than the forgery. Images are taken from
-``<dataset>_lmdb`` folders (of the root, ``lmdb/`` or ``datasets/lmdb/``) where they are not on disk
-as files. Landmarks are not read, so the width of their integers, which differs between the systems
-that wrote them, does not matter.
+of c23, which all levels share. ``original`` is empty: each video was aligned independently, so a
+fake and its real frame differ by more than the forgery. Images that are not files on disk are read
+from ``<dataset>_lmdb`` folders (in the root, ``lmdb/`` or ``datasets/lmdb/``). Landmarks are not
+read, so their integer width, which depends on the system that wrote them, does not matter.
 
-No counts are published for what was cut out.
+No counts are published for the extracted faces.
 """
 
 from __future__ import annotations
@@ -59,33 +58,33 @@ LABELS = {
     **{name.casefold(): REAL for name in _REAL_NAMES.split()},
     **{name.casefold(): FAKE for name in _FAKE_NAMES.split()},
 }
-"""Label of a name, in lower case."""
+"""Label by lower-case name."""
 _ALL_LEVELS = {"raw", "c0", "c23", "c40"}
 _JSON_FOLDERS = ("dataset_json", "preprocessing/dataset_json", "")
-_PICTURE_FOLDERS = ("", "rgb", "datasets", "datasets/rgb")
+_IMAGE_FOLDERS = ("", "rgb", "datasets", "datasets/rgb")
 _LMDB_FOLDERS = ("", "lmdb", "datasets/lmdb")
 _PREFERENCE = ("test", "val", "train")
 
 
 class _Video(NamedTuple):
-    """A record of a JSON file; its paths as they stand there, but with forward slashes."""
+    """A record of a JSON file; its paths unchanged except for forward slashes."""
 
     file: Path
     label: str
     split: str
     folder: str
     frames: list[str]
-    """Names of files in the folder."""
+    """File names within the folder."""
     masks: list[str]
-    """Whole paths."""
+    """Full paths."""
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the frames of all JSON files, or of the one that ``root`` is.
+    """List the frames of all JSON files, or of the file ``root``.
 
     Raises:
-        InputError: no JSON file, one of another shape, an unknown label, split, level or method, a
-            folder labelled both real and fake, or none of the folders that the files name.
+        InputError: no JSON file, one with another structure, an unknown label, split, level or
+            method, a folder labelled both real and fake, or all listed folders missing.
     """
     if options.compression not in LEVELS:
         raise InputError(f"compression {options.compression}: use raw, c23 or c40")
@@ -98,7 +97,7 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
     if not videos:
         named = ", ".join(str(file) for file in files[:3])
         raise InputError(f"{named}: no video of compression {options.compression or 'c23'}")
-    # Sorting is stable: of two files, the first says what a video is called.
+    # Sorting is stable: of two files, the first determines the name of a video.
     videos.sort(key=lambda video: _PREFERENCE.index(video.split))
     return choose_methods(FaceIndex.of(_list_faces(root, videos), root), options.methods)
 
@@ -141,7 +140,7 @@ def _is_table(content: Any) -> bool:
 def _read_object(file: Path, content: Any, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         shape = "dataset -> label -> split -> video -> label, frames and masks"
-        raise InputError(f"{file}: {what} is not an object; DeepfakeBench has {shape}")
+        raise InputError(f"{file}: {what} is not an object; expected {shape}")
     return content
 
 
@@ -152,7 +151,7 @@ def _look_up(file: Path, label: str) -> int:
 
 
 def _choose_level(videos: Any, levels: tuple[str, ...], where: str) -> Any:
-    """Return the videos of a level, or all where there are no levels."""
+    """Return the videos of a level, or all if there are no levels."""
     if not isinstance(videos, dict) or not videos or not videos.keys() <= _ALL_LEVELS:
         return videos
     if not videos.keys() & set(levels):
@@ -162,9 +161,9 @@ def _choose_level(videos: Any, levels: tuple[str, ...], where: str) -> Any:
 
 def _read_video(file: Path, label: str, split: str, where: str, content: Any) -> _Video:
     record = _read_object(file, content, where)
-    said = str(record.get("label", label))
-    if _look_up(file, said) != _look_up(file, label):
-        raise InputError(f"{file}: {where} is labelled {said}")
+    own = str(record.get("label", label))
+    if _look_up(file, own) != _look_up(file, label):
+        raise InputError(f"{file}: {where} is labelled {own}")
     lists = []
     for paths in (record.get("frames"), record.get("masks") or []):
         if not (isinstance(paths, list) and all(isinstance(path, str) for path in paths)):
@@ -191,7 +190,7 @@ def _list_faces(root: Path, videos: list[_Video]) -> list[Face]:
         name = f"{video.file.name}: {video.label} {video.split}"
         folder = disk.find(video.folder)
         if not folder or not video.frames:
-            reason = "their folder is not there" if video.frames else "they list no frame"
+            reason = "their folder is missing" if video.frames else "they list no frames"
             left_out[name, reason] += 1
             continue
         owner = owners.setdefault(folder, video)
@@ -215,13 +214,13 @@ def _list_faces(root: Path, videos: list[_Video]) -> list[Face]:
 
 
 def _explain_nothing(root: Path, videos: list[_Video]) -> str:
-    folder = next((video.folder for video in videos if video.folder), "no frame at all")
-    places = ", ".join(place or "the root" for place in _PICTURE_FOLDERS)
-    return f"{root}: none of the folders in its JSON files is in {places}; they name {folder}"
+    folder = next((video.folder for video in videos if video.folder), "no frames at all")
+    places = ", ".join(place or "the root" for place in _IMAGE_FOLDERS)
+    return f"{root}: no folder listed in its JSON files exists in {places}; they list {folder}"
 
 
 class _Disk:
-    """Finds on this disk what the paths of another one meant."""
+    """Resolves paths from another machine to folders on this disk."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -230,7 +229,7 @@ class _Disk:
     def find(self, folder: str) -> str:
         """Return a folder of frames or masks, relative to the root (or absolute).
 
-        Empty if the folder above it is not there.
+        Empty if its parent folder is missing.
         """
         above, video = posixpath.split(folder)
         if above not in self._known:
@@ -238,14 +237,14 @@ class _Disk:
         return self._known[above] and f"{self._known[above]}/{video}"
 
     def has(self, folder: str) -> bool:
-        """Return whether a folder, relative to the root, is there."""
+        """Return whether a folder, relative to the root, exists."""
         return (self._root / folder).is_dir()
 
     def _find_above(self, folder: str) -> str:
         parts = [part for part in folder.split("/") if part not in ("", ".", "..")]
-        # Three folders at least, <dataset>/<part>/frames: parts of two corpora may have one name.
+        # At least three folders, <dataset>/<part>/frames: corpora may share the names of parts.
         for start in range(len(parts) - 2):
-            for place in _PICTURE_FOLDERS:
+            for place in _IMAGE_FOLDERS:
                 candidate = posixpath.join(place, *parts[start:])
                 if self.has(candidate):
                     return candidate
@@ -254,7 +253,7 @@ class _Disk:
         return self._find_lmdb(parts)
 
     def _find_lmdb(self, parts: list[str]) -> str:
-        """Return the place of a folder within ``<dataset>_lmdb``, whose keys are whole paths."""
+        """Return the path of a folder in ``<dataset>_lmdb``, whose keys are full paths."""
         for start, dataset in enumerate(parts):
             for place in _LMDB_FOLDERS:
                 archive = posixpath.join(place, f"{dataset}_lmdb")
@@ -264,7 +263,7 @@ class _Disk:
 
 
 class _Masks:
-    """The masks of a fake video: those listed, by stem, or else a folder that mirrors its own."""
+    """The masks of a fake video: those listed, by stem, or else a folder mirroring its frames."""
 
     def __init__(self, disk: _Disk, listed: list[str], folder: str) -> None:
         split = [posixpath.split(path) for path in listed]

@@ -1,4 +1,4 @@
-"""DEFACTO (``defacto``): forgeries made by program from MS-COCO, and faces swapped between actors.
+"""DEFACTO (``defacto``): forgeries generated from MS-COCO, and faces swapped between actors.
 
 ::
 
@@ -7,20 +7,19 @@
     inpainting_img/img/*.tif        inpainting_annotations/{probe_mask,inpaint_mask,graph}   ~25k
     face_swap_img/img/<a>.jpg_IN_<b>.jpg.tif
                                     face_swap_annotations/probe_mask/<a>.jpg_IN_<b>.jpg      ~38k
-    real/*.jpg                      the portraits that were swapped, if you have them        200
+    real/*.jpg                      the portraits that were swapped, if available            200
 
-All that lies in a folder ``..._img`` is fake; there are no authentic images but the portraits.
-The mask is ``probe_mask``, where the image was changed; ``donor_mask`` is where the content came
-from, and not read. Masks are JPEGs of another name than their picture: without ``.tif`` in the
-face-swap part. ``img`` may be left out, and ``<kind>_img`` may lie one level down in a folder of
-any name.
+All images in ``..._img`` folders are fake; the portraits are the only authentic images. The mask is
+``probe_mask``, the changed region; ``donor_mask``, the origin of the content, is not read. Masks
+are JPEGs whose names differ from their image's: in the face-swap part they lack ``.tif``. ``img``
+may be omitted, and ``<kind>_img`` may be one level down in a folder of any name.
 
-Unverified: the folders' names of the face-swap part (any of face_swap, face_swapping, faceswap,
-swap, swapping is read) and where its portraits come (published nowhere: put them in ``real``).
-Which of ``<a>`` and ``<b>`` gave the face is read from the name, a IN b: ``source`` is a,
-``target`` b, and b is the ``video``, shared with the portrait of that name. There is no official
-split; the swaps and the portraits are rows of ``test``, as MSCCNet uses them, the others of none.
-The counts are published rounded, so that none but that of the portraits can be checked.
+Unverified: folder names of the face-swap part (face_swap, face_swapping, faceswap, swap and
+swapping are accepted) and the source of its portraits (not published: put them in ``real``). The
+name, ``a IN b``, gives the roles: ``source`` is a, ``target`` is b, and b is the ``video``, shared
+with the portrait of that name. There is no official split; the swaps and the portraits are rows of
+``test``, as MSCCNet uses them, the others have no split. Published counts are rounded, so only that
+of the portraits can be checked.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
 
     Raises:
         InputError: no such folder, one of an unknown kind, a name in the face-swap part that is not
-            ``<a>_IN_<b>``, two masks for one image, or an option that DEFACTO does not have.
+            ``<a>_IN_<b>``, two masks for one image, or an unsupported option.
     """
     folders = [(name, kind) for name in _list_folders(root) if (kind := _name_kind(root, name))]
     if not folders:
@@ -73,7 +72,7 @@ def _name_kind(root: Path, folder: str) -> str:
     found = _KIND.fullmatch(name.removesuffix("_img").lower())
     if not found:
         kinds = f"copymove_img, inpainting_img, splicing_1_img to splicing_7_img, {SWAP}_img"
-        raise InputError(f"{root / folder}: not of DEFACTO (known: {kinds})")
+        raise InputError(f"{root / folder}: not a DEFACTO folder (known: {kinds})")
     return found[1] or SWAP
 
 
@@ -81,8 +80,8 @@ def _list_faces(root: Path, folders: list[tuple[str, str]]) -> Iterator[Face]:
     for folder, method in folders:
         annotations = folder.removesuffix("_img") + "_annotations"
         masks = find_folder(root, f"{annotations}/probe_mask")
-        pictures = find_folder(root, f"{folder}/img") or folder
-        for path, mask in pair_masks(root, pictures, masks).items():
+        images = find_folder(root, f"{folder}/img") or folder
+        for path, mask in pair_masks(root, images, masks).items():
             if method == SWAP:
                 yield _describe_swap(root, path, mask)
             else:
@@ -95,7 +94,9 @@ def _list_faces(root: Path, folders: list[tuple[str, str]]) -> Iterator[Face]:
 def _describe_swap(root: Path, path: str, mask: str) -> Face:
     parts = _SWAPPED.fullmatch(posixpath.basename(path))
     if not parts:
-        raise InputError(f"{root / path}: the face-swap part has names <a>.jpg_IN_<b>.jpg.tif only")
+        raise InputError(
+            f"{root / path}: names in the face-swap part must be <a>.jpg_IN_<b>.jpg.tif"
+        )
     source, target = _stem(parts[1]), _stem(parts[2])
     extra = {"source": source, "target": target}
     return Face(path, FAKE, "test", SWAP, video=target, mask=mask, extra=extra)

@@ -2,27 +2,27 @@
 
 ::
 
-    dfdc_train_part_<0 to 49>/<name>.mp4, metadata.json      the parts may lie in train/
-    test/<name>.mp4, labels.csv                              the list may lie in the root
+    dfdc_train_part_<0 to 49>/<name>.mp4, metadata.json      the parts may be in train/
+    test/<name>.mp4, labels.csv                              the list may be in the root
 
-    original_videos/<id>/<name>.mp4                          the preview; all of it may lie in
+    original_videos/<id>/<name>.mp4                          the preview; all of it may be in
     method_A/<id>/<id>_<x>/<name>.mp4                        dfdc_preview_set/
     method_B/...
     dataset.json
 
-Videos may lie one level down, in ``videos/``, in a part, in ``test`` or in a folder of the preview.
+Videos may be one level down, in ``videos/``, in a part, in ``test`` or in a folder of the preview.
 A single part, or the sample of the challenge, is read too: a root with ``metadata.json`` in it.
 
-``metadata.json``: ``{"a.mp4": {"label": "FAKE", "split": "train", "original": "b.mp4"}}``, and
-REAL ones have no original. ``labels.csv``: ``filename,label`` with **1 = fake**. ``dataset.json``:
+``metadata.json``: ``{"a.mp4": {"label": "FAKE", "split": "train", "original": "b.mp4"}}``, and REAL
+videos have no original. ``labels.csv``: ``filename,label`` with **1 = fake**. ``dataset.json``:
 ``{"method_A/...mp4": {"label": "fake", "set": "train"}}``, where ``target_id`` and ``swapped_id``
-become the columns ``target`` and ``source`` if they are given. Labels and splits come from these
-files; there is no val. A video that they name is a row even if the file is missing, as long as its
-folder is there (many people have no ``method_B``); one that they do not name has no label.
+become the columns ``target`` and ``source`` if present. Labels and splits come from these files;
+there is no val. A listed video is a row even if the file is missing, as long as its folder exists
+(many copies lack ``method_B``); an unlisted video has no label.
 
 No masks. ``original`` (``dfdc`` only) is the aligned real video; column ``target`` names it too, so
-that the fakes of one video are known as such when it is not there. The method of a fake is not
-published; in the preview it is the folder. Frames may show two people, one of them forged.
+that fakes of one video can be grouped when it is missing. The method of a fake is not published; in
+the preview it is the folder. Frames may show two people, one of them forged.
 
 Published: 5000 test videos of ``dfdc`` (unverified). Also cited, but unverified and not checked:
 119154 training videos of ``dfdc``; 1131 real and 4113 fake videos of ``dfdcp``.
@@ -57,19 +57,19 @@ _SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
 _PREVIEW_FOLDERS = ("original_videos", "method_A", "method_B")
 
 
-class _Part(NamedTuple):
-    """A folder of videos with what its list says of each: (label, split, original)."""
+class _Folder(NamedTuple):
+    """A folder of videos and its list: name -> (label, split, original)."""
 
     videos: Path
-    said: Mapping[str, tuple[int, str, str]]
+    records: Mapping[str, tuple[int, str, str]]
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the training parts and the test videos that are there.
+    """List the training parts and the test videos that exist.
 
     Raises:
         InputError: neither of them, a part without its list, an unknown label or split, or an
-            option that DFDC does not have.
+            unsupported option.
     """
     folders = [
         base / name
@@ -79,19 +79,19 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
     ]
     if not folders and (root / "metadata.json").is_file():
         folders = [root]
-    parts = [_Part(find_videos(folder), _read_metadata(folder)) for folder in folders]
+    parts = [_Folder(find_videos(folder), _read_metadata(folder)) for folder in folders]
     if (root / "test").is_dir():
         inside, beside = root / "test" / "labels.csv", root / "labels.csv"
         flags = _read_flags(beside if beside.is_file() and not inside.is_file() else inside)
-        parts.append(_Part(find_videos(root / "test"), flags))
+        parts.append(_Folder(find_videos(root / "test"), flags))
     if not parts:
         looked = "dfdc_train_part_*/metadata.json, test/labels.csv or metadata.json"
         raise InputError(f"{root}: not DFDC: no {looked}")
     return build_index(_list_faces(root, parts), root, options)
 
 
-def _list_faces(root: Path, parts: list[_Part]) -> Iterator[Face]:
-    names = [sorted({*list_videos(part.videos), *part.said}, key=natural) for part in parts]
+def _list_faces(root: Path, parts: list[_Folder]) -> Iterator[Face]:
+    names = [sorted({*list_videos(part.videos), *part.records}, key=natural) for part in parts]
     paths = [
         {name: (part.videos.relative_to(root) / name).as_posix() for name in listed}
         for part, listed in zip(parts, names, strict=True)
@@ -99,7 +99,7 @@ def _list_faces(root: Path, parts: list[_Part]) -> Iterator[Face]:
     anywhere = {name: path for files in paths for name, path in files.items()}
     for part, files in zip(parts, paths, strict=True):
         for name, path in files.items():
-            label, split, original = part.said.get(name, (UNKNOWN, "", ""))
+            label, split, original = part.records.get(name, (UNKNOWN, "", ""))
             aligned = files.get(original) or anywhere.get(original, "")
             shown = name if label == REAL else original
             extra = {"target": Path(shown).stem}
@@ -108,11 +108,11 @@ def _list_faces(root: Path, parts: list[_Part]) -> Iterator[Face]:
 
 def _read_metadata(folder: Path) -> dict[str, tuple[int, str, str]]:
     path = folder / "metadata.json"
-    said = {}
+    records = {}
     for name, record in read_records(path).items():
         label, split = _look_up(path, name, record, "split")
-        said[name] = label, split, str(record.get("original") or "")
-    return said
+        records[name] = label, split, str(record.get("original") or "")
+    return records
 
 
 def _read_flags(path: Path) -> dict[str, tuple[int, str, str]]:
@@ -120,15 +120,15 @@ def _read_flags(path: Path) -> dict[str, tuple[int, str, str]]:
     header = [name.strip() for name in next(reader, [])]
     if header[:2] != ["filename", "label"]:
         raise InputError(f"{path}: line 1 must be filename,label, not {','.join(header)}")
-    said: dict[str, tuple[int, str, str]] = {}
+    records: dict[str, tuple[int, str, str]] = {}
     for row in filter(None, reader):
         where = f"{path}: line {reader.line_num}"
         if len(row) < 2 or row[1].strip() not in _FLAGS:
-            raise InputError(f"{where} has no label 0 (real) or 1 (fake): {','.join(row)}")
-        if row[0] in said:
-            raise InputError(f"{where} names {row[0]} a second time")
-        said[row[0]] = _FLAGS[row[1].strip()], "test", ""
-    return said
+            raise InputError(f"{where}: label must be 0 (real) or 1 (fake): {','.join(row)}")
+        if row[0] in records:
+            raise InputError(f"{where} repeats {row[0]}")
+        records[row[0]] = _FLAGS[row[1].strip()], "test", ""
+    return records
 
 
 def _look_up(path: Path, name: str, record: Mapping[str, Any], key: str) -> tuple[int, str]:
@@ -144,20 +144,22 @@ def _look_up(path: Path, name: str, record: Mapping[str, Any], key: str) -> tupl
 
 
 def scan_preview(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the videos of the preview, of those of its three folders that are there.
+    """List the videos of the preview, in those of its three folders that exist.
 
     Raises:
         InputError: no dataset.json, an unknown label, set or folder in it, none of the folders, or
-            an option that the preview does not have.
+            an unsupported option.
     """
     base = next(
         (b for b in (root, root / "dfdc_preview_set") if (b / "dataset.json").is_file()), None
     )
     if base is None:
-        raise InputError(f"{root}: not the DFDC preview: no dataset.json, nor dfdc_preview_set/")
+        raise InputError(
+            f"{root}: not the DFDC preview: no dataset.json, here or in dfdc_preview_set/"
+        )
     folders = {name: base / name for name in _PREVIEW_FOLDERS if (base / name).is_dir()}
     if not folders:
-        raise InputError(f"{base}: has none of {', '.join(_PREVIEW_FOLDERS)} beside dataset.json")
+        raise InputError(f"{base}: none of {', '.join(_PREVIEW_FOLDERS)} next to dataset.json")
     faces = dict[str, Face]()
     for name, record in read_records(base / "dataset.json").items():
         folder, _, rest = name.replace("\\", "/").partition("/")

@@ -7,25 +7,24 @@
     manipulated_sequences/<method>/<level>/videos/<target>_<source>.mp4        fake
     manipulated_sequences/<method>/masks/videos/<target>_<source>.mp4
     manipulated_sequences/DeepFakeDetection/...<target>_<source>__<scene>__<8 characters>.mp4
-    splits/{train,val,test}.json       lists of pairs of ids; may also lie in the root
+    splits/{train,val,test}.json       lists of pairs of ids; may also be in the root
 
-Levels are raw (or c0), c23 and c40. A pair of ids stands for two fakes, a_b and b_a; a fake belongs
-to the split of its pair, as do both real videos. DFD has no official split and is used as test
-data, as others do. The lists are part of the FaceForensics repository (``dataset/splits``), not of
-the download. Videos that they name are rows even if the file is missing, as long as its folder is
-there.
+Levels are raw (or c0), c23 and c40. A pair of ids gives two fakes, a_b and b_a; a fake belongs to
+the split of its pair, as do both real videos. DFD has no official split and is used as test data,
+as is customary. The lists are part of the FaceForensics repository (``dataset/splits``), not of the
+download. Listed videos are rows even if the file is missing, as long as its folder exists.
 
-Masks have no level: one serves all three. FaceShifter has none. Masks of Deepfakes are rectangles,
+Masks have no level: all three share them. FaceShifter has none. Masks of Deepfakes are rectangles,
 those of NeuralTextures tracked regions. ``original`` is the target's video of the same level.
-Columns ``target`` and ``source`` hold ids of YouTube videos, for DFD of actors; ``target`` is who
-is seen, in a real video too.
+Columns ``target`` and ``source`` are ids of YouTube videos, or of actors for DFD; ``target`` is the
+person shown, in real videos too.
 
-Traps: frames of DFD may show several people, and the forged face is not always the largest; a mask
-video of DFD may be shorter than its video.
+Pitfalls: frames of DFD may show several people, and the forged face is not always the largest; a
+mask video of DFD may be shorter than its video.
 
-Published: 1000 YouTube videos and as many fakes a method, 720, 140 and 140 in train, val and test;
-DFD 363 and 3068. Real test videos are not listed below, because they are 140 without DFD and 503
-with it.
+Published: 1000 YouTube videos and as many fakes per method, 720, 140 and 140 in train, val and
+test; DFD 363 and 3068. Real test videos are not listed below, because they are 140 without DFD and
+503 with it.
 """
 
 from __future__ import annotations
@@ -61,18 +60,18 @@ _DFD_FAKE = re.compile(r"(\d+)_(\d+)__(.+)__[^_]+")
 
 
 class _Videos(NamedTuple):
-    """A folder of videos, relative to the root, and its files: those there and those listed."""
+    """A folder of videos, relative to the root, and the names of its files."""
 
     folder: str
     names: list[str]
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List real and fake videos of one compression level, c23 unless another is asked for.
+    """List real and fake videos of one compression level (default: c23).
 
     Raises:
         InputError: no videos of that level, an unknown method, level or folder, no split lists, or
-            lists of another shape or that put an id into two splits.
+            lists with another structure or with an id in two splits.
     """
     levels = LEVELS.get(options.compression)
     if levels is None:
@@ -95,7 +94,7 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
 
 
 def _choose_methods(root: Path, wanted: tuple[str, ...]) -> list[str]:
-    """Return full names, in the order of ``METHODS``; refuse folders of forgeries not known."""
+    """Return full names, in the order of ``METHODS``; reject folders of unknown methods."""
     known = {name.casefold(): name for name in METHODS.values()}
     known |= {short.casefold(): name for short, name in METHODS.items()}
     for method in wanted:
@@ -108,8 +107,8 @@ def _choose_methods(root: Path, wanted: tuple[str, ...]) -> list[str]:
     folder = root / "manipulated_sequences"
     for name in list_names(folder, folders=True):
         if name not in METHODS.values():
-            hint = "move it out, or say which methods to take"
-            raise InputError(f"{folder / name}: no method of FaceForensics++; {hint}")
+            hint = "move it out, or choose methods"
+            raise InputError(f"{folder / name}: not a FaceForensics++ method; {hint}")
     return list(METHODS.values())
 
 
@@ -130,19 +129,19 @@ def _explain_nothing(root: Path, level: str) -> str:
     if has:
         hint = f"; it has compression {', '.join(sorted(has))}"
     elif any((folder / "frames").is_dir() for folder in folders):
-        hint = "; it has frames of DeepfakeBench, which the corpus deepfakebench reads"
+        hint = "; it has frames of DeepfakeBench: use the corpus deepfakebench"
     return f"{root}: not FaceForensics++: no {looked}{hint}"
 
 
 def _read_splits(root: Path) -> dict[str, str]:
-    """Return the split of each id and, both ways round, of each pair of ids."""
+    """Return the split of each id and, in both orders, of each pair of ids."""
     folder = root / "splits" if (root / "splits").is_dir() else root
     splits: dict[str, str] = {}
     for split in SPLITS:
         path = folder / f"{split}.json"
         if not path.is_file():
             where = "dataset/splits of the FaceForensics repository"
-            raise InputError(f"{path}: no such file; FaceForensics++ needs the lists from {where}")
+            raise InputError(f"{path}: no such file; copy the lists from {where}")
         pairs = read_json(path)
         if not isinstance(pairs, list):
             raise InputError(f"{path}: must be a list of pairs of ids")
@@ -163,7 +162,7 @@ def _list_faces(
     fakes: Mapping[str, _Videos],
     splits: Mapping[str, str],
 ) -> Iterator[Face]:
-    """Yield the videos on disk and those that the lists name."""
+    """Yield the videos on disk and those in the lists."""
     originals: dict[str, str] = {}
     for videos, listed in ((youtube, splits), (actors, {})):
         if videos is None:

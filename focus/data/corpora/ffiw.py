@@ -1,4 +1,4 @@
-"""FFIW10K (``ffiw``): videos of several people, some of whose faces are swapped.
+"""FFIW10K (``ffiw``): videos of several people, with some faces swapped.
 
 ::
 
@@ -7,17 +7,17 @@
     target_mask/{train,val}[/videos]/*        masks of the fakes, video files
 
 Root is ``FFIW10K-v1-release`` or ``FFIW10K-v1-release-test`` (the download of the test part
-alone), or the folder in which one of them lies. Label by folder. The folder val, 250 + 250 videos,
-is the public test set, so its rows are of ``test``; no val remains. A folder ``test`` counts as
-test too.
+alone), or the folder that contains one of them. Label by folder. The folder val, 250 + 250 videos,
+is the public test set, so its rows are in ``test`` and there is no val. A folder ``test`` is test
+too.
 
-The label is that of the video: a fake shows several faces, of which only some are forged. Which
-ones, the masks say. A fake, its mask and its real counterpart have one stem (unverified; where no
-file has the same stem, ``mask`` and ``original`` are empty). The stem is the pair, in the column
-``source``. The container of the masks is unverified: any video suffix is read.
+The label is that of the video: a fake shows several faces, only some of them forged; the masks show
+which. A fake, its mask and its real counterpart share a stem (unverified; if no file has the same
+stem, ``mask`` and ``original`` are empty). Column ``source`` is the split folder and that stem. The
+container of the masks is unverified: any video suffix is read.
 
-Published: 10,000 fakes with as many real ones, 16,000 videos of both for train, 500 in val; the
-3,500 of the test set are not public.
+Published: 10,000 fakes and as many real videos; 16,000 videos in train, 500 in val; the 3,500 of
+the test set are not public.
 """
 
 from __future__ import annotations
@@ -38,11 +38,10 @@ _SPLITS = {"train": "train", "val": "test", "test": "test"}
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the videos of ``source`` and ``target``, or of the one that is there.
+    """List the videos of ``source`` and ``target``, or of the one that exists.
 
     Raises:
-        InputError: neither folder, a folder in them that is no split, or an option that FFIW does
-            not have.
+        InputError: neither folder, a folder in them that is not a split, or an unsupported option.
     """
     for base in ("", *RELEASES):
         real, fake = (
@@ -56,13 +55,13 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
 
 def _list_faces(root: Path, real: str, fake: str, masks: str) -> Iterator[Face]:
     originals = _list_parts(root, real)
-    truths = _list_parts(root, masks)
+    masks_of = _list_parts(root, masks)
     for part, videos in originals.items():
         for stem, path in videos.items():
             yield _describe(path, REAL, part, stem)
     for part, videos in _list_parts(root, fake).items():
         for stem, path in videos.items():
-            mask = truths.get(part, {}).get(stem, "")
+            mask = masks_of.get(part, {}).get(stem, "")
             yield _describe(path, FAKE, part, stem, mask, originals.get(part, {}).get(stem, ""))
 
 
@@ -79,7 +78,7 @@ def _list_parts(root: Path, folder: str) -> dict[str, dict[str, str]]:
     parts: dict[str, dict[str, str]] = {}
     for name in list_names(root / folder, folders=True) if folder else ():
         if name not in _SPLITS:
-            raise InputError(f"{root / folder / name}: no split of FFIW10K; it has train and val")
+            raise InputError(f"{root / folder / name}: not an FFIW10K split; expected train or val")
         videos = find_videos(root / folder / name)
         below = videos.relative_to(root).as_posix()
         names = list_videos(videos)

@@ -1,4 +1,4 @@
-"""Folders of images and of their masks: found in any case, paired by name and never by order."""
+"""Find folders in any case, and pair images with masks by name, never by order."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NAMED = 5
 
 
 def find_folder(root: Path, *names: str) -> str:
-    """Return the first of some folders that is there, relative to ``root``; empty if none is.
+    """Return the first folder that exists, relative to ``root``; empty if none does.
 
-    Case is ignored, because copies differ in it; the exact name goes first.
+    Case is ignored, since copies differ in it; an exact match is preferred.
     """
     for name in names:
         found = ""
@@ -33,25 +33,25 @@ def find_folder(root: Path, *names: str) -> str:
     return ""
 
 
-def pair_masks(root: Path, pictures: str, masks: str, ending: str = "_gt") -> dict[str, str]:
-    """Return the mask of every image below one folder, taken from below another.
+def pair_masks(root: Path, images: str, masks: str, ending: str = "_gt") -> dict[str, str]:
+    """Return the mask of every image below a folder, by name.
 
-    A mask is named like its image, with another suffix, with ``ending`` before it, or, as in
-    DEFACTO, like the image less its last suffix (``a.jpg`` for ``a.jpg.tif``). The folders
-    between are compared only where the name alone is not unique. A mask without an image is
-    named on standard error.
+    A mask is named like its image, with another suffix, with ``ending`` before the suffix, or, as
+    in DEFACTO, like the image without its last suffix (``a.jpg`` for ``a.jpg.tif``). The folders
+    in between are compared only if the name alone is not unique. Masks without an image are
+    reported on standard error.
 
     Args:
         root: folder of the corpus.
-        pictures: folder below it.
-        masks: folder below it; empty if there is none.
-        ending: what a mask's name may have more.
+        images: folder of the images below ``root``.
+        masks: folder of the masks below ``root``; empty if missing.
+        ending: optional ending of a mask's stem.
 
     Returns:
         Path of the image -> path of the mask (empty: none), relative to ``root``.
 
     Raises:
-        InputError: two masks for one image, or masks of which none is named like an image.
+        InputError: two masks for one image, or no mask named like an image.
     """
     found = list(walk(root / masks, IMAGE_SUFFIXES)) if masks else []
     by_name: dict[str, list[str]] = defaultdict(list)
@@ -61,28 +61,28 @@ def pair_masks(root: Path, pictures: str, masks: str, ending: str = "_gt") -> di
         for name in names | {posixpath.basename(name) for name in names}:
             by_name[name].append(mask)
     pairs, used = {}, set()
-    for picture in walk(root / pictures, IMAGE_SUFFIXES):
-        stem = posixpath.splitext(picture)[0]
+    for image in walk(root / images, IMAGE_SUFFIXES):
+        stem = posixpath.splitext(image)[0]
         same = by_name.get(stem) or by_name.get(posixpath.basename(stem)) or [""]
         if len(same) > 1:
             raise InputError(
-                f"{root / pictures / picture}: {' and '.join(same[:2])} in {root / masks} are both "
+                f"{root / images / image}: {' and '.join(same[:2])} in {root / masks} are both "
                 "named like its mask; remove one"
             )
         used.add(same[0])
-        pairs[posixpath.join(pictures, picture)] = same[0] and posixpath.join(masks, same[0])
+        pairs[posixpath.join(images, image)] = same[0] and posixpath.join(masks, same[0])
     left = [mask for mask in found if mask not in used]
     if pairs and found and len(left) == len(found):
         raise InputError(
-            f"{root / masks}: no mask is named like an image in {pictures}: {found[0]} and "
+            f"{root / masks}: no mask is named like an image in {images}: {found[0]} and "
             f"{posixpath.basename(next(iter(pairs)))}"
         )
     if left:
-        note(f"{root / masks}: {_count(left)} without an image in {pictures}")
+        note(f"{root / masks}: {_count(left)} without an image in {images}")
     return pairs
 
 
 def _count(masks: Sequence[str]) -> str:
-    """Return how many masks there are, and the names of the first few."""
+    """Return the number of masks and the names of the first few."""
     more = f" and {len(masks) - _NAMED} more" if len(masks) > _NAMED else ""
     return f"{count_of(len(masks), 'mask')} ({', '.join(masks[:_NAMED])}{more})"

@@ -1,24 +1,24 @@
-"""Any collection in a form of IMDL-BenCo (``imdl``): folders Tp and Gt, or lists in JSON.
+"""Any collection in IMDL-BenCo format (``imdl``): folders Tp and Gt, or JSON lists.
 
 ::
 
     Tp/*           fake
     Gt/*           masks
-    Au/*           real, if there is one
+    Au/*           real, optional
 
     <name>.json    [[image, mask], [image, "Negative"], ...]
 
-The folders are taken where there is a Tp, else every ``.json`` directly in the root. A mask in Gt
-has the stem of its image, or ``<stem>_gt``; IMDL-BenCo pairs the two folders by order, which one
-file too many shifts. A mask that pairs with nothing is named on standard error, an image without
-a mask is a row without one.
+The folders are used if Tp exists, else every ``.json`` directly in the root. A mask in Gt has the
+stem of its image, or ``<stem>_gt``; IMDL-BenCo pairs the two folders by order, which one extra file
+shifts. A mask without an image is reported on standard error, an image without a mask is a row
+without one.
 
-In a list, ``"Negative"`` in place of the mask means real, a mask means fake. Its paths are taken as
-they are: relative to the root, or absolute. A list whose file name has train, val (valid) or test
-among its words gives the split; ``Au``, ``Tp`` and other lists have none.
+In a list, ``"Negative"`` in place of the mask means real, a mask means fake. Paths are relative to
+the root, or absolute. The split is the word train, val (valid) or test in the list's file name;
+``Au``, ``Tp`` and other lists have none.
 
-A list of the ``BalancedDataset``, of class names and paths, or ``test_datasets.json``, of names and
-paths, is a list of data sets and not of pictures: it is refused.
+Lists of data sets instead of images are rejected: those of the ``BalancedDataset`` (class names and
+paths) and ``test_datasets.json`` (names and paths).
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
     """List the images of the folders, or of the lists.
 
     Raises:
-        InputError: neither folder Tp nor a list, a list of another shape, an image that is listed
-            twice, two masks for one image, or an option that there is not.
+        InputError: neither folder Tp nor a list, a list with another structure, an image listed
+            twice, two masks for one image, or an unsupported option.
     """
     if tampered := find_folder(root, "Tp"):
         return build_index(_list_folders(root, tampered), root, options)
     lists = list_names(root, (".json",))
     if not lists:
-        raise InputError(f"{root}: not of IMDL-BenCo: no folder Tp and no list in JSON")
+        raise InputError(f"{root}: not IMDL-BenCo: no folder Tp and no JSON list")
     return build_index(_list_entries(root, lists), root, options)
 
 
@@ -89,7 +89,7 @@ def _check_entry(entry: Any, where: str) -> tuple[str, str]:
     image, mask = entry
     for part in (image, mask):
         if part != NEGATIVE and not part.lower().endswith(IMAGE_SUFFIXES):
-            raise InputError(f"{where} must be of images (a list of data sets is not read): {part}")
+            raise InputError(f"{where} must list images (lists of data sets are not read): {part}")
     return image, mask
 
 

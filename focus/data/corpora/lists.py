@@ -1,11 +1,10 @@
-"""Lists of images, one a line, as MoNFAP writes them, and plain lines for the other lists.
+"""Lists of images in MoNFAP's format, one per line, and plain lines for other lists.
 
-A line is ``<path> <0|1>``: 1 means fake. The mask of a fake is the same path with the folder
-``Image`` called ``Mask`` and the suffix ``.png``. A path is relative to the folder of its list, or
-to the parent of that folder if it starts with the folder's name. Which folder of a path is the
-video is not published: the folder of the frame is taken where it lies at least two levels below
-``Image`` and is no group such as ``train`` or ``source``; else every image stands for itself
-(unverified).
+A line is ``<path> <0|1>``: 1 means fake. The mask of a fake is the same path with ``Mask`` in place
+of the folder ``Image`` and the suffix ``.png``. A path is relative to the folder of its list, or to
+the parent of that folder if it starts with the folder's name. The folder that identifies the video
+is not published: the folder of the frame is used if it is at least two levels below ``Image`` and
+is not a group such as ``train`` or ``source``; else each image is its own video (unverified).
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ _SPLITS = {"train.txt": "train", "valid.txt": "val", "val.txt": "val", "test.txt
 _GROUPS = {"train", "valid", "val", "test", "source", "target", "real", "fake"}
 
 
-class PictureList(NamedTuple):
-    """A list of a corpus, and what is said of all its images."""
+class ImageList(NamedTuple):
+    """A list of a corpus, and the values shared by all its images."""
 
     path: str
-    """Relative to the root."""
+    """Path relative to the root."""
     split: str
     method: str = ""
-    """Of its fakes."""
+    """Method of its fakes."""
     extra: Mapping[str, str] = {}
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Return number and text of the lines that are not blank.
+    """Return number and text of each line that is not blank.
 
     Raises:
         InputError: the file cannot be read, or is not UTF-8.
@@ -47,33 +46,33 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
 
 
 def remember(seen: dict[str, str], name: str, where: str) -> None:
-    """Note where a name stands, such as ``train.txt: line 3``.
+    """Record the place of a name, such as ``train.txt: line 3``.
 
     Raises:
-        InputError: it stands somewhere already, perhaps in another split.
+        InputError: the name has a place already, perhaps in another split.
     """
     if name in seen:
-        raise InputError(f"{where} names {name} again, after {seen[name]}")
+        raise InputError(f"{where} repeats {name}, first in {seen[name]}")
     seen[name] = where
 
 
 def localise(base: str, path: str) -> str:
-    """Return a listed path with slashes, relative to ``base`` (absolute) if it lies below it."""
+    """Return a listed path with slashes, relative to ``base`` (absolute) if it is below it."""
     return posixpath.normpath(path.replace("\\", "/")).removeprefix(f"{base}/")
 
 
-def find_lists(root: Path, folder: str, method: str = "") -> list[PictureList]:
-    """Return ``train.txt``, ``valid.txt`` and ``test.txt`` of a folder, as far as there are."""
+def find_lists(root: Path, folder: str, method: str = "") -> list[ImageList]:
+    """Return those of ``train.txt``, ``valid.txt`` and ``test.txt`` that a folder has."""
     names = [name for name in list_names(root / folder, (".txt",)) if name in _SPLITS]
-    return [PictureList(posixpath.join(folder, name), _SPLITS[name], method) for name in names]
+    return [ImageList(posixpath.join(folder, name), _SPLITS[name], method) for name in names]
 
 
-def read_pictures(root: Path, lists: Iterable[PictureList]) -> Iterator[Face]:
-    """Yield a row for every line of some lists, whether the image is there or not.
+def read_images(root: Path, lists: Iterable[ImageList]) -> Iterator[Face]:
+    """Yield a row for every line of the lists, even if the image is missing.
 
     Raises:
-        InputError: a line that is none, a fake whose path has no folder ``Image``, or an image
-            that is listed twice; with file and line.
+        InputError: an invalid line, a fake whose path has no folder ``Image``, or an image listed
+            twice; gives file and line.
     """
     base, seen = root.absolute().as_posix(), dict[str, str]()
     for entry in lists:
@@ -101,7 +100,7 @@ def _split_line(line: str, where: str) -> tuple[str, int]:
 def _find_mask(path: str, where: str) -> str:
     parts = path.split("/")
     if "Image" not in parts[:-1]:
-        raise InputError(f"{where}: no folder Image in {path}, so that its mask is not known")
+        raise InputError(f"{where}: no folder Image in {path}, so its mask is unknown")
     parts[parts.index("Image")] = "Mask"
     return posixpath.splitext("/".join(parts))[0] + ".png"
 

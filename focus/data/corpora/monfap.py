@@ -6,22 +6,22 @@
     Pixel_FFIW10K/{Image,Mask}/...               images; masks, same path, .png
     Pixel_OpenForensics/...                      likewise
 
-Root holds one of the two folders or both, or is one of them. Paths, masks and videos are those of
-``lists``; ``valid`` is val. Lists of another name, such as those of disturbed images
-(``test_augv1.txt``), are not read. ``method`` of a fake is FFIW10K or OpenForensics, or empty where
-the root is one of the folders. Manual-Fake is a corpus of its own, ``manualfake``, and
-Pixel_OpenForensics alone is ``ofv2`` too.
+Root contains one or both of the folders, or is one of them. Paths, masks and videos are as in
+``lists``; ``valid`` is val. Lists with other names, such as those of perturbed images
+(``test_augv1.txt``), are not read. ``method`` of a fake is FFIW10K or OpenForensics, or empty if
+the root is one of the folders. Manual-Fake is a separate corpus, ``manualfake``, and
+Pixel_OpenForensics alone can also be read as ``ofv2``.
 
 Published (real and fake, train / val / test): FFIW10K 84,612 / 4,308 / 33,252, OpenForensics
-79,462 / 13,984 / 35,104, of which 44,122 / 7,308 / 18,895 fake. Only the latter are counts that the
-doctor can check, whichever of the two is there.
+79,462 / 13,984 / 35,104, of which 44,122 / 7,308 / 18,895 fake. The doctor checks only the latter
+counts, whichever folders exist.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from focus.data.corpora.lists import find_lists, read_pictures
+from focus.data.corpora.lists import find_lists, read_images
 from focus.data.corpora.reading import build_index
 from focus.data.corpus import Corpus, ScanOptions
 from focus.data.index import FaceIndex
@@ -31,10 +31,10 @@ PARTS = ("FFIW10K", "OpenForensics")
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the images of ``train.txt``, ``valid.txt`` and ``test.txt``, as far as there are.
+    """List the images of ``train.txt``, ``valid.txt`` and ``test.txt``, if present.
 
     Raises:
-        InputError: none of the lists, a wrong line in one, or an option that there is not.
+        InputError: none of the lists, an invalid line, or an unsupported option.
     """
     lists = find_lists(root, "")
     for part in PARTS:
@@ -42,9 +42,9 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
     if not lists:
         folders = " or ".join(f"Pixel_{part}/" for part in PARTS)
         raise InputError(
-            f"{root}: not of MoNFAP: no train.txt, valid.txt or test.txt in it, in {folders}"
+            f"{root}: not MoNFAP: no train.txt, valid.txt or test.txt in it, in {folders}"
         )
-    return build_index(read_pictures(root, lists), root, options)
+    return build_index(read_images(root, lists), root, options)
 
 
 CORPUS = Corpus(

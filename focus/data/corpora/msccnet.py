@@ -1,21 +1,21 @@
-"""Pixel-level FaceForensics++ of MSCCNet (``msccnet``): face crops with masks drawn again.
+"""Pixel-level FaceForensics++ of MSCCNet (``msccnet``): face crops with new masks.
 
 ::
 
-    train.txt, valid.txt, test.txt               names of fakes, "<target>_<source>", one a line
+    train.txt, valid.txt, test.txt               names of fakes, "<target>_<source>", one per line
     <type>/<comp>/youtube/<id>/*.png             real crops; comp is C0 (raw), C23 or C40
-    <type>/<comp>/<Method>/<target>_<source>/*.png   fake crops, same box and same file names
+    <type>/<comp>/<Method>/<target>_<source>/*.png   fake crops, same box and file names
     <type>/Mask/<Method>/<target>_<source>/*.png     masks, one set for all compressions
 
-The lists may lie in the folder of a type instead, and then count for that one. A fake is of the
-split of the list that names it, a real video of the split of the fakes that it is the target of
-(its id is what stands before the ``_``). What no list names has no split: the authors left one
-direction of one pair out of every list. ``valid`` is val.
+The lists may be in the folder of a type instead, and then apply to that type. A fake has the split
+of the list that names it, a real video the split of the fakes whose target it is (its id comes
+before the ``_``). Unlisted videos have no split: the authors left one direction of one pair out of
+all lists. ``valid`` is val.
 
 Masks come from the difference of real and fake, dilated, made convex, eroded and blurred; they are
-0 or 255. Every type may have its own copy of the real crops, so that a real frame appears up to
-five times: a frame of one video is a row once, from the first type that has it, and ``original``
-leads to the copy of the fake's own type.
+0 or 255. Every type may have its own copy of the real crops, so a real frame appears up to five
+times: it is one row, from the first type that has it, and ``original`` is the copy in the fake's
+own type.
 
 Published: 143,724 images in train, where each fake comes with its real frame, so 71,862 fakes;
 16,922 in val and 16,929 in test, where each real frame is counted once: 13,862 and 13,900 fakes.
@@ -44,11 +44,11 @@ _PAIR = re.compile(r"[0-9]+_[0-9]+")
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the crops of one compression: the one asked for, else c23, else the only one.
+    """List the crops of one compression: the chosen one, else c23, else the only one.
 
     Raises:
-        InputError: no crops of a compression, no lists, a wrong line in one, a video in two splits,
-            a folder that is no method, or an option that there is not.
+        InputError: no crops of a compression, no lists, an invalid line, a video in two splits, a
+            folder that is not a method, or an unsupported option.
     """
     types = ["", *list_names(root, folders=True)]
     level = _choose_level(root, types, options.compression)
@@ -56,16 +56,16 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
     return choose_methods(index, options.methods)
 
 
-def _choose_level(root: Path, types: list[str], asked: str) -> str:
+def _choose_level(root: Path, types: list[str], wanted: str) -> str:
     there = [level for level in COMPRESSIONS if any(_find(root, name, level) for name in types)]
     if not there:
-        raise InputError(f"{root}: not of MSCCNet: no folder <type>/C0, <type>/C23 or <type>/C40")
-    level = "raw" if asked.lower() == "c0" else asked.lower()
+        raise InputError(f"{root}: not MSCCNet: no folder <type>/C0, <type>/C23 or <type>/C40")
+    level = "raw" if wanted.lower() == "c0" else wanted.lower()
     if not level and "c23" not in there and len(there) > 1:
-        raise InputError(f"{root}: has no c23; choose a compression: {', '.join(there)}")
+        raise InputError(f"{root}: no c23; choose a compression: {', '.join(there)}")
     level = level or ("c23" if "c23" in there else there[0])
     if level not in there:
-        raise InputError(f"compression {asked}: not in {root} (there: {', '.join(there)})")
+        raise InputError(f"compression {wanted}: not in {root} (available: {', '.join(there)})")
     return level
 
 
@@ -97,13 +97,13 @@ def _describe_real(folder: str, name: str, splits: Mapping[str, str]) -> Face:
 def _list_fakes(
     root: Path, folder: str, masks: str, method: str, real: Set[str], splits: Mapping[str, str]
 ) -> Iterator[Face]:
-    truths = set(walk(root / masks / method, IMAGE_SUFFIXES)) if masks else set()
+    found = set(walk(root / masks / method, IMAGE_SUFFIXES)) if masks else set()
     for name in walk(root / folder / method, IMAGE_SUFFIXES):
         pair, _, frame = name.rpartition("/")
         if not _PAIR.fullmatch(pair):
-            raise InputError(f"{root / folder / method / name}: in no folder <target>_<source>")
+            raise InputError(f"{root / folder / method / name}: not in a folder <target>_<source>")
         target, _, source = pair.partition("_")
-        mask = f"{masks}/{method}/{name}" if name in truths else ""
+        mask = f"{masks}/{method}/{name}" if name in found else ""
         counterpart = f"{target}/{frame}"
         original = f"{folder}/{YOUTUBE}/{counterpart}" if counterpart in real else ""
         path, video, split = f"{folder}/{method}/{name}", f"{method}/{pair}", splits.get(pair, "")
@@ -116,15 +116,15 @@ def _list_methods(folder: Path) -> list[str]:
     for name in names:
         if name not in METHODS:
             known = ", ".join((YOUTUBE, *METHODS))
-            raise InputError(f"{folder / name}: no method of MSCCNet's (known: {known})")
+            raise InputError(f"{folder / name}: not an MSCCNet method (known: {known})")
     return names
 
 
 def _read_splits(root: Path, kind: str) -> dict[str, str]:
-    """Return the split of every listed fake, and of the real video that it is the target of."""
+    """Return the split of every listed fake and of its target, the real video."""
     lists = find_lists(root, kind) or find_lists(root, "")
     if not lists:
-        raise InputError(f"{root / kind}: no train.txt, valid.txt or test.txt, nor in {root}")
+        raise InputError(f"{root / kind}: no train.txt, valid.txt or test.txt, here or in {root}")
     splits: dict[str, str] = {}
     for entry in lists:
         for number, pair in read_lines(root / entry.path):
@@ -133,7 +133,7 @@ def _read_splits(root: Path, kind: str) -> dict[str, str]:
                 raise InputError(f"{where} must be the name of a fake, such as 000_003: {pair!r}")
             for video in (pair, pair.partition("_")[0]):
                 if splits.setdefault(video, entry.split) != entry.split:
-                    raise InputError(f"{where}: {video} is in {splits[video]} by another list")
+                    raise InputError(f"{where}: {video} is in {splits[video]} in another list")
     return splits
 
 

@@ -1,4 +1,4 @@
-"""OpenForensics (``openforensics``: a row a face; ``ofv2``: a row an image).
+"""OpenForensics (``openforensics``: one row per face; ``ofv2``: one row per image).
 
 ::
 
@@ -6,23 +6,23 @@
     {Train,Val,Test-Dev,Test-Challenge}_poly.json     COCO: category 0 = Real, 1 = Fake, for each
                                                       face a polygon and a box [x, y, w, h]
 
-``file_name`` is relative to the root, like Images/Train/x.jpg; a bare name is looked for there.
-Train is train, Val is val, Test-Dev is test. Test-Challenge is disturbed on purpose and never
-pooled with it: its rows have no split, and column ``part`` tells them apart. Labels are of faces,
-by the categories of the file: one that calls 0 or 1 otherwise is an error. An image is fake if any
+``file_name`` is relative to the root, like Images/Train/x.jpg; a bare name is looked up in
+Images/<part>. Train is train, Val is val, Test-Dev is test. Test-Challenge is perturbed on purpose
+and kept apart: its rows have no split, and column ``part`` identifies them. Labels are per face, by
+the categories of the file; other names for categories 0 and 1 are an error. An image is fake if any
 face in it is, and most fakes have real neighbours.
 
-A row of ``openforensics`` is ``PICTURE#0.N``, face N of the file's order, with the crop in ``box``
-(1.3 times the larger side of the published box, square, as everywhere in FoCus), ``video`` is the
-image. A row of ``ofv2`` is an image of Train, Val or Test-Dev.
+A row of ``openforensics`` is ``IMAGE#0.N``, face N in the order of the file, with the crop in
+``box`` (a square, 1.3 times the larger side of the published box, as everywhere in FoCus);
+``video`` is the image. A row of ``ofv2`` is an image of Train, Val or Test-Dev.
 
-The polygons are drawn by ``write_face_masks`` and ``write_picture_masks`` (the field ``masks`` of a
-corpus), below ``masks/``, and a scan names the masks that are there. A face's mask has the geometry
-of its crop and holds whatever is forged in it, a neighbour's polygon too; real faces have none.
+The polygons are drawn by ``write_face_masks`` and ``write_image_masks`` (the field ``masks`` of a
+corpus), below ``masks/``, and a scan lists the masks that exist. A face's mask has the geometry of
+its crop and includes all forged pixels in it, those of neighbours too; real faces have none.
 
-OFV2 is what MoNFAP made of OpenForensics: its images, every one with a forged face, and genuine
-ones from Open Images, listed in ``Pixel_OpenForensics/{train,valid,test}.txt``. Where these lists
-are in the root of ``ofv2`` they are read instead (see ``lists``), with the masks that lie beside.
+OFV2 is MoNFAP's variant of OpenForensics: its images, each with a forged face, and genuine images
+from Open Images, listed in ``Pixel_OpenForensics/{train,valid,test}.txt``. If these lists are in
+the root of ``ofv2``, they and their masks are used instead (see ``lists``).
 
 Published: 44,122 + 7,308 + 18,895 images in Train, Val and Test-Dev, 115,325 in all; 334,136
 faces, 151,364 + 15,352 + 49,750 in the same three (these parts are from memory of the paper and
@@ -40,7 +40,7 @@ from typing import Any, NamedTuple, TypeVar
 import cv2
 import numpy as np
 
-from focus.data.corpora.lists import PictureList, find_lists, read_pictures
+from focus.data.corpora.lists import ImageList, find_lists, read_images
 from focus.data.corpora.masks import find_mask, write_mask
 from focus.data.corpora.reading import build_index, read_json
 from focus.data.corpus import Corpus, ScanOptions
@@ -53,9 +53,9 @@ from focus.types import FAKE, REAL
 T = TypeVar("T")
 PARTS = {"Train": "train", "Val": "val", "Test-Dev": "test", "Test-Challenge": ""}
 _CATEGORIES = {0: "real", 1: "fake"}
-# Polygons are drawn so many times as fine as their mask: OpenCV fills their border pixels too.
-_FINER = 4
-_LARGEST = 4096
+# Oversampling of polygons: OpenCV fills their border pixels too.
+_OVERSAMPLING = 4
+_MAX_SIDE = 4096
 
 
 class Annotation(NamedTuple):
@@ -65,10 +65,10 @@ class Annotation(NamedTuple):
     box: tuple[int, int, int, int]
     """Left, top, right, bottom of the crop."""
     polygons: tuple[np.ndarray, ...]
-    """float (N, 2) each: x, y; a pixel is the unit square, as in COCO. A scan reads none."""
+    """float (N, 2) each: x, y; a pixel is the unit square, as in COCO. Empty in a scan."""
 
 
-class Picture(NamedTuple):
+class AnnotatedImage(NamedTuple):
     """One image and its faces."""
 
     path: str
@@ -79,51 +79,51 @@ class Picture(NamedTuple):
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List every face of the parts that are there.
+    """List every face of the parts that exist.
 
     Raises:
-        InputError: no ``<part>_poly.json``, one that is not of OpenForensics (with the number of
-            the image or face), or an option that OpenForensics does not have.
+        InputError: no ``<part>_poly.json``, an invalid one (gives the number of the image or face),
+            or an unsupported option.
     """
     return build_index(_list_faces(root), root, options)
 
 
-def scan_pictures(root: Path, options: ScanOptions) -> FaceIndex:
+def scan_images(root: Path, options: ScanOptions) -> FaceIndex:
     """List every image of MoNFAP's lists, or else of Train, Val and Test-Dev.
 
     Raises:
-        InputError: as in ``scan``, or a wrong line in a list.
+        InputError: as in ``scan``, or an invalid line in a list.
     """
     if lists := _find_lists(root):
-        return build_index(read_pictures(root, lists), root, options)
+        return build_index(read_images(root, lists), root, options)
     return build_index(_list_images(root), root, options)
 
 
 def write_face_masks(root: Path, folder: Path) -> int:
-    """Write the mask of every fake face in the geometry of its crop; return their number.
+    """Write the mask of every fake face in the geometry of its crop; return the number written.
 
-    A face whose box is empty or absurd has no crop either: its row is for the doctor to name.
+    Skip faces whose box is empty or too large: they have no crop, and the doctor reports them.
 
     Raises:
         InputError: as in ``scan``.
     """
     count = 0
-    for picture in _read_parts(root, outlined=True):
-        forged, whole = _list_forged(picture), (0, 0, picture.width, picture.height)
-        for number, face in enumerate(picture.faces):
+    for image in _read_parts(root, outlined=True):
+        forged, whole = _list_forged(image), (0, 0, image.width, image.height)
+        for number, face in enumerate(image.faces):
             side = face.box[2] - face.box[0]
-            if face.label == FAKE and 0 < side <= _LARGEST:
-                if measure_padding(face.box, (picture.height, picture.width)):
+            if face.label == FAKE and 0 < side <= _MAX_SIDE:
+                if measure_padding(face.box, (image.height, image.width)):
                     mask = crop(draw_polygons(forged, whole), face.box)
                 else:
                     mask = draw_polygons(forged, face.box)
-                write_mask(folder, f"{picture.path}#0.{number}", mask)
+                write_mask(folder, f"{image.path}#0.{number}", mask)
                 count += 1
     return count
 
 
-def write_picture_masks(root: Path, folder: Path) -> int:
-    """Write the mask of every image with a fake face; return their number (0 for MoNFAP's).
+def write_image_masks(root: Path, folder: Path) -> int:
+    """Write the mask of every image with a fake face; return the number written (0 for MoNFAP).
 
     Raises:
         InputError: as in ``scan``.
@@ -131,52 +131,54 @@ def write_picture_masks(root: Path, folder: Path) -> int:
     count = 0
     if _find_lists(root):
         return count
-    for picture in _read_parts(root, outlined=True, challenge=False):
-        if forged := _list_forged(picture):
-            box = (0, 0, picture.width, picture.height)
-            write_mask(folder, picture.path, draw_polygons(forged, box))
+    for image in _read_parts(root, outlined=True, challenge=False):
+        if forged := _list_forged(image):
+            box = (0, 0, image.width, image.height)
+            write_mask(folder, image.path, draw_polygons(forged, box))
             count += 1
     return count
 
 
 def draw_polygons(polygons: Iterable[np.ndarray], box: Sequence[int]) -> np.ndarray:
-    """Return what polygons cover of a box (left, top, right, bottom): bool (H, W).
+    """Rasterise polygons within a box (left, top, right, bottom): bool (H, W).
 
-    A pixel counts from half of its area on. Polygons may reach outside, and may overlap.
+    A pixel is set if half of it is covered. Polygons may extend outside the box and may overlap.
     """
     left, top, right, bottom = box
-    fine = np.zeros(((bottom - top) * _FINER, (right - left) * _FINER), np.uint8)
+    fine = np.zeros(((bottom - top) * _OVERSAMPLING, (right - left) * _OVERSAMPLING), np.uint8)
     for polygon in polygons:
-        corners = np.round((polygon - (left, top)) * _FINER - 0.5).astype(np.int32)
+        corners = np.round((polygon - (left, top)) * _OVERSAMPLING - 0.5).astype(np.int32)
         cv2.fillPoly(fine, [corners], 255)
     return cv2.resize(fine, (right - left, bottom - top), interpolation=cv2.INTER_AREA) > 127
 
 
-def _list_forged(picture: Picture) -> list[np.ndarray]:
-    return [outline for face in picture.faces if face.label == FAKE for outline in face.polygons]
+def _list_forged(image: AnnotatedImage) -> list[np.ndarray]:
+    return [outline for face in image.faces if face.label == FAKE for outline in face.polygons]
 
 
 def _list_faces(root: Path) -> Iterator[Face]:
-    for picture in _read_parts(root):
-        for number, face in enumerate(picture.faces):
-            key, split = f"{picture.path}#0.{number}", PARTS[picture.part]
+    for image in _read_parts(root):
+        for number, face in enumerate(image.faces):
+            key, split = f"{image.path}#0.{number}", PARTS[image.part]
             mask = find_mask(root, key) if face.label == FAKE else ""
-            extra = {"box": " ".join(map(str, face.box)), "part": picture.part}
-            yield Face(key, face.label, split, video=picture.path, mask=mask, extra=extra)
+            extra = {"box": " ".join(map(str, face.box)), "part": image.part}
+            yield Face(key, face.label, split, video=image.path, mask=mask, extra=extra)
 
 
 def _list_images(root: Path) -> Iterator[Face]:
-    for picture in _read_parts(root, challenge=False):
-        label = max((face.label for face in picture.faces), default=REAL)
-        mask = find_mask(root, picture.path) if label == FAKE else ""
-        yield Face(picture.path, label, PARTS[picture.part], mask=mask)
+    for image in _read_parts(root, challenge=False):
+        label = max((face.label for face in image.faces), default=REAL)
+        mask = find_mask(root, image.path) if label == FAKE else ""
+        yield Face(image.path, label, PARTS[image.part], mask=mask)
 
 
-def _find_lists(root: Path) -> list[PictureList]:
+def _find_lists(root: Path) -> list[ImageList]:
     return find_lists(root, "") or find_lists(root, "Pixel_OpenForensics")
 
 
-def _read_parts(root: Path, outlined: bool = False, challenge: bool = True) -> Iterator[Picture]:
+def _read_parts(
+    root: Path, outlined: bool = False, challenge: bool = True
+) -> Iterator[AnnotatedImage]:
     files = {part: root / f"{part}_poly.json" for part in PARTS}
     there = {part: path for part, path in files.items() if path.is_file()}
     if not there:
@@ -187,7 +189,7 @@ def _read_parts(root: Path, outlined: bool = False, challenge: bool = True) -> I
             yield from _read_part(path, part, outlined)
 
 
-def _read_part(path: Path, part: str, outlined: bool) -> Iterable[Picture]:
+def _read_part(path: Path, part: str, outlined: bool) -> Iterable[AnnotatedImage]:
     """Return the images of a COCO file, each with its faces in the file's order."""
     content = read_json(path)
     names = ("categories", "images", "annotations")
@@ -195,21 +197,21 @@ def _read_part(path: Path, part: str, outlined: bool) -> Iterable[Picture]:
         raise InputError(f"{path}: not a COCO file: must have lists {', '.join(names)}")
     for number, entry in enumerate(content["categories"], 1):
         _read_entry(_check_category, entry, f"{path}: category {number}")
-    pictures: dict[int, Picture] = {}
+    images: dict[int, AnnotatedImage] = {}
     for number, entry in enumerate(content["images"], 1):
-        key, picture = _read_entry(partial(_read_picture, part), entry, f"{path}: image {number}")
-        pictures[key] = picture
+        key, image = _read_entry(partial(_read_image, part), entry, f"{path}: image {number}")
+        images[key] = image
     for number, entry in enumerate(content["annotations"], 1):
         where = f"{path}: annotation {number}"
         key, face = _read_entry(partial(_read_face, outlined), entry, where)
-        if key not in pictures:
-            raise InputError(f"{where} is of image {key}, which the file does not list")
-        pictures[key].faces.append(face)
-    return pictures.values()
+        if key not in images:
+            raise InputError(f"{where} refers to image {key}, which the file does not list")
+        images[key].faces.append(face)
+    return images.values()
 
 
 def _read_entry(read: Callable[[Any], T], entry: Any, where: str) -> T:
-    """Read an entry of a COCO file, with its place in what goes wrong."""
+    """Read an entry of a COCO file; errors give its place."""
     try:
         return read(entry)
     except KeyError as error:
@@ -224,10 +226,12 @@ def _check_category(entry: Any) -> None:
         raise ValueError(f"{entry['id']} is {name!r}; OpenForensics has 0 = Real and 1 = Fake")
 
 
-def _read_picture(part: str, entry: Any) -> tuple[int, Picture]:
+def _read_image(part: str, entry: Any) -> tuple[int, AnnotatedImage]:
     name = str(entry["file_name"]).replace("\\", "/")
     path = name if "/" in name else f"Images/{part}/{name}"
-    return int(entry["id"]), Picture(path, part, int(entry["height"]), int(entry["width"]), [])
+    return int(entry["id"]), AnnotatedImage(
+        path, part, int(entry["height"]), int(entry["width"]), []
+    )
 
 
 def _read_face(outlined: bool, entry: Any) -> tuple[int, Annotation]:
@@ -259,7 +263,7 @@ CORPUS_V2 = Corpus(
     name="ofv2",
     title="OFV2, of OpenForensics and Open Images",
     source=f"{_SOURCE}; MoNFAP (Miao et al.)",
-    scan=scan_pictures,
+    scan=scan_images,
     published={
         "": 128550,
         "train": 79462,
@@ -269,5 +273,5 @@ CORPUS_V2 = Corpus(
         "val fake": 7308,
         "test fake": 18895,
     },
-    masks=write_picture_masks,
+    masks=write_image_masks,
 )

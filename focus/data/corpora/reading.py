@@ -1,4 +1,4 @@
-"""What the corpora share: names in a folder, the lists that come with it, the choice of methods."""
+"""Shared by the corpora: list folders, read their lists, and select methods."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LEVELS = {
     "c23": ("c23",),
     "c40": ("c40",),
 }
-"""What a compression of FaceForensics++ may be called on disk; c23 unless another is asked for."""
+"""Folder names of each compression level of FaceForensics++; default: c23."""
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
-    """Return a sort key that goes by the numbers in a name: ``frames/9.png`` before ``10.png``."""
+    """Return a natural sort key: ``frames/9.png`` before ``frames/10.png``."""
     parts = re.split(r"([0-9]+)", name)
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
@@ -35,10 +35,10 @@ def natural(name: str) -> tuple[list[str | int], str]:
 def list_names(folder: Path, suffixes: tuple[str, ...] = (), folders: bool = False) -> list[str]:
     """Return the visible files of these suffixes, or the folders, directly in a folder.
 
-    Names are in natural order; a folder that is not there holds none.
+    Names are in natural order; a missing folder gives an empty list.
 
     Raises:
-        InputError: the folder cannot be listed, or holds a name that is not UTF-8.
+        InputError: the folder cannot be listed, or contains a name that is not UTF-8.
     """
     try:
         with os.scandir(folder) as entries:
@@ -54,7 +54,7 @@ def list_names(folder: Path, suffixes: tuple[str, ...] = (), folders: bool = Fal
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror})") from None
     except UnicodeEncodeError:
-        raise InputError(f"{folder}: holds a name that is not UTF-8; rename it") from None
+        raise InputError(f"{folder}: contains a name that is not UTF-8; rename it") from None
     return sorted(names, key=natural)
 
 
@@ -71,18 +71,18 @@ def walk(folder: Path, suffixes: tuple[str, ...] = VIDEO_SUFFIXES) -> Iterator[s
 
 
 def strip_suffix(path: str) -> str:
-    """Return a path without its suffix: what names the video in column ``video``."""
+    """Return a path without its suffix, as used in column ``video``."""
     return posixpath.splitext(path)[0]
 
 
 def find_videos(folder: Path) -> Path:
-    """Return the folder that holds the videos: DeepfakeBench puts them one level down."""
+    """Return the folder of the videos: ``videos/`` below it (DeepfakeBench), or itself."""
     below = folder / "videos"
     return below if below.is_dir() else folder
 
 
 def read_text(path: Path) -> str:
-    """Return a text file that came with a corpus.
+    """Return the text of a file of a corpus.
 
     Raises:
         InputError: it is missing, not permitted, or not UTF-8.
@@ -100,36 +100,36 @@ def read_json(path: Path) -> Any:
     """Return the content of a JSON file.
 
     Raises:
-        InputError: as in ``read_text``, or not JSON; with the line.
+        InputError: as in ``read_text``, or not JSON; gives the line.
     """
     try:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: line {error.lineno} is not JSON ({error.msg})") from None
     except RecursionError:
-        raise InputError(f"{path}: is nested too deep to be a list of files") from None
+        raise InputError(f"{path}: nested too deeply") from None
 
 
 def read_records(path: Path) -> dict[str, dict[str, Any]]:
-    """Return a JSON object of objects: file -> what is said of it.
+    """Return a JSON object of objects: file name -> its record.
 
     Raises:
-        InputError: as in ``read_json``, or of another shape.
+        InputError: as in ``read_json``, or another structure.
     """
     records = read_json(path)
     if not isinstance(records, dict):
-        raise InputError(f"{path}: must be a JSON object, file name -> what is said of it")
+        raise InputError(f"{path}: must be a JSON object of file name -> record")
     for name, record in records.items():
         if not isinstance(record, dict):
-            raise InputError(f"{path}: what it says of {name} is not a JSON object")
+            raise InputError(f"{path}: the record of {name} is not a JSON object")
     return records
 
 
 def build_index(faces: Iterable[Face], root: Path, options: ScanOptions) -> FaceIndex:
-    """Make the index of a corpus without compression levels, of the methods asked for.
+    """Return the index of a corpus without compression levels, limited to the chosen methods.
 
     Raises:
-        InputError: a compression was asked for, or a method that no fake of the corpus has.
+        InputError: a compression was given, or a method that no fake of the corpus has.
     """
     if options.compression:
         raise InputError(f"compression {options.compression}: {root} has no compression levels")
@@ -137,7 +137,7 @@ def build_index(faces: Iterable[Face], root: Path, options: ScanOptions) -> Face
 
 
 def choose_methods(index: FaceIndex, methods: tuple[str, ...]) -> FaceIndex:
-    """Return the real faces, and the fakes of some methods (any case; none named: of all).
+    """Return the real faces, and the fakes of the given methods (any case; none given: all).
 
     Raises:
         InputError: a method that no fake of the index has.
@@ -148,6 +148,6 @@ def choose_methods(index: FaceIndex, methods: tuple[str, ...]) -> FaceIndex:
     known = {name.casefold(): name for name in sorted(set(fakes)) if name}
     for method in methods:
         if method.casefold() not in known:
-            there = ", ".join(known.values()) or "none is named"
-            raise InputError(f"method {method}: not in {index.root} (there: {there})")
+            there = ", ".join(known.values()) or "none"
+            raise InputError(f"method {method}: not in {index.root} (available: {there})")
     return index.where(methods=[known[method.casefold()] for method in methods])

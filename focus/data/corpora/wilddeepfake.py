@@ -2,24 +2,24 @@
 
 ::
 
-    deepfake_in_the_wild/{real,fake}_{train,test}/<n>.tar.gz       as Hugging Face has it
+    deepfake_in_the_wild/{real,fake}_{train,test}/<n>.tar.gz       as on Hugging Face
         ./<n>/{real,fake}/<sequence>/<frame>.png                   224 x 224; the frame's number
 
 The root is ``deepfake_in_the_wild`` or the folder above it. Older copies name the folders with a
-space, ``fake train``. Archives are read in place; a row is ``.../12.tar.gz!/12/fake/3/5.png``. One
-unpacked beside itself (``.../12/fake/3/5.png`` or ``.../12/12/fake/3/5.png``) is read from its
-folder instead.
+space, ``fake train``. Archives are read in place; a row is ``.../12.tar.gz!/12/fake/3/5.png``. An
+archive unpacked next to itself (``.../12/fake/3/5.png`` or ``.../12/12/fake/3/5.png``) is read from
+its folder instead.
 
 Label and split come from the folder of the archives, never from a word in the root or inside an
-archive. There is no val; papers select on test, which FoCus does not. ``video`` is the sequence,
-whose number repeats from archive to archive; ``source`` is the archive, taken to be one video of
-the internet (unverified). Frames are in the order of their numbers. No masks and no originals:
-maps can be judged by the probe only.
+archive. There is no val; papers select on test, FoCus does not. ``video`` is the sequence, whose
+number recurs across archives; ``source`` is the archive, assumed to be one internet video
+(unverified). Frames are sorted by their numbers. No masks and no originals: maps can be evaluated
+by the probe only.
 
-A damaged archive gives one row, which cannot be read either and says why.
+A damaged archive gives one row; reading that row fails with the reason.
 
-Published: 3805 real and 3509 fake sequences of 707 videos. These are numbers of ``video``, not of
-rows, so they do not stand in ``CORPUS.published``.
+Published: 3805 real and 3509 fake sequences of 707 videos. ``CORPUS.published`` counts these
+sequences (column ``video``), not rows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from focus.data.corpora.reading import build_index, list_names, natural, walk
 from focus.data.corpus import Corpus, ScanOptions
 from focus.data.images import IMAGE_SUFFIXES
 from focus.data.index import Face, FaceIndex
-from focus.errors import InputError, UnreadableError
+from focus.errors import InputError, UnreadableError, count_of
 from focus.runtime import note, track
 from focus.types import FAKE, REAL
 
@@ -42,11 +42,10 @@ _FOLDER = re.compile(r"(real|fake)[ _-](train|test)", re.IGNORECASE)
 
 
 def scan(root: Path, options: ScanOptions) -> FaceIndex:
-    """List the faces of all archives, packed or not; each archive is decompressed once.
+    """List the faces of all archives, packed or unpacked; each archive is decompressed once.
 
     Raises:
-        InputError: none of the four folders, no face in them, or an option that WildDeepfake does
-            not have.
+        InputError: none of the four folders, no face in them, or an unsupported option.
     """
     base = root / "deepfake_in_the_wild"
     base = base if base.is_dir() else root
@@ -64,15 +63,15 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
 def _list_sources(folder: Path) -> Iterator[Path]:
     """Yield the unpacked folders, and the archives that are not unpacked."""
     unpacked = list_names(folder, folders=True)
-    twice = 0
+    unpacked_archives = 0
     for name in list_names(folder, ARCHIVE_SUFFIXES):
         if name.partition(".")[0] in unpacked:
-            twice += 1
+            unpacked_archives += 1
         else:
             yield folder / name
     yield from (folder / name for name in unpacked)
-    if twice:
-        note(f"{folder}: {twice} archives are unpacked beside themselves; reads what is unpacked")
+    if unpacked_archives:
+        note(f"{folder}: skipped {count_of(unpacked_archives, 'archive')} already unpacked there")
 
 
 def _list_faces(root: Path, source: Path) -> Iterator[Face]:

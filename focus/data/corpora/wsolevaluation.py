@@ -1,18 +1,19 @@
-"""Metadata of wsolevaluation (``wsol``): lists of ids, classes and masks, a folder for each split.
+"""Metadata of wsolevaluation (``wsol``): lists of ids, classes and masks, one folder per split.
 
 ::
 
-    [metadata/[<name>/]]<split>/image_ids.txt       one path a line
-    [metadata/[<name>/]]<split>/class_labels.txt    path,class; here 0 real, 1 fake
-    [metadata/[<name>/]]<split>/localization.txt    path,mask[,ignore]; may be missing
+    [metadata/[<name>/]]<split>/image_ids.txt       one path per line
+    [metadata/[<name>/]]<split>/class_labels.txt    path,class: 0 real, 1 fake
+    [metadata/[<name>/]]<split>/localization.txt    path,mask[,ignore]; optional
 
 Splits are train, val and test. Paths of images and masks are relative to the root. Column
-``ignore`` keeps the third field, pixels that wsolevaluation does not judge; nothing here reads it.
+``ignore`` keeps the third field, pixels that wsolevaluation does not evaluate; FoCus does not use
+it.
 
-An image of image_ids.txt without a class is an error, a class of an image that is not in
-image_ids.txt is passed over. A list of boxes (five fields), as of CUB, and a second mask for one
-image, as in OpenImages, are refused: a row has one mask. Everything but the names of the files
-and the order of their fields is up to whoever wrote them; fields after the mask are unverified.
+An image in image_ids.txt without a class is an error; a class of an image not in image_ids.txt is
+skipped. A list of boxes (five fields), as in CUB, and a second mask for one image, as in
+OpenImages, are rejected: a row has one mask. Only the file names and the order of fields are
+specified; fields after the mask are unverified.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from focus.data.corpora.lists import localise, read_lines, remember
 from focus.data.corpora.reading import build_index, list_names
 from focus.data.corpus import Corpus, ScanOptions
 from focus.data.index import SPLITS, Face, FaceIndex
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.types import FAKE, REAL
 
 IDS, CLASSES, MASKS = "image_ids.txt", "class_labels.txt", "localization.txt"
@@ -37,8 +38,8 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
     """List the images of every split.
 
     Raises:
-        InputError: no split with ``image_ids.txt``, a wrong line in a list, an image without a
-            class, or an option that there is not.
+        InputError: no split with ``image_ids.txt``, an invalid line in a list, an image without a
+            class, or an unsupported option.
     """
     named = [f"metadata/{name}" for name in list_names(root / "metadata", folders=True)]
     for base in ("", "metadata", *named):
@@ -47,8 +48,8 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
         if found:
             return build_index(_list_faces(root, found), root, options)
     raise InputError(
-        f"{root}: not of wsolevaluation: no {IDS} in a folder train, val or test, in metadata/ or "
-        "in a folder below it"
+        f"{root}: not wsolevaluation: no {IDS} in a folder train, val or test, here, in metadata/ "
+        "or in a folder below it"
     )
 
 
@@ -84,14 +85,14 @@ def _read_labels(path: Path) -> dict[str, int]:
 
 
 def _read_fields(path: Path, *counts: int) -> Iterator[tuple[str, ...]]:
-    """Yield number and fields of the lines of a list, each of so many fields."""
+    """Yield number and fields of each line; ``counts`` are the permitted numbers of fields."""
     seen: dict[str, str] = {}
     for number, line in read_lines(path):
         where = f"{path}: line {number}"
         fields = [field.strip() for field in line.split(",")]
         if len(fields) not in counts:
             wanted = " or ".join(map(str, counts))
-            raise InputError(f"{where} has {len(fields)} fields, not {wanted}")
+            raise InputError(f"{where} has {count_of(len(fields), 'field')}, not {wanted}")
         remember(seen, fields[0], where)
         yield str(number), *fields
 

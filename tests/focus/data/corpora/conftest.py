@@ -1,4 +1,4 @@
-"""A function that lays out the files of a tiny corpus, each of them real."""
+"""A fixture that writes the files of a tiny corpus, each of them readable."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     for number in range(3):
         writer.write(np.full((64, 64, 3), 80 * number, np.uint8))
     writer.release()
-    picture = np.full((8, 8, 3), 200, np.uint8)
+    image = np.full((8, 8, 3), 200, np.uint8)
     found = {
-        suffix: cv2.imencode(suffix, picture)[1].tobytes() for suffix in (".png", ".jpg", ".tif")
+        suffix: cv2.imencode(suffix, image)[1].tobytes() for suffix in (".png", ".jpg", ".tif")
     }
     return {".mp4": clip.read_bytes(), **found}
 
@@ -32,7 +32,7 @@ def plant(tmp_path: Path, samples: dict[str, bytes]) -> Callable[..., Path]:
     """Return a function that writes files below ``tmp_path`` and returns it.
 
     A name such as ``a.mp4`` or ``b.png`` gets a sample; ``c.tar.gz`` an archive of the names in
-    ``members``; what else there is to write comes as text.
+    ``members``; ``text`` is the content of any other file.
     """
 
     def write(*names: str, text: str | None = None, members: tuple[str, ...] = ()) -> Path:

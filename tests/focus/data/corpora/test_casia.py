@@ -61,7 +61,7 @@ def test_folders_by_their_other_names(plant, folders):
     assert index[1].mask == f"{masks}/Tp_D_1.png"
 
 
-def test_a_mask_without_a_picture_is_named(plant, capsys):
+def test_a_mask_without_an_image_is_reported(plant, capsys):
     CORPUS.scan(plant(*V1, "CASIA 1.0 groundtruth/Sp/zz_gt.png"), ScanOptions())
     assert "1 mask (Sp/zz_gt.png) without an image in Modified Tp" in capsys.readouterr().err
 
@@ -70,7 +70,7 @@ def test_a_mask_without_a_picture_is_named(plant, capsys):
     ("names", "said"),
     [
         (("real/a.jpg",), "not CASIA: no folder Au .authentic. or Tp"),
-        (("Tp/photo.jpg",), "photo.jpg lies in no folder CM or Sp"),
+        (("Tp/photo.jpg",), "photo.jpg is not in a folder CM or Sp"),
         (("Tp/Tp_D_1.jpg", "Gt/Tp_D_1.png", "Gt/Tp_D_1_gt.png"), "both named like its mask"),
         (("Tp/Tp_D_1.jpg", "Gt/a/Tp_D_1.png", "Gt/b/Tp_D_1.png"), "both named like its mask"),
         (("Tp/Tp_D_1.jpg", "Gt/other.png"), "no mask is named like an image in Tp: other.png"),

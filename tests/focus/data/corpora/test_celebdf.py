@@ -12,7 +12,7 @@ from focus.data.index import Face
 from focus.errors import InputError
 
 Plant = Callable[..., Path]
-# As published: 1 in front of the real videos.
+# As published: flag 1 marks real videos.
 LINES = "1 Celeb-real/id0_0000.mp4\n1 YouTube-real/00170.mp4\n0 Celeb-synthesis/id0_id1_0000.mp4\n"
 VIDEOS = (
     "Celeb-real/id0_0000.mp4",
@@ -55,7 +55,7 @@ def test_rows_and_the_inverted_flags(root: Path) -> None:
     assert len({face.video for face in faces.values()}) == 6
 
 
-def test_the_first_version_is_read_alike(root: Path) -> None:
+def test_the_first_version_is_read_the_same_way(root: Path) -> None:
     first, second = (corpus.scan(root, ScanOptions()) for corpus in (CORPUS_V1, CORPUS))
     assert first.fingerprint() == second.fingerprint()
     assert CORPUS_V1.name == "cdf1"
@@ -89,12 +89,15 @@ def test_missing_videos_are_rows_and_missing_folders_are_not(root: Path) -> None
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("0 Celeb-real/id1_0007.mp4", "line 4 has flag 0, but Celeb-real is not; 1 = real"),
-        ("1 Celeb-synthesis/id1_id0_0007.mp4", "line 4 has flag 1, but Celeb-synthesis is not"),
+        ("0 Celeb-real/id1_0007.mp4", "line 4 has flag 0, which contradicts Celeb-real; 1 = real"),
+        (
+            "1 Celeb-synthesis/id1_id0_0007.mp4",
+            "line 4 has flag 1, which contradicts Celeb-synthesis",
+        ),
         ("2 Celeb-real/id1_0007.mp4", "line 4 starts with '2'; it must be 1"),
-        ("1 Celeb/id1_0007.mp4", "line 4 names no video of a folder of Celeb-DF"),
-        ("1 Celeb-real/", "line 4 names no video of a folder of Celeb-DF"),
-        ("1 Celeb-real/id0_0000.mp4", "line 4 names Celeb-real/id0_0000.mp4 a second time"),
+        ("1 Celeb/id1_0007.mp4", "line 4 does not name a video in a Celeb-DF folder"),
+        ("1 Celeb-real/", "line 4 does not name a video in a Celeb-DF folder"),
+        ("1 Celeb-real/id0_0000.mp4", "line 4 repeats Celeb-real/id0_0000.mp4"),
     ],
 )
 def test_wrong_lines_are_refused(root: Path, plant: Plant, line: str, message: str) -> None:
@@ -108,11 +111,11 @@ def test_wrong_folders_and_options_are_refused(root: Path, plant: Plant) -> None
         scan(root / "Celeb-real")
     with pytest.raises(InputError, match=r"compression c40: .* has no compression levels"):
         CORPUS.scan(root, ScanOptions("c40"))
-    with pytest.raises(InputError, match=r"method FSGAN: not in .* \(there: Celeb-synthesis\)"):
+    with pytest.raises(InputError, match=r"method FSGAN: not in .* \(available: Celeb-synthesis\)"):
         CORPUS.scan(root, ScanOptions("", ("FSGAN",)))
     assert len(CORPUS.scan(root, ScanOptions("", ("celeb-synthesis",)))) == 6
     plant("youtube-real/00001.mp4")
-    with pytest.raises(InputError, match="has YouTube-real and youtube-real; join the two"):
+    with pytest.raises(InputError, match="has both YouTube-real and youtube-real; merge them"):
         scan(root)
     (root / LIST).unlink()
     (root / "youtube-real/00001.mp4").unlink()

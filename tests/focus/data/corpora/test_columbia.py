@@ -16,10 +16,10 @@ EDGES = "4cam_splc/edgemask/c_sub_01_edgemask.jpg"
 def root(plant):
     root = plant("4cam_auth/a_sub_01.tif", "4cam_splc/c_sub_01.tif", "4cam_splc/d.tif", EDGES)
     plant("4cam_auth/edgemask/a_sub_01_edgemask.jpg")
-    picture = np.zeros((64, 96, 3), np.uint8)
-    picture[:, :32], picture[:, 32:48] = (0, 200, 0), (0, 255, 0)  # BGR
-    picture[:, 48:64], picture[:, 64:] = (0, 0, 255), (0, 0, 200)
-    cv2.imwrite(str(root / EDGES), picture)
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[:, :32], image[:, 32:48] = (0, 200, 0), (0, 255, 0)  # BGR
+    image[:, 48:64], image[:, 64:] = (0, 0, 255), (0, 0, 200)
+    cv2.imwrite(str(root / EDGES), image)
     return root
 
 
@@ -33,8 +33,8 @@ def test_rows(root):
     assert index.column("edgemask") == ["", EDGES, ""]
 
 
-def test_colours_become_masks_that_the_next_scan_names(root):
-    assert not read_mask(root / EDGES).any()  # why they must be written
+def test_colours_become_masks_that_the_next_scan_lists(root):
+    assert not read_mask(root / EDGES).any()  # so masks must be written
     assert write_masks(root, root) == 1
     face = CORPUS.scan(root, ScanOptions())[1]
     mask = read_mask(root / face.mask)
@@ -43,7 +43,7 @@ def test_colours_become_masks_that_the_next_scan_names(root):
     assert not mask[:, 50:].any()
 
 
-def test_the_folder_of_the_download_may_be_there(plant):
+def test_the_folders_may_be_inside_that_of_the_download(plant):
     root = plant("ImSpliceDataset/4cam_splc/c.tif")
     (face,) = CORPUS.scan(root, ScanOptions())
     assert (face.path, face.label) == ("ImSpliceDataset/4cam_splc/c.tif", 1)

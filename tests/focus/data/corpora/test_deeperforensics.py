@@ -74,7 +74,7 @@ def test_listed_videos_are_rows_even_if_missing(root: Path, plant: Plant) -> Non
 def test_methods_are_variants(root: Path) -> None:
     index = CORPUS.scan(root, ScanOptions("", ("end_to_end",)))
     assert len(index) == 5 + 4
-    with pytest.raises(InputError, match=r"method x: not in .*there: end_to_end, reenact_postproc"):
+    with pytest.raises(InputError, match=r"method x: not in .*available: end_to_end, reenact_post"):
         CORPUS.scan(root, ScanOptions("", ("x",)))
 
 

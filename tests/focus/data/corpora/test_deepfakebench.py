@@ -21,7 +21,7 @@ from focus.errors import InputError, UnreadableError
 Plant = Callable[..., Path]
 DEEPFAKES = "FaceForensics++/manipulated_sequences/Deepfakes"
 YOUTUBE = "FaceForensics++/original_sequences/youtube"
-STRANGE = ("", "./datasets/rgb/", "D:\\deepfakes\\rgb\\", "/home/someone/FaceForensics++/rgb/")
+FOREIGN = ("", "./datasets/rgb/", "D:\\deepfakes\\rgb\\", "/home/someone/FaceForensics++/rgb/")
 
 
 def scan(root: Path, compression: str = "", *methods: str) -> FaceIndex:
@@ -64,7 +64,7 @@ def root(plant: Plant) -> Path:
 
 
 def celeb(root: Path, plant: Plant, **splits: list[str]) -> Path:
-    """A Celeb-DF whose splits hold the named videos."""
+    """Write a Celeb-DF whose splits contain the named videos."""
     for name in {name for names in splits.values() for name in names}:
         plant(f"rgb/Celeb-DF-v2/Celeb-synthesis/frames/{name}/000.png")
     videos = {
@@ -77,8 +77,8 @@ def celeb(root: Path, plant: Plant, **splits: list[str]) -> Path:
     return plant_json(plant, "Celeb-DF-v2", {"Celeb-DF-v2": {"CelebDFv2_fake": videos}})
 
 
-@pytest.mark.parametrize("prefix", STRANGE)
-def test_rows_whatever_machine_wrote_the_paths(root: Path, plant: Plant, prefix: str) -> None:
+@pytest.mark.parametrize("prefix", FOREIGN)
+def test_rows_from_paths_of_another_machine(root: Path, plant: Plant, prefix: str) -> None:
     plant_json(plant, "FaceForensics++", forensics(prefix))
     real, fake = f"rgb/{YOUTUBE}/c23/frames/071", f"rgb/{DEEPFAKES}/c23/frames/071_054"
     masks = f"rgb/{DEEPFAKES}/c23/masks/071_054"
@@ -97,7 +97,7 @@ def test_rows_whatever_machine_wrote_the_paths(root: Path, plant: Plant, prefix:
 
 
 @pytest.mark.parametrize("folder", ["", "rgb/", "datasets/", "datasets/rgb/"])
-def test_pictures_and_lists_in_any_of_the_usual_places(plant: Plant, folder: str) -> None:
+def test_images_and_lists_in_any_of_the_usual_places(plant: Plant, folder: str) -> None:
     plant(f"{folder}UADFV/fake/frames/7/0.png")
     content = {
         "UADFV": {"UADFV_Fake": {"test": {"7": record("UADFV_Fake", "UADFV/fake/frames/7", "0")}}}
@@ -182,7 +182,7 @@ def test_a_malformed_val_is_left_out_and_a_malformed_test_refused(
 
 def test_files_that_repeat_each_other_give_each_frame_once(root: Path, plant: Plant) -> None:
     once = scan(root)
-    content = {"FF-DF": forensics(STRANGE[2])["FaceForensics++"]}
+    content = {"FF-DF": forensics(FOREIGN[2])["FaceForensics++"]}
     plant_json(plant, "FF-DF", content)
     assert list(scan(root)) == list(once)
     content["FF-DF"]["FF-real"]["train"]["c23"]["071"]["label"] = "FF-DF"
@@ -205,26 +205,26 @@ def test_missing_datasets_are_noted_and_missing_frames_are_rows(
     (root / f"rgb/{YOUTUBE}/c23/frames/071/002.png").unlink()
     assert f"rgb/{YOUTUBE}/c23/frames/071/002.png" in scan(root).keys
     noted = capsys.readouterr().err
-    assert "UADFV.json: UADFV_Real test: 1 video left out: their folder is not there" in noted
-    with pytest.raises(InputError, match=r"none of the folders .* they name UADFV/real/frames/1"):
+    assert "UADFV.json: UADFV_Real test: 1 video left out: their folder is missing" in noted
+    with pytest.raises(InputError, match=r"no folder listed .* they list UADFV/real/frames/1"):
         scan(root / "preprocessing/dataset_json/UADFV.json")
 
 
 @pytest.mark.parametrize("separator", ["/", "\\"])
-def test_pictures_in_an_lmdb_folder(root: Path, plant: Plant, separator: str) -> None:
+def test_images_in_an_lmdb_folder(root: Path, plant: Plant, separator: str) -> None:
     content = {"1": record("UADFV_Fake", "UADFV/fake/frames/1", "0", "1", prefix="D:\\rgb\\")}
     plant_json(plant, "UADFV", {"UADFV": {"UADFV_Fake": {"test": content}}})
-    picture = np.full((8, 8, 3), 77, np.uint8)
+    image = np.full((8, 8, 3), 77, np.uint8)
     (root / "lmdb").mkdir()
     with lmdb.open(str(root / "lmdb/UADFV_lmdb")) as folder, folder.begin(write=True) as view:
         key = separator.join(["UADFV", "fake", "frames", "1", "0.png"])
-        view.put(key.encode(), cv2.imencode(".png", picture)[1].tobytes())
+        view.put(key.encode(), cv2.imencode(".png", image)[1].tobytes())
     index = scan(root / "preprocessing/dataset_json/UADFV.json")
     assert [(face.path, face.label, face.split) for face in index] == [
         ("lmdb/UADFV_lmdb!/UADFV/fake/frames/1/0.png", 1, "test"),
         ("lmdb/UADFV_lmdb!/UADFV/fake/frames/1/1.png", 1, "test"),
     ]
-    assert np.array_equal(read_face(index.root, index.keys[0]), picture)
+    assert np.array_equal(read_face(index.root, index.keys[0]), image)
     with pytest.raises(UnreadableError, match="no such key"):
         read_face(index.root, index.keys[1])
     batches = build_loader(FaceDataset(index, 8), [[0], [0, 1]], workers=2)  # over a fork

@@ -25,7 +25,7 @@ TREE = (
 )
 
 
-def test_rows_with_the_changed_place_as_mask_never_the_donor(plant):
+def test_rows_with_the_changed_region_as_mask_never_the_donor(plant):
     index = CORPUS.scan(plant(*TREE), ScanOptions())
     rows = {face.path: (face.label, face.split, face.method, face.mask) for face in index}
     assert rows == {
@@ -54,7 +54,7 @@ def test_rows_with_the_changed_place_as_mask_never_the_donor(plant):
     }
 
 
-def test_a_swap_knows_its_people_and_shares_the_video_of_the_portrait(plant):
+def test_a_swap_names_its_people_and_shares_the_video_of_the_portrait(plant):
     faces = {face.path: face for face in CORPUS.scan(plant(*TREE), ScanOptions())}
     assert faces[SWAP].extra == {"source": "ann", "target": "bob"}
     assert faces[SWAP].video == faces["real/bob.jpg"].video == "bob"
@@ -66,14 +66,14 @@ def test_the_mask_of_a_swap_is_read(plant):
     assert read_mask(root / face.mask).all()  # the sample is light grey
 
 
-def test_parts_may_lie_in_folders_of_their_own(plant):
+def test_parts_may_be_in_separate_folders(plant):
     root = plant(*(f"defacto-{name.split('_')[0]}/{name}" for name in TREE[:3]))
     (face,) = CORPUS.scan(root, ScanOptions())
     assert face.path == "defacto-copymove/copymove_img/img/0_000071.tif"
     assert face.mask == "defacto-copymove/copymove_annotations/probe_mask/0_000071.jpg"
 
 
-def test_a_method_leaves_the_portraits(plant):
+def test_choosing_a_method_keeps_the_portraits(plant):
     index = CORPUS.scan(plant(*TREE), ScanOptions(methods=("face_swap",)))
     assert sorted(index.keys) == [SWAP, "real/ann.jpg", "real/bob.jpg"]
 
@@ -82,8 +82,11 @@ def test_a_method_leaves_the_portraits(plant):
     ("names", "said"),
     [
         (("Au/a.jpg",), "not DEFACTO: no folder such as copymove_img"),
-        (("holiday_img/img/a.tif",), "holiday_img: not of DEFACTO .known: copymove_img"),
-        (("face_swap_img/img/ann.tif",), "ann.tif: the face-swap part has names <a>.jpg_IN_"),
+        (("holiday_img/img/a.tif",), "holiday_img: not a DEFACTO folder .known: copymove_img"),
+        (
+            ("face_swap_img/img/ann.tif",),
+            "ann.tif: names in the face-swap part must be <a>.jpg_IN_",
+        ),
         ((*TREE[:2], "copymove_annotations/probe_mask/0_000071.png"), "both named like its mask"),
         (
             ("copymove_img/img/1.tif", "copymove_annotations/probe_mask/x.jpg"),

@@ -64,7 +64,7 @@ def test_an_original_is_looked_for_in_its_part_first(root: Path, plant: Plant) -
     assert scan(root)["dfdc_train_part_0/fake.mp4"].original == "dfdc_train_part_0/real.mp4"
 
 
-def test_a_merged_list_beside_the_parts_is_left_alone(root: Path, plant: Plant) -> None:
+def test_a_merged_list_next_to_the_parts_is_ignored(root: Path, plant: Plant) -> None:
     before = scan(root)
     plant("metadata.json", text=json.dumps({"fake.mp4": FAKE, "real.mp4": REAL}))
     assert scan(root) == before
@@ -100,7 +100,7 @@ def test_a_part_alone_with_missing_and_unlisted_videos(plant: Plant) -> None:
             "metadata.json: fake.mp4 has label 'fakes'; known: real, fake",
         ),
         ({**FAKE, "split": "dev"}, "metadata.json: fake.mp4 has split 'dev'; known: train"),
-        ("FAKE", "metadata.json: what it says of fake.mp4 is not a JSON object"),
+        ("FAKE", "metadata.json: the record of fake.mp4 is not a JSON object"),
     ],
 )
 def test_wrong_metadata_is_refused(plant: Plant, record: object, message: str) -> None:
@@ -112,8 +112,11 @@ def test_wrong_metadata_is_refused(plant: Plant, record: object, message: str) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("filename,label\naa.mp4,1\nbb.mp4,FAKE\n", "line 3 has no label 0 .real. or 1 .fake.: bb"),
-        ("filename,label\naa.mp4,1\naa.mp4,1\n", "line 3 names aa.mp4 a second time"),
+        (
+            "filename,label\naa.mp4,1\nbb.mp4,FAKE\n",
+            "line 3: label must be 0 .real. or 1 .fake.: bb",
+        ),
+        ("filename,label\naa.mp4,1\naa.mp4,1\n", "line 3 repeats aa.mp4"),
         ("name,is_fake\naa.mp4,1\n", "line 1 must be filename,label, not name,is_fake"),
     ],
 )
@@ -123,7 +126,7 @@ def test_wrong_labels_are_refused(root: Path, plant: Plant, text: str, message: 
         scan(root)
 
 
-def test_missing_lists_are_named(root: Path, plant: Plant) -> None:
+def test_missing_lists_are_reported(root: Path, plant: Plant) -> None:
     plant("dfdc_train_part_10/metadata.json", text="{\n'fake.mp4': 1}")
     with pytest.raises(InputError, match=r"dfdc_train_part_10/metadata.json: line 2 is not JSON"):
         scan(root)

@@ -24,7 +24,7 @@ def plant_lists(plant: Plant, folder: str = "splits/", **pairs: object) -> Path:
 
 @pytest.fixture
 def root(plant: Plant) -> Path:
-    """Everything that the lists name, at c23, of Deepfakes and FaceShifter; and DFD."""
+    """Write all listed videos, at c23, of Deepfakes and FaceShifter; and DFD."""
     ids = [one for pairs in PAIRS.values() for pair in pairs for one in pair]
     plant(*(f"original_sequences/youtube/c23/videos/{one}.mp4" for one in ids))
     for a, b in (pair for pairs in PAIRS.values() for pair in pairs):
@@ -58,7 +58,7 @@ def test_rows_of_the_published_layout(root: Path) -> None:
     assert real.original == ""
     assert real.video == "original_sequences/youtube/c23/videos/003"
     assert real.extra == {"target": "003", "source": ""}
-    # Both ways round, each with the real video of the one who is seen.
+    # In both orders, each with the real video of the person shown.
     for target, source in (("000", "003"), ("003", "000")):
         fake = faces[f"manipulated_sequences/Deepfakes/c23/videos/{target}_{source}.mp4"]
         assert (fake.label, fake.split, fake.method) == (1, "train", "Deepfakes")
@@ -127,14 +127,16 @@ def test_listed_videos_are_rows_even_if_missing_and_unlisted_ones_have_no_split(
     assert rows["original_sequences/youtube/c23/videos/500.mp4"] == (0, "", "")
 
 
-def test_lists_may_lie_in_the_root(root: Path, plant: Plant) -> None:
+def test_lists_may_be_in_the_root(root: Path, plant: Plant) -> None:
     before = by_path(scan(root))
     for path in (root / "splits").iterdir():
         path.rename(root / path.name)
     (root / "splits").rmdir()
     assert by_path(scan(root)) == before
     (root / "val.json").unlink()
-    with pytest.raises(InputError, match=r"val.json: no such file; FaceForensics\+\+ needs"):
+    with pytest.raises(
+        InputError, match=r"val.json: no such file; copy the lists from dataset/splits"
+    ):
         scan(root)
     assert len(scan(root, "", "DFD")) == 2  # which has no lists
 
@@ -155,16 +157,16 @@ def test_wrong_lists_are_refused(root: Path, plant: Plant, pairs: object, messag
 
 def test_unknown_folders_are_refused(root: Path, plant: Plant, tmp_path: Path) -> None:
     plant("manipulated_sequences/MySwap/c23/videos/000_003.mp4")
-    with pytest.raises(InputError, match=r"MySwap: no method of FaceForensics\+\+; move it out"):
+    with pytest.raises(InputError, match=r"MySwap: not a FaceForensics\+\+ method; move it out"):
         scan(root)
     assert len(scan(root, "", "DF")) == 12
     with pytest.raises(InputError, match=r"splits: not FaceForensics\+\+: no original_sequences"):
         scan(root / "splits")
 
 
-def test_a_tree_of_frames_names_the_corpus_that_reads_it(plant: Plant) -> None:
+def test_a_tree_of_frames_gives_the_corpus_to_use(plant: Plant) -> None:
     root = plant("original_sequences/youtube/c23/frames/000/000.png")
-    with pytest.raises(InputError, match="the corpus deepfakebench reads"):
+    with pytest.raises(InputError, match="use the corpus deepfakebench"):
         scan(root)
 
 

@@ -42,7 +42,7 @@ def test_rows(plant, base):
     ]
 
 
-def test_a_video_is_a_row_a_video_and_its_pair_is_known(plant):
+def test_each_row_is_a_video_and_gives_its_pair(plant):
     index = CORPUS.scan(plant(*TREE), ScanOptions())
     assert CORPUS.unit == "video"
     assert len(set(index.column("video"))) == len(index)
@@ -60,7 +60,7 @@ def test_the_test_download_has_no_train(plant):
     ("names", "options", "said"),
     [
         (("real/a.mp4",), ScanOptions(), "not FFIW10K: no folder source"),
-        ((*TREE, "target/extra/a.mp4"), ScanOptions(), "extra: no split of FFIW10K"),
+        ((*TREE, "target/extra/a.mp4"), ScanOptions(), "extra: not an FFIW10K split"),
         (TREE, ScanOptions(compression="c23"), "no compression levels"),
         (TREE, ScanOptions(methods=("Deepfakes",)), "method Deepfakes: not in"),
     ],

@@ -46,11 +46,11 @@ def test_lists(plant, tmp_path):
         ({"coverage": "/data/coverage"}, "must be a list of .image, mask. or"),
         ([["a.jpg", "a.png"], ["b.jpg"]], "entry 2 must be .image, mask. or .image, .Negative"),
         ([["a.jpg", 0]], "entry 1 must be"),
-        ([["JsonDataset", "/data/casia.json"]], "entry 1 must be of images .a list of data sets"),
-        ([["a.jpg", "negative"]], "entry 1 must be of images .* negative"),
+        ([["JsonDataset", "/data/casia.json"]], "entry 1 must list images .lists of data sets"),
+        ([["a.jpg", "negative"]], "entry 1 must list images .* negative"),
         (
             [["a.jpg", "a.png"], ["./a.jpg", "Negative"]],
-            "entry 2 names a.jpg again, after .*: entry 1",
+            "entry 2 repeats a.jpg, first in .*: entry 1",
         ),
     ],
 )
@@ -60,5 +60,5 @@ def test_faults_of_a_list(plant, entries, said):
 
 
 def test_another_folder_is_refused(plant):
-    with pytest.raises(InputError, match="not of IMDL-BenCo: no folder Tp and no list in JSON"):
+    with pytest.raises(InputError, match="not IMDL-BenCo: no folder Tp and no JSON list"):
         CORPUS.scan(plant("real/a.jpg"), ScanOptions())

@@ -28,7 +28,7 @@ def test_rows(root):
     assert index.column("channel") == ["tiktok", "tiktok", "untrans", "untrans"]
 
 
-def test_a_channel_has_real_pictures_of_its_own(root):
+def test_a_channel_has_its_own_real_images(root):
     index = CORPUS.scan(root, ScanOptions(methods=("TikTok",)))
     assert index.keys == ["Image/tiktok/v1/0.jpg", "Image/tiktok/v2/0.jpg"]
 
@@ -54,7 +54,7 @@ def test_a_path_that_is_absolute_becomes_relative_below_the_root(plant, tmp_path
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("train.txt", LIST, "not Manual-Fake of MoNFAP: none of test_untrans.txt, test_facebook"),
+        ("train.txt", LIST, "not Manual-Fake .MoNFAP.: none of test_untrans.txt, test_facebook"),
         ("test_myspace.txt", LIST, "test_myspace.txt: unknown channel .known: untrans, facebook"),
         (
             "test_untrans.txt",
@@ -63,7 +63,7 @@ def test_a_path_that_is_absolute_becomes_relative_below_the_root(plant, tmp_path
         ),
         ("test_untrans.txt", "Image/a.jpg", "line 1 must be a path and a label"),
         ("test_untrans.txt", "\nImages/a.jpg 1", "line 2: no folder Image in Images/a.jpg"),
-        ("test_untrans.txt", LIST + LIST, "line 4 names Image/untrans/v1/0.jpg again, after"),
+        ("test_untrans.txt", LIST + LIST, "line 4 repeats Image/untrans/v1/0.jpg, first in"),
     ],
 )
 def test_faults(plant, name, text, said):
@@ -71,6 +71,6 @@ def test_faults(plant, name, text, said):
         CORPUS.scan(plant(name, text=text), ScanOptions())
 
 
-def test_an_unknown_method_says_which_channels_are_there(root):
-    with pytest.raises(InputError, match=r"method facebook: not in .*there: tiktok, untrans"):
+def test_an_unknown_method_lists_the_available_channels(root):
+    with pytest.raises(InputError, match=r"method facebook: not in .*available: tiktok, untrans"):
         CORPUS.scan(root, ScanOptions(methods=("facebook",)))

@@ -20,43 +20,43 @@ def root(plant):
 def test_rows(root):
     index = CORPUS.scan(root, ScanOptions())
     rows = [(face.path, face.label, face.split, face.method, face.video) for face in index]
-    frames, pictures = "Pixel_FFIW10K/Image", "Pixel_OpenForensics/Image/Train"
+    frames, images = "Pixel_FFIW10K/Image", "Pixel_OpenForensics/Image/Train"
     expected = []
     for part in ("test", "train", "val"):
         target, source = f"{frames}/{part}/target/7", f"{frames}/{part}/source/7"
         expected.append((f"{target}/3.png", 1, part, "FFIW10K", target))
         expected.append((f"{source}/3.png", 0, part, "", source))
-    expected.append((f"{pictures}/a b.jpg", 1, "train", "OpenForensics", ""))
-    expected.append((f"{pictures}/c.jpg", 0, "train", "", ""))
+    expected.append((f"{images}/a b.jpg", 1, "train", "OpenForensics", ""))
+    expected.append((f"{images}/c.jpg", 0, "train", "", ""))
     assert rows == expected
     masks = dict(zip(index.keys, index.column("mask"), strict=True))
-    assert masks[f"{pictures}/a b.jpg"] == "Pixel_OpenForensics/Mask/Train/a b.png"
-    assert masks[f"{pictures}/c.jpg"] == ""
+    assert masks[f"{images}/a b.jpg"] == "Pixel_OpenForensics/Mask/Train/a b.png"
+    assert masks[f"{images}/c.jpg"] == ""
 
 
-def test_no_video_stands_in_two_splits(root):
+def test_no_video_is_in_two_splits(root):
     index = CORPUS.scan(root, ScanOptions())
     pairs = set(zip(index.column("video"), index.column("split"), strict=True))
     videos = [video for video, _ in pairs if video]
     assert len(videos) == len(set(videos)) == 6
 
 
-def test_flat_folders_are_no_videos(plant):
+def test_flat_folders_are_not_videos(plant):
     lines = "Image/val/source/v1_3.png 0\nImage/val/target/v1_3.png 1\nImage/tiktok/v1_3.png 0\n"
     index = CORPUS.scan(plant("valid.txt", text=lines), ScanOptions())
     assert set(index.column("video")) == {""}
     assert index[1].mask == "Mask/val/target/v1_3.png"
 
 
-def test_a_picture_in_train_and_test_is_refused_with_both_places(plant):
+def test_an_image_in_train_and_test_is_refused_with_both_places(plant):
     plant("test.txt", text="Image/a.png 0\nImage/b.png 0\n")
     root = plant("train.txt", text="Image/c.png 1\nImage/b.png 0\n")
     with pytest.raises(
-        InputError, match=r"train.txt: line 2 names Image/b.png again, after .*test.txt: line 2"
+        InputError, match=r"train.txt: line 2 repeats Image/b.png, first in .*test.txt: line 2"
     ):
         CORPUS.scan(root, ScanOptions())
 
 
 def test_another_folder_is_refused(plant):
-    with pytest.raises(InputError, match=r"not of MoNFAP: no train.txt.*Pixel_FFIW10K/"):
+    with pytest.raises(InputError, match=r"not MoNFAP: no train.txt.*Pixel_FFIW10K/"):
         CORPUS.scan(plant("train_augv1.txt", text="Image/a.png 0"), ScanOptions())

@@ -15,7 +15,7 @@ def root(plant):
                 frames = (f"{kind}/{level}/youtube/{pair[:3]}", f"{kind}/{level}/{method}/{pair}")
                 plant(*(f"{frame}/0{number}.png" for frame in frames for number in (0, 20)))
                 plant(f"{kind}/Mask/{method}/{pair}/00.png", f"{kind}/Mask/{method}/{pair}/020.png")
-    plant("NT/C23/youtube/000/040.png")  # a frame that only the second type drew
+    plant("NT/C23/youtube/000/040.png")  # a frame that only the second type has
     plant("train.txt", text="000_003\n003_000\n")
     plant("valid.txt", text="500_501\n")
     return plant("test.txt", text="\n")
@@ -36,7 +36,7 @@ def test_rows_of_a_fake(root):
     )
 
 
-def test_a_real_frame_is_a_row_once_though_every_type_has_a_copy(root):
+def test_a_real_frame_with_several_copies_is_one_row(root):
     index = CORPUS.scan(root, ScanOptions()).where(label=0)
     assert [(face.path, face.split, face.video) for face in index] == [
         ("DF/C23/youtube/000/00.png", "train", "youtube/000"),
@@ -61,7 +61,7 @@ def test_options(root):
     index = CORPUS.scan(root, ScanOptions("c40", ("neuraltextures",)))
     assert {path.split("/")[1] for path in index.keys} == {"C40"}
     assert set(index.column("method")) == {"", "NeuralTextures"}
-    with pytest.raises(InputError, match=r"compression raw: not in .*there: c23, c40"):
+    with pytest.raises(InputError, match=r"compression raw: not in .*available: c23, c40"):
         CORPUS.scan(root, ScanOptions("raw"))
 
 
@@ -77,8 +77,8 @@ def test_the_root_may_be_the_folder_of_a_type_with_its_own_lists(plant, root):
     ("name", "text", "said"),
     [
         ("train.txt", "000_003\nDeepfakes/000", "train.txt: line 2 must be the name of a fake"),
-        ("test.txt", "000_999", "000 is in .*by another list"),
-        ("DF/C23/FaceSwapper/a", "", "FaceSwapper: no method of MSCCNet's .known: youtube, Deepf"),
+        ("test.txt", "000_999", "000 is in .* in another list"),
+        ("DF/C23/FaceSwapper/a", "", "FaceSwapper: not an MSCCNet method .known: youtube, Deepf"),
     ],
 )
 def test_faults(plant, root, name, text, said):
@@ -88,9 +88,9 @@ def test_faults(plant, root, name, text, said):
 
 
 def test_another_folder_and_missing_lists_are_refused(plant):
-    with pytest.raises(InputError, match="not of MSCCNet: no folder <type>/C0"):
+    with pytest.raises(InputError, match="not MSCCNet: no folder <type>/C0"):
         CORPUS.scan(plant("real/a.png"), ScanOptions())
-    with pytest.raises(InputError, match=r"DF: no train.txt, valid.txt or test.txt, nor in"):
+    with pytest.raises(InputError, match=r"DF: no train.txt, valid.txt or test.txt, here or in"):
         CORPUS.scan(plant("DF/C0/youtube/000/0.png"), ScanOptions())
 
 
@@ -105,6 +105,6 @@ def test_published_counts_are_those_of_the_table():
         "FaceShifter": (28760, 5560, 5560),
         "NeuralTextures": (28724, 5522, 5560),
     }
-    for method, pictures in table.items():
-        assert tuple(2 * count(split, method) for split in ("train", "val", "test")) == pictures
+    for method, images in table.items():
+        assert tuple(2 * count(split, method) for split in ("train", "val", "test")) == images
     assert sum(2 * count("train", method) for method in table) == 143724

@@ -23,7 +23,7 @@ def square(left: float, top: float, side: float) -> list[float]:
 
 
 def coco(part: str, *faces: tuple[int, int, float]) -> dict:
-    """Two images of 100 x 120; a face is image, category and the left of a 20 px square."""
+    """Return two images of 100 x 120; a face is image, category and left edge of a 20 px square."""
     names = [f"Images/{part}/{name}.jpg" for name in ("a", "b")]
     images = [
         {"id": 7 + number, "file_name": name, "height": 100, "width": 120}
@@ -32,12 +32,12 @@ def coco(part: str, *faces: tuple[int, int, float]) -> dict:
     annotations = [
         {
             "id": number,
-            "image_id": picture,
+            "image_id": image,
             "category_id": category,
             "bbox": [left, 40, 20, 20],
             "segmentation": [square(left, 40, 20)],
         }
-        for number, (picture, category, left) in enumerate(faces)
+        for number, (image, category, left) in enumerate(faces)
     ]
     return {"categories": CATEGORIES, "images": images, "annotations": annotations}
 
@@ -51,7 +51,7 @@ def root(plant):
     return plant("Test-Challenge_poly.json", text=json.dumps(challenge))
 
 
-def test_a_row_a_face(root):
+def test_one_row_per_face(root):
     index = CORPUS.scan(root, ScanOptions())
     assert [(face.path, face.label, face.split, face.extra["box"]) for face in index] == [
         ("Images/Train/a.jpg#0.0", 0, "train", "7 37 33 63"),  # 26 px, 1.3 times 20
@@ -64,10 +64,10 @@ def test_a_row_a_face(root):
 
 
 def test_masks_of_faces_have_the_geometry_of_their_crops(root):
-    picture = np.zeros((100, 120, 3), np.uint8)
-    picture[40:60, 32:52] = 255  # the fake face
+    image = np.zeros((100, 120, 3), np.uint8)
+    image[40:60, 32:52] = 255  # the fake face
     (root / "Images/Train").mkdir(parents=True)
-    cv2.imwrite(str(root / "Images/Train/a.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 100])
+    cv2.imwrite(str(root / "Images/Train/a.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 100])
     assert CORPUS.masks(root, root) == 2
     face = CORPUS.scan(root, ScanOptions())[1]
     mask = read_mask(root / face.mask)
@@ -79,7 +79,7 @@ def test_masks_of_faces_have_the_geometry_of_their_crops(root):
     assert CORPUS.scan(root, ScanOptions())[0].mask == ""
 
 
-def test_a_row_a_picture(root):
+def test_one_row_per_image(root):
     index = CORPUS_V2.scan(root, ScanOptions())
     assert [(face.path, face.label, face.split) for face in index] == [
         ("Images/Train/a.jpg", 1, "train"),  # one fake face among its two
@@ -92,7 +92,7 @@ def test_a_row_a_picture(root):
     assert mask.sum() == 400  # the real neighbour is not in it
 
 
-def test_the_lists_of_monfap_go_before_the_polygons(plant, root):
+def test_the_lists_of_monfap_take_precedence(plant, root):
     plant("Pixel_OpenForensics/valid.txt", text="Image/Val/x.jpg 1\nImage/Val/y.jpg 0\n")
     index = CORPUS_V2.scan(root, ScanOptions())
     assert [(face.path, face.label, face.split, face.mask) for face in index] == [
@@ -114,7 +114,7 @@ def test_polygons_agree_with_another_library():
         radii = rng.uniform(20, 40, 24)
         outline = np.stack([60 + radii * np.cos(angles), 50 + radii * np.sin(angles)], 1)
         mask = draw_polygons([outline], (10, 5, 110, 95))
-        # A pixel there is its centre, at half.
+        # There, a pixel's coordinate is its centre.
         other = polygon2mask((90, 100), outline[:, ::-1] - (5.5, 10.5))
         assert (mask & other).sum() / (mask | other).sum() > 0.98
 
@@ -136,7 +136,7 @@ def broken(**changes):
     ("content", "said"),
     [
         (broken(category_id=2), "annotation 1 cannot be read: category 2; OpenForensics has 0"),
-        (broken(image_id=99), "annotation 1 is of image 99, which the file does not list"),
+        (broken(image_id=99), "annotation 1 refers to image 99, which the file does not list"),
         (broken(bbox=[1, 2, 3]), "annotation 1 cannot be read"),
         (broken(segmentation={"counts": "x"}), "its segmentation is not a list of polygons"),
         (broken(segmentation=[[1, 2, 3]]), "annotation 1 cannot be read"),
@@ -164,7 +164,7 @@ def test_published_parts_add_up():
     assert sum(CORPUS_V2.published[split] for split in SPLITS) == CORPUS_V2.published[""]
 
 
-def test_prepare_writes_masks_and_leaves_pictures_in_place(root, tmp_path, capsys):
+def test_prepare_writes_masks_and_leaves_images_in_place(root, tmp_path, capsys):
     out = tmp_path / "masks-of"
     for name in ("Train/a.jpg", "Train/b.jpg", "Test-Challenge/a.jpg"):
         (root / "Images" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ def test_archives_are_read_in_place_in_order_of_the_numbers(root: Path) -> None:
 
 
 def test_label_and_split_come_from_the_folder_of_the_archive(root: Path) -> None:
-    # The root says fake, and so do all the paths.
+    # The root's name contains fake, and so do all paths.
     rows = {(face.path.split("/")[1], face.label, face.split) for face in scan(root)}
     assert rows == {
         ("fake_train", 1, "train"),
@@ -83,16 +83,16 @@ def test_unpacked_and_older_forms_give_the_same_videos(root: Path, plant: Plant)
     assert all(read_face(root / BASE, key).shape == (8, 8, 3) for key in index.keys)
 
 
-def test_an_archive_unpacked_beside_itself_is_read_once(
+def test_an_archive_unpacked_next_to_itself_is_read_once(
     root: Path, plant: Plant, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plant(f"{BASE}/real_test/12/real/3/9.png", f"{BASE}/real_test/12/real/3/._9.png")
     index = scan(root)
     assert index.where(split="test", label=0).keys == [f"{BASE}/real_test/12/real/3/9.png"]
-    assert "real_test: 1 archives are unpacked beside themselves" in capsys.readouterr().err
+    assert "real_test: skipped 1 archive already unpacked there" in capsys.readouterr().err
 
 
-def test_a_damaged_archive_is_a_row_that_says_why(
+def test_a_damaged_archive_is_a_row_with_the_reason(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = root / BASE / "fake_train" / "2.tar.gz"
@@ -113,7 +113,7 @@ def test_other_folders_are_refused(root: Path, plant: Plant) -> None:
         scan(root / "empty")
     with pytest.raises(InputError, match=r"compression c23: .* has no compression levels"):
         CORPUS.scan(root, ScanOptions("c23"))
-    with pytest.raises(InputError, match=r"method DF: not in .* .there: none is named."):
+    with pytest.raises(InputError, match=r"method DF: not in .* .available: none."):
         CORPUS.scan(root, ScanOptions("", ("DF",)))
 
 

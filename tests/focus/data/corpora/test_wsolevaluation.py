@@ -34,10 +34,10 @@ def test_rows(plant, base):
     [
         ("class_labels.txt", "f/a.png,1", "image_ids.txt: line 2: r/b.png has no line in class"),
         ("class_labels.txt", "f/a.png,17", "class_labels.txt: line 1 has class '17'; use 0"),
-        ("class_labels.txt", "f/a.png 1", "line 1 has 1 fields, not 2"),
+        ("class_labels.txt", "f/a.png 1", "line 1 has 1 field, not 2"),
         ("localization.txt", "f/a.png,1,2,30,40", "line 1 has 5 fields, not 2 or 3"),
-        ("localization.txt", "f/a.png,m\nf/a.png,n", "line 2 names f/a.png again, after .*line 1"),
-        ("image_ids.txt", "r/b.png\nr/b.png", "line 2 names r/b.png again"),
+        ("localization.txt", "f/a.png,m\nf/a.png,n", "line 2 repeats f/a.png, first in .*line 1"),
+        ("image_ids.txt", "r/b.png\nr/b.png", "line 2 repeats r/b.png"),
     ],
 )
 def test_faults(plant, name, text, said):
@@ -48,13 +48,13 @@ def test_faults(plant, name, text, said):
 
 
 def test_another_folder_is_refused(plant):
-    with pytest.raises(InputError, match=r"not of wsolevaluation: no image_ids.txt in a folder"):
+    with pytest.raises(InputError, match=r"not wsolevaluation: no image_ids.txt in a folder"):
         CORPUS.scan(plant("test/a.png"), ScanOptions())
 
 
-def test_a_picture_in_two_splits_is_refused(plant):
+def test_an_image_in_two_splits_is_refused(plant):
     for split in ("train", "val"):
         for name, text in LISTS.items():
             plant(f"{split}/{name}", text=text)
-    with pytest.raises(InputError, match=r"val/image_ids.txt: line 1 names f/a.png again"):
+    with pytest.raises(InputError, match=r"val/image_ids.txt: line 1 repeats f/a.png"):
         CORPUS.scan(plant(), ScanOptions())
