@@ -1,6 +1,6 @@
-"""A trial: detectors trained, or predictions given, and evaluated on test sets.
+"""A trial: train detectors, or take predictions, and evaluate them on test sets.
 
-``command`` is ``evaluator run``, ``outside`` is ``evaluator judge``, ``data`` opens training data
-and test sets and keeps them apart, ``judging`` scores the predictions of a trial, ``results`` joins
-seeds and writes files, and ``report`` draws the page.
+``command``: ``evaluator run``. ``outside``: ``evaluator judge``. ``data``: training data and test
+sets, and checks that they are disjoint. ``judging``: score the predictions of a trial. ``results``:
+aggregate seeds and write files. ``report``: the HTML page.
 """

@@ -1,4 +1,4 @@
-"""``evaluator run``: a detector under a kind of map, selected on val, judged on any test sets."""
+"""``evaluator run``: train a detector with maps, select on val, evaluate on test sets."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def run_command(command: RunCommand) -> None:
     """Run ``evaluator run``.
 
     Raises:
-        InputError: faces, maps or settings that do not fit; a test set that shares faces with what
-            is learnt from; an --out that holds another trial.
-        CheckFailedError: some faces could not be read; everything else was judged and written.
+        InputError: invalid faces, maps or settings; a test set that overlaps with training data; an
+            --out that contains another trial.
+        CheckFailedError: some faces could not be read; the result covers the others.
     """
-    # A wrong name or setting shows before anything is read.
+    # Check names and settings before reading any data.
     kind = config_type(DETECTORS.get(command.model))
     config = parse_options(kind, split_options(command.options))
     index = _open_faces(command)
@@ -47,7 +47,7 @@ def run_command(command: RunCommand) -> None:
 
 
 def _open_faces(command: RunCommand) -> FaceIndex:
-    """Return the faces that were given, or those of the map file."""
+    """Return the given faces, or those recorded in the map file."""
     if command.source.data or not Path(command.maps).is_file():
         return open_source(command.source, command.runtime.quiet)
     with MapReader(command.maps) as reader:
@@ -57,14 +57,14 @@ def _open_faces(command: RunCommand) -> FaceIndex:
 def _train(
     command: RunCommand, config: Any, index: FaceIndex, tests: Sequence[EvaluationSet]
 ) -> Trial:
-    """Train every seed and let it predict."""
+    """Train and predict with every seed."""
     hard = config.map_threshold if getattr(config, "map_mode", "") == "hard" else 0.0
     data = open_training(index, command.maps, command.hold_out, command.runtime.seed, hard)
     check_apart(data, tests)
     if any(test.selected for test in tests):
         data.notes.append(
-            "the data have no test split: judged on val, where the weights are selected, which is "
-            "optimistic; --hold-out 0.1 selects on a part of train instead, --test names others"
+            "the data have no test split: evaluated on val, where weights are selected, which is "
+            "optimistic; use --hold-out 0.1 to select on a part of train, or --test"
         )
     for line in data.notes:
         note(f"note: {line}", command.runtime.quiet)
@@ -93,17 +93,17 @@ def _facts(
     config: Any,
     fit: FitConfig,
 ) -> dict[str, Any]:
-    """Return what the result depends on, apart from the seed."""
+    """Return all inputs of the result except the seed."""
     plain = to_json(fit)
     for name in OPERATIONAL:
         plain.pop(name)
-    own = Path(command.maps)
+    map_file = Path(command.maps)
     return {
         "model": command.model,
         "settings": to_json(config),
         "fit": plain,
         "precision": command.runtime.precision,
-        "maps": {"source": command.maps, "sha256": sha256(own) if own.is_file() else ""},
+        "maps": {"source": command.maps, "sha256": sha256(map_file) if map_file.is_file() else ""},
         "train": {"faces": len(data.train), "fingerprint": data.train.fingerprint()},
         "val": {"faces": len(data.val), "fingerprint": data.val.fingerprint()},
         "tests": {test.name: {"fingerprint": test.faces.fingerprint()} for test in tests},
@@ -123,11 +123,11 @@ def _fit_seed(
 ) -> list[str]:
     """Train one seed, or resume it; return the faces that could not be read."""
     apart = ("tests", "notes")
-    learnt = {name: value for name, value in facts.items() if name not in apart}
+    inputs = {name: value for name, value in facts.items() if name not in apart}
     about = {
         "source": to_json(command.source),
         "maps": command.maps,
-        "fingerprint": fingerprint({**learnt, "seed": runtime.seed}),
+        "fingerprint": fingerprint({**inputs, "seed": runtime.seed}),
     }
     training = Training(
         command.model, config, data.train, data.val, fit, runtime, data.maps, command.stills
@@ -151,7 +151,7 @@ def _predict(
     out: Path,
     runtime: Runtime,
 ) -> None:
-    """Write scores and maps of a test set into the seed's folder; what is there is kept."""
+    """Write scores and maps of a test set to the seed's folder; keep finished ones."""
     config = GenerationConfig(
         batch=max(fit.batch // fit.accumulation, 1),
         workers=fit.workers,

@@ -1,4 +1,4 @@
-"""What a trial learns from and what it is judged by, kept apart by construction."""
+"""Training data and test sets of a trial, checked to be disjoint."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ LISTED = 10
 
 
 class EvaluationSet(NamedTuple):
-    """Labelled faces that a trial is judged by, under the name that results call them."""
+    """A test set: labelled faces and their name in results."""
 
     name: str
     faces: FaceIndex
-    selected: bool = False  # the weights were chosen on these very faces, and the result says so
+    selected: bool = False  # weights were selected on these faces; noted in the result
 
 
 class TrainingData(NamedTuple):
-    """What a trial learns from and selects on, and the maps that go with it."""
+    """Training and validation faces of a trial, and maps of the training faces."""
 
     train: FaceIndex
     val: FaceIndex
@@ -38,7 +38,7 @@ class TrainingData(NamedTuple):
 
 
 class ZeroMaps:
-    """A zero map for every face: what a detector learns of maps that say nothing."""
+    """A zero map for every face: a baseline without information in the maps."""
 
     def __contains__(self, key: object) -> bool:
         return True
@@ -49,16 +49,16 @@ class ZeroMaps:
 
 
 def open_tests(words: Sequence[str], own: FaceIndex, hold_out: float = 0.0) -> list[EvaluationSet]:
-    """Return the test sets: NAME=SOURCE or NAME=SOURCE:SPLIT each, else the data's own test split.
+    """Return test sets from NAME=SOURCE[:SPLIT]; default: the test split of the data.
 
-    Data without a test split are judged on their val split: honest where the selection is held out
-    of train (``hold_out``), and otherwise marked as the faces that were selected on.
+    Data without a test split are evaluated on val. With ``hold_out``, selection uses a part of
+    train; otherwise the set is marked as ``selected``.
 
-    A source with splits gives its ``test`` rows unless another split is named; one without gives
-    all. Faces of unknown label do not enter.
+    A source with splits yields its ``test`` rows unless another split is named; a source without
+    splits yields all rows. Faces of unknown label are excluded.
 
     Raises:
-        InputError: a word that is not of this form, a name used twice, or no labelled face.
+        InputError: invalid format, a name used twice, or no labelled face.
     """
     if not words:
         there = set(own.column("split"))
@@ -69,7 +69,7 @@ def open_tests(words: Sequence[str], own: FaceIndex, hold_out: float = 0.0) -> l
     for word in words:
         name, sign, given = word.partition("=")
         if not (sign and name and given) or "/" in name:
-            raise InputError(f"--test {word}: write NAME=SOURCE or NAME=SOURCE:SPLIT")
+            raise InputError(f"--test {word}: use NAME=SOURCE or NAME=SOURCE:SPLIT")
         if name in (test.name for test in tests):
             raise InputError(f"--test {name}: the name is used twice")
         place, _, split = given.rpartition(":")
@@ -90,16 +90,15 @@ def open_training(
     """Return training and validation faces, and their maps.
 
     Args:
-        index: the faces; rows of split ``test`` are not looked at.
+        index: the faces; rows of split ``test`` are ignored.
         maps: ``none``, ``zeros``, ``truth`` (the masks of the index), or a map file.
-        hold_out: above 0, val is this share of the videos of train, and the index's own val is
-            left alone (so that it can be a test set).
-        seed: of the choice.
-        hard: where the detector makes binary masks of maps, the value that they begin at; it is
-            only said how many fakes are left without a mark by it.
+        hold_out: above 0, val is this share of the training videos, and the index's val split is
+            unused (it can be a test set).
+        seed: seed of the split.
+        hard: threshold, if the detector binarises maps; used only to count maps that become empty.
 
     Raises:
-        InputError: no faces of both classes, or maps that are not of these faces.
+        InputError: a class is missing, or maps are missing for most fakes.
     """
     if hold_out and any(index.column("split")):
         index = index.where("train")
@@ -113,18 +112,18 @@ def open_training(
 
 
 def check_apart(data: TrainingData, tests: Sequence[EvaluationSet]) -> None:
-    """Refuse a test set, or a val split, that shares faces or videos with what is learned from.
+    """Fail if train, val and the test sets share faces or videos.
 
-    See :mod:`focus.data.overlap`. Look-alikes of training faces become a note.
+    See :mod:`focus.data.overlap`. Near duplicates of training faces add a note.
 
     Raises:
-        InputError: naming the set, how much it shares, an example, and why it counts as shared.
+        InputError: they overlap; the message names the set, size, an example and the reason.
     """
     train, val = FileTable(data.train), FileTable(data.val)
     if overlap := find_overlap(train, val):
         raise InputError(
             f"split val: {_describe(overlap, 'trained')}; weights are selected on val, which must "
-            "share nothing with train. Fix the split column, or remove it and use --hold-out 0.1"
+            "not overlap with train. Fix the split column, or remove it and use --hold-out 0.1"
         )
     for test in tests:
         table = FileTable(test.faces)
@@ -133,13 +132,13 @@ def check_apart(data: TrainingData, tests: Sequence[EvaluationSet]) -> None:
                 continue
             if overlap := find_overlap(part, table):
                 raise InputError(
-                    f"--test {test.name}: {_describe(overlap, verb)}; nothing is ever {verb} on a "
-                    "test set. Name another split, or set val aside from train by --hold-out 0.1"
+                    f"--test {test.name}: {_describe(overlap, verb)}; test faces must not be "
+                    f"{verb} on. Choose another split, or use --hold-out 0.1 to split val off train"
                 )
         if pairs := find_similar(data.train, test.faces):
             data.notes.append(
                 f"test set {test.name}: {len(pairs):,} of its faces resemble training faces, "
-                f"such as {pairs[0][0]} like {pairs[0][1]}: is one a copy of the other?"
+                f"such as {pairs[0][0]} like {pairs[0][1]}: check for duplicates"
             )
 
 
@@ -162,7 +161,7 @@ def _open_maps(maps: str, train: FaceIndex) -> Maps | None:
 
 
 def _covered(train: FaceIndex, maps: Maps, name: str, notes: list[str]) -> FaceIndex:
-    """Return the training faces that have a map; refuse when fewer than half of the fakes do."""
+    """Return the training faces that have a map; fail if fewer than half of the fakes do."""
     fakes = train.labels == FAKE
     without = np.array([key not in maps for key in train.keys]) & fakes
     if not without.any():
@@ -172,17 +171,17 @@ def _covered(train: FaceIndex, maps: Maps, name: str, notes: list[str]) -> FaceI
         missing = [train.keys[row] for row in np.flatnonzero(without)[:LISTED]]
         raise InputError(
             f"--maps {name}: has maps of {fakes.sum() - without.sum()} of {fakes.sum()} fakes to "
-            f"train on; is it of other faces? Missing, among others: {', '.join(missing)}"
+            f"train on; is this the right map file? Missing, among others: {', '.join(missing)}"
         )
     notes.append(
         f"{without.sum():,} of {fakes.sum():,} fakes have no map in {name} ({share:.1%} covered): "
-        "they are left out of the training"
+        "they are excluded from training"
     )
     return train.take(~without)
 
 
 def _count_empty(train: FaceIndex, maps: Maps, name: str, hard: float, notes: list[str]) -> None:
-    """Say how many fakes have a map without a single marked level; truth is read later."""
+    """Add notes on fakes with empty maps, or maps below ``hard``; truth masks are not checked."""
     if not isinstance(maps, MapReader):
         return
     fakes = [key for key, label in zip(train.keys, train.labels, strict=True) if label == FAKE]
@@ -191,11 +190,11 @@ def _count_empty(train: FaceIndex, maps: Maps, name: str, hard: float, notes: li
     highest = np.concatenate([maps.read(block).max(axis=(1, 2)) for block in blocks])
     total = f"of {len(fakes):,} fakes"
     if empty := int((highest == 0).sum()):
-        notes.append(f"{empty:,} {total} have an empty map in {name}: kept so")
+        notes.append(f"{empty:,} {total} have an empty map in {name}; they are kept")
     if faint := int((highest < hard).sum()) - empty:
         notes.append(
-            f"{faint:,} {total} have no value of {hard:g} or more in {name}: this detector makes "
-            "binary masks of maps, and these are empty (see map_threshold and map_mode=soft)"
+            f"{faint:,} {total} have no value of {hard:g} or more in {name}: this detector "
+            "binarises maps, so these become empty (see map_threshold and map_mode=soft)"
         )
 
 
@@ -204,7 +203,7 @@ def _take_split(index: FaceIndex, split: str, what: str) -> FaceIndex:
     if not len(found):
         there = ", ".join(sorted(set(index.column("split")) - {""})) or "none"
         raise InputError(
-            f"{what}: has no {split} split (its splits: {there}); name the test faces by "
+            f"{what}: has no {split} split (splits: {there}); give the test faces with "
             "--test NAME=SOURCE:SPLIT"
         )
     return found
@@ -214,7 +213,7 @@ def labelled_faces(index: FaceIndex, what: str) -> FaceIndex:
     """Return the faces with a label.
 
     Raises:
-        InputError: no face has one; ``what`` begins the message.
+        InputError: no face has a label; ``what`` starts the message.
     """
     known = index.take(index.labels >= 0)
     if not len(known):

@@ -1,4 +1,4 @@
-"""The predictions of a trial, scored on its test sets, and the files that show them."""
+"""Score the predictions of a trial on its test sets, and write the result files."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ KEPT = ("split", "faces", "coverage", "sets", "threshold", "prior", "intervals",
 
 
 class Trial(NamedTuple):
-    """The predictions of a trial and their origin."""
+    """Predictions of a trial and their origin."""
 
     files: dict[str, list[Path]]
     """Test set -> the map file of every seed."""
     facts: dict[str, Any]
-    """Entries of ``result.json`` that say what was trained or judged."""
+    """Entries of ``result.json`` that describe the training or the predictions."""
     judged_maps: bool
-    """Whether the maps were learned or given; else only scores are judged."""
+    """Whether maps were trained or given; if not, only scores are evaluated."""
     missing: Missing = "leave-out"
-    """What a face without a prediction counts as."""
+    """Treatment of faces without a prediction."""
     failed: Sequence[str] = ()
     """Faces that could not be read."""
 
@@ -50,26 +50,25 @@ def judge_trial(
     Args:
         trial: the predictions.
         tests: the test sets, the first of which gives the result's own metrics.
-        folder: receives ``predictions.csv``, ``report.html`` and ``result.json``.
-        draws: bootstrap draws behind the intervals.
-        runtime: first seed, device that counts pixels, and quietness.
+        folder: output folder for ``predictions.csv``, ``report.html`` and ``result.json``.
+        draws: bootstrap draws for the intervals.
+        runtime: first seed, device that counts pixels, quiet.
 
     Raises:
         InputError: the folder cannot be written, or a map file is damaged.
-        CheckFailedError: some faces could not be read; everything else was judged and written.
+        CheckFailedError: some faces could not be read; the result covers the others.
     """
     result = _judge(trial, tests, draws, runtime)
     write_predictions(folder, tests, trial.files)
     from evaluator.trial.report import write_report  # imports matplotlib
 
     page = write_report(folder, result, tests, trial.files)
-    write_result(folder, result)  # last: a folder with a result has all the other files
+    write_result(folder, result)  # last: result.json marks a complete folder
     print(_summary(result))
-    note(f"{folder}: result.json, predictions.csv; {page} shows it", runtime.quiet)
+    note(f"{folder}: result.json, predictions.csv; report: {page}", runtime.quiet)
     if trial.failed:
         raise CheckFailedError(
-            f"{count_of(len(trial.failed), 'face')} could not be read and had to be "
-            "left out, such as "
+            f"{count_of(len(trial.failed), 'face')} could not be read and were left out, such as "
             f"{trial.failed[0]}"
         )
 
@@ -77,7 +76,7 @@ def judge_trial(
 def _judge(
     trial: Trial, tests: Sequence[EvaluationSet], draws: int, runtime: Runtime
 ) -> dict[str, Any]:
-    """Return the result of all test sets, seeds joined."""
+    """Return the result of all test sets, aggregated over seeds."""
     judged = {}
     for test in tests:
         found = [_score(trial, test.faces, path, draws, runtime) for path in trial.files[test.name]]
@@ -105,8 +104,8 @@ def _judge(
 
 
 def _drop_maps(found: dict[str, Any]) -> None:
-    """Remove the pixel metrics of a detector that learned no maps."""
-    found["notes"].append("no maps were learned: there are no pixel metrics")
+    """Remove pixel metrics: no maps were trained or given."""
+    found["notes"].append("no maps were trained or given: no pixel metrics")
     groups = [groups for column in found["by"].values() for groups in column.values()]
     for metrics in (found["metrics"], *groups):
         for name in set(metrics) - set(DETECTION):
@@ -131,7 +130,7 @@ def _score(
 
 
 def _summary(result: dict[str, Any]) -> str:
-    """Return the table of the trial: a row per test set."""
+    """Return the summary table: a row per test set."""
     tests = result["tests"]
     rows = [Row(name, test["metrics"], test["sets"]) for name, test in tests.items()]
     shown = [name for name in SHOWN if any(is_known(row, name) for row in rows)]

@@ -13,50 +13,50 @@ from focus.training.options import FitOptions
 
 @dataclass(frozen=True)
 class JudgeCommand:
-    """Judge the predictions of an outside system; nothing is trained."""
+    """Score predictions of another system; nothing is trained."""
 
     predictions: str
     """Map file, folder of PNG or NPY maps, or CSV or JSON of scores."""
     source: Source = field(default_factory=Source)
-    """The faces; those of split test if there is one, unless --split names another."""
+    """The faces; default: split test if there is one, else all."""
     out: str = "results/judged"
-    """Folder of the result."""
+    """Output folder."""
     missing: Missing = "leave-out"
     """Leave faces without a prediction out, or count them as wrong: the wrong class with
     certainty, and the complement of the truth as map."""
     draws: int = 1000
-    """Bootstrap draws behind the 95 % intervals; 0 for none."""
+    """Bootstrap draws for the 95 % intervals; 0 for none."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Device that counts pixels, and quietness."""
+    """Device that counts pixels, --quiet."""
 
 
 @dataclass(frozen=True)
 class RunCommand:
-    """Train a detector under a kind of map and judge it on test sets it has never seen."""
+    """Train a detector with maps as supervision and evaluate it on unseen test sets."""
 
     maps: str = "none"
-    """What it learns from beside labels: a map file, none, zeros, or truth (the index's masks)."""
+    """Supervision besides labels: a map file, none, zeros, or truth (the masks of the index)."""
     model: str = "probe"
-    """A detector; evaluator models lists them."""
+    """Detector (see evaluator models)."""
     source: Source = field(default_factory=Source)
-    """Faces with splits train and val; the map file's own unless given."""
+    """Faces with splits train and val; default: recorded in the map file."""
     test: tuple[str, ...] = ()
-    """Test sets, each NAME=SOURCE or NAME=SOURCE:SPLIT; the data's own test split unless given, or
-    their val split, with a warning, if they have none."""
+    """Test sets, each NAME=SOURCE or NAME=SOURCE:SPLIT; default: the data's test split or, with a
+    warning, its val split if it has no test split."""
     out: str = "results/run"
-    """Folder of the trial; the same command goes on where it was stopped."""
+    """Output folder. Re-running the same command resumes."""
     seeds: int = 1
-    """How often to train, with seeds from --seed on."""
+    """Number of trainings, with consecutive seeds starting at --seed."""
     hold_out: float = 0.0
-    """Select on this share of the training videos instead of on the split val."""
+    """Select weights on this share of the training videos, not on split val."""
     options: tuple[str, ...] = ()
     """NAME=VALUE settings of the detector."""
     stills: bool = False
-    """Every face is a still picture: a clip is small motion over it."""
+    """Faces are still images: for a clip detector, synthesise small motion."""
     draws: int = 1000
-    """Bootstrap draws behind the 95 % intervals; 0 for none."""
+    """Bootstrap draws for the 95 % intervals; 0 for none."""
     fit: FitOptions = field(default_factory=FitOptions)
-    """The training; what is not given is the detector's own."""
+    """Training options; defaults depend on the detector."""
     runtime: Runtime = field(default_factory=Runtime)
     """Device, precision, first seed."""
 
@@ -64,4 +64,4 @@ class RunCommand:
         if self.seeds < 1:
             raise InputError(f"--seeds {self.seeds}: must be at least 1")
         if not 0 <= self.hold_out < 1:
-            raise InputError(f"--hold-out {self.hold_out}: a share of at least 0, below 1")
+            raise InputError(f"--hold-out {self.hold_out}: must be at least 0, below 1")

@@ -1,4 +1,4 @@
-"""``evaluator judge``: the scores or maps of an outside system, judged like those of a trial."""
+"""``evaluator judge``: score predictions of another system like those of a trial."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ def judge_command(command: JudgeCommand) -> None:
     """Run ``evaluator judge``.
 
     Raises:
-        InputError: predictions that cannot be read or are of other faces, no labelled face, or an
-            --out that holds the result of a training.
-        CheckFailedError: some predictions could not be read; everything else was judged and
-            written.
+        InputError: predictions that cannot be read or match no face, no labelled face, or an --out
+            that contains the result of ``evaluator run``.
+        CheckFailedError: some predictions could not be read; the result covers the others.
     """
     given, folder = Path(command.predictions), Path(command.out)
     if not given.exists():
@@ -36,14 +35,16 @@ def judge_command(command: JudgeCommand) -> None:
     test = _open_faces(command, given)
     folder.mkdir(parents=True, exist_ok=True)
     if any(RunFolder(path).is_begun() for path in folder.glob("seed-*")):
-        raise InputError(f"--out {folder}: holds a trained trial and its {RESULT}; name another")
+        raise InputError(
+            f"--out {folder}: contains a trained trial and its {RESULT}; choose another"
+        )
     with hold(folder):
         trial = _take(command, test, given, folder)
         judge_trial(trial, [test], folder, command.draws, command.runtime)
 
 
 def _open_faces(command: JudgeCommand, given: Path) -> EvaluationSet:
-    """Return the labelled faces of the asked split, else of the test split, else all."""
+    """Return labelled faces: of the requested split, else of test, else all."""
     index = _open_index(command, given)
     split = command.source.split
     if not split and "test" in index.column("split"):
@@ -59,7 +60,7 @@ def _open_index(command: JudgeCommand, given: Path) -> FaceIndex:
 
 
 def _take(command: JudgeCommand, test: EvaluationSet, given: Path, folder: Path) -> Trial:
-    """Return the predictions, imported into a map file of the folder unless they are one."""
+    """Return the predictions; import them to a map file unless they are one."""
     path, failed = given, list[str]()
     has_maps = given.is_dir() or given.suffix.lower() in MAP_FILES
     if given.is_dir() or not has_maps:

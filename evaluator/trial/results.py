@@ -1,4 +1,4 @@
-"""What a trial came to: the seeds of a test set as one, and the files that hold it."""
+"""Results of a trial: aggregate seeds and write ``result.json`` and ``predictions.csv``."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Metrics = Mapping[str, Mapping[str, Any]]
 def join_seeds(found: Sequence[Metrics]) -> dict[str, dict[str, Any]]:
     """Return each metric over seeds: mean, interval, and the spread of the seeds.
 
-    ``low`` and ``high`` join two doubts in quadrature: about the test faces (the mean of the seeds'
-    bounds) and about the training (the standard error of the mean over seeds, times Student's
-    quantile for the degrees of freedom of both together, after Satterthwaite). Both are None, with
-    a reason, where a seed has no interval. ``spread`` is the standard deviation over seeds, None of
-    a single one; ``seeds`` has each value.
+    ``low`` and ``high`` combine two uncertainties in quadrature: of the test faces (mean of the
+    seeds' bounds) and of the training (standard error of the mean over seeds, times Student's
+    quantile for the joint degrees of freedom, after Satterthwaite). Both are None, with a reason,
+    if a seed has no interval. ``spread`` is the standard deviation over seeds, None for one seed;
+    ``seeds`` has each value.
     """
     names = [name for name in METRICS if any(name in metrics for metrics in found)]
     return {name: _join([metrics[name] for metrics in found if name in metrics]) for name in names}
@@ -50,9 +50,9 @@ def _join(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         error = (spread or 0.0) / math.sqrt(len(numbers))
         for end, sign in (("low", -1), ("high", 1)):
             reach = abs(float(np.mean([value[end] for value in known])) - mean)
-            doubt = error * _quantile(reach / NORMAL, error, len(numbers))
-            # Every metric is in [0, 1], and so is its interval.
-            joined[end] = min(max(mean + sign * math.hypot(reach, doubt), 0.0), 1.0)
+            margin = error * _quantile(reach / NORMAL, error, len(numbers))
+            # Metrics are in [0, 1]; clip the interval.
+            joined[end] = min(max(mean + sign * math.hypot(reach, margin), 0.0), 1.0)
     else:
         reasons = [value["reason"] for value in known if value.get("reason")]
         joined |= {"reason": reasons[0]} if reasons else {}
@@ -60,7 +60,7 @@ def _join(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _quantile(certain: float, error: float, seeds: int) -> float:
-    """Return Student's quantile of a sum of a well-known error and one known from a few seeds."""
+    """Return Student's quantile for a known error plus one estimated from a few seeds."""
     if error == 0:
         return NORMAL
     freedom = (seeds - 1) * (1 + (certain / error) ** 2) ** 2
@@ -79,7 +79,7 @@ def join_groups(found: Sequence[Mapping[str, Mapping[str, Metrics]]]) -> dict[st
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
-    """Write ``result.json``; it holds nothing that differs between two equal runs.
+    """Write ``result.json``; equal runs write equal files.
 
     Raises:
         InputError: the folder cannot be written.
@@ -94,12 +94,12 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
 def write_predictions(
     folder: Path, tests: Sequence[EvaluationSet], maps: Mapping[str, list[Path]]
 ) -> None:
-    """Write ``predictions.csv``: a row per test face, its score under every seed.
+    """Write ``predictions.csv``: a row per test face, with its score for every seed.
 
     Args:
-        folder: of the trial.
+        folder: folder of the trial.
         tests: the test sets.
-        maps: test set -> the map file of every seed; a face that could not be read has no score.
+        maps: test set -> the map file of every seed; scores of unreadable faces are empty.
 
     Raises:
         InputError: the folder cannot be written.

@@ -1,7 +1,7 @@
-"""The page of a trial: one HTML file with its numbers, its curves, and faces to look at.
+"""The report of a trial: one HTML file with metrics, curves and example faces.
 
-``page`` puts it together out of ``values`` (metrics as tiles and tables), ``charts`` (inline SVG of
-what ``curves`` counts) and ``cases`` (faces with their maps); ``elements`` makes the HTML.
+``page`` combines ``values`` (metrics as tiles and tables), ``charts`` (inline SVG of the data from
+``curves``) and ``cases`` (faces with their maps); ``elements`` builds the HTML.
 """
 
 from __future__ import annotations

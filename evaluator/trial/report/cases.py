@@ -1,4 +1,4 @@
-"""The faces of a test set that say most: where scores and maps are furthest off, and where not."""
+"""Example faces of a test set: worst and best by score and by map."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from focus.view.overlay import Picture, colour_table, outline, overlay, resize_p
 
 BY_SCORE, BY_MAP = 3, 6  # faces in a group; four groups go by score, two by map: 24 faces
 JUDGED_MAPS = 2000
-TRIED = 50  # faces, when pictures cannot be read
+TRIED = 50  # extra faces to try if images cannot be read
 SIDE = 208
 JPEG_QUALITY = 82
 
@@ -34,33 +34,33 @@ Aucs = Mapping[int, float]  # by row of the index
 
 @dataclass(frozen=True)
 class Case:
-    """A face, and how well it was judged."""
+    """A face with its score and pixel AUC."""
 
     card: Card
     score: float
-    """Mean over seeds, NaN if there is none."""
+    """Mean over seeds, NaN if missing."""
     spread: float
     """Standard deviation over seeds."""
     pixel_auc: float
-    """Of the first seed's map; NaN where it does not go by maps."""
+    """Of the first seed's map; NaN in groups by score."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Some cases of one kind."""
+    """A titled group of cases."""
 
     title: str
     cases: list[Case]
     worst: bool
-    """Whether they are the furthest off, rather than the best."""
+    """Whether these are the worst cases, not the best."""
 
 
 def find_cases(test: EvaluationSet, scores: Scores, maps: Path) -> list[Group]:
     """Return the worst and best faces by score and by the pixel AUC of their maps, 24 at most.
 
-    A group shows a video once, and leaves out what cannot be read. Pixel AUCs are those of the
-    maps in ``maps``, of at most 2,000 fakes spread evenly over the set; a file of maps of a single
-    pixel has none.
+    A group has at most one face per video and skips unreadable images. Pixel AUCs are computed on
+    the maps in ``maps``, for at most 2,000 fakes spread evenly over the set; not for maps of a
+    single pixel.
     """
     with MapReader(maps) as reader:
         picker = _Picker(test.faces, scores, reader)
@@ -69,10 +69,10 @@ def find_cases(test: EvaluationSet, scores: Scores, maps: Path) -> list[Group]:
 
 
 def draw_case(case: Case) -> Element:
-    """Return a face, the same face under its map, and what was said of it."""
+    """Return a figure: the face, the face under its map, and its numbers."""
     face = case.card.face
     label = "fake" if face.label == FAKE else "real"
-    pictures = element("div", *_draw_pictures(case.card, label), class_="pictures")
+    images = element("div", *_draw_images(case.card, label), class_="pictures")
     figures = []
     if not math.isnan(case.score):
         text = f"score {case.score:.3f}" + (f" ± {case.spread:.3f}" if case.spread else "")
@@ -82,14 +82,14 @@ def draw_case(case: Case) -> Element:
     found = case.card.maps[0]
     if found is not None and found.size > 1:
         figures.append(element("span", f"map up to {found.max():.2f}"))
-    said = element("p", element("b", label, class_=f"badge {label}"), face.method, class_="kind")
+    kind = element("p", element("b", label, class_=f"badge {label}"), face.method, class_="kind")
     key = element("p", element("bdi", face.key), class_="key", title=face.key)
-    about = element("figcaption", said, element("p", *figures, class_="figures"), key)
-    return element("figure", pictures, about, class_="case")
+    about = element("figcaption", kind, element("p", *figures, class_="figures"), key)
+    return element("figure", images, about, class_="case")
 
 
 def draw_scale() -> Element:
-    """Return what the colours of maps mean."""
+    """Return the legend of map colours."""
     colours = ", ".join("rgb({} {} {})".format(*rgb) for rgb in colour_table()[::15].tolist())
     ramp = element("i", class_="ramp", style=f"background: linear-gradient(90deg, {colours})")
     truth = element("span", element("i", class_="stroke"), "truth outline")
@@ -98,7 +98,7 @@ def draw_scale() -> Element:
 
 
 class _Picker:
-    """Reads the first faces of an order, a video once, leaving out what cannot be read."""
+    """Read the first readable faces of an order, at most one per video."""
 
     def __init__(self, index: FaceIndex, scores: Scores, reader: MapReader) -> None:
         self._index, self._reader = index, reader
@@ -106,7 +106,7 @@ class _Picker:
         self._videos = video_names(index)
 
     def pick(self, rows: np.ndarray, count: int, aucs: Aucs | None = None) -> list[Case]:
-        """Return ``count`` cases of rows in their order, fewer where there are no more."""
+        """Return up to ``count`` cases of ``rows``, in order."""
         found: dict[str, Case] = {}
         tried = 0
         for row in rows.tolist():
@@ -124,7 +124,7 @@ class _Picker:
 
 
 def _by_score(picker: _Picker, scores: Scores) -> Iterator[Group]:
-    """Yield fakes and real faces with the wrongest and the rightest scores."""
+    """Yield fakes and real faces with the worst and best scores."""
     means = scores.means
     for label, name, ends in (
         (FAKE, "Fakes", ("lowest", "highest")),
@@ -138,7 +138,7 @@ def _by_score(picker: _Picker, scores: Scores) -> Iterator[Group]:
 
 
 def _by_map(picker: _Picker, index: FaceIndex, reader: MapReader) -> Iterator[Group]:
-    """Yield fakes whose maps order their pixels worst and best."""
+    """Yield fakes with the worst and best pixel AUC."""
     if reader.shape == (1, 1):
         return
     known = np.array([key in reader for key in index.keys], dtype=bool)
@@ -156,13 +156,13 @@ def _by_map(picker: _Picker, index: FaceIndex, reader: MapReader) -> Iterator[Gr
 
 
 def _halves(order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both ends of an order, each from its end on: no face stands on both sides."""
+    """Return the first half of an order, and the second half reversed; they are disjoint."""
     middle = -(-len(order) // 2)
     return order[:middle], order[middle:][::-1]
 
 
-def _draw_pictures(card: Card, label: str) -> Iterator[Element]:
-    """Yield the face, with the truth's outline if there is no map, else under the map too."""
+def _draw_images(card: Card, label: str) -> Iterator[Element]:
+    """Yield the face and, with a map, the face under its map; outline the truth on the last."""
     assert card.picture is not None
     face, values = resize_picture(card.picture, _scaled(card.picture)), card.maps[0]
     planes = {f"{label} face": face}
@@ -173,18 +173,18 @@ def _draw_pictures(card: Card, label: str) -> Iterator[Element]:
         name, last = f"{name}, with the outline of the truth", outline(last, card.mask)
     planes[name] = last
     for text, plane in planes.items():
-        yield element("img", src=_to_address(_fit(plane)), alt=text, width=SIDE, height=SIDE)
+        yield element("img", src=_to_data_url(_fit(plane)), alt=text, width=SIDE, height=SIDE)
 
 
 def _scaled(picture: Picture) -> tuple[int, int]:
-    """Return the size at which the longer side is ``SIDE``: contours are drawn at that size."""
+    """Return the size whose longer side is ``SIDE``, at which contours are drawn."""
     scale = SIDE / max(picture.shape[:2])
     height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
     return height, width
 
 
 def _fit(picture: Picture) -> Picture:
-    """Return a picture in the middle of a dark square of ``SIDE``."""
+    """Return an image centred on a dark square of side ``SIDE``."""
     height, width = picture.shape[:2]
     square = np.full((SIDE, SIDE, 3), 12, dtype=np.uint8)
     top, left = (SIDE - height) // 2, (SIDE - width) // 2
@@ -192,8 +192,8 @@ def _fit(picture: Picture) -> Picture:
     return square
 
 
-def _to_address(picture: Picture) -> str:
-    """Return a picture as an address that holds it."""
+def _to_data_url(picture: Picture) -> str:
+    """Return an image as a data URL."""
     flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     content = cv2.imencode(".jpg", picture[..., ::-1], flags)[1].tobytes()
     return f"data:image/jpeg;base64,{base64.b64encode(content).decode('ascii')}"

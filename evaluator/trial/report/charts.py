@@ -1,6 +1,6 @@
-"""Charts as inline SVG: coloured by the page's style sheet, so that they follow light and dark.
+"""Charts as inline SVG, coloured by the page's style sheet to support light and dark mode.
 
-Curves of single seeds are thin, their mean is bold. Kinds of faces differ by colour and by stroke.
+Curves of seeds are thin, their mean is bold. Classes differ by colour and by stroke.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from focus.types import FAKE, REAL
 WIDTH, HEIGHT = 320, 280
 LEFT, RIGHT, TOP, BOTTOM = 56, 10, 10, 42
 LARGEST_DOT = 8.0
-SPAN, BAR = 160, 18  # of an interval, in pixels
+SPAN, BAR = 160, 18  # width and height of an interval chart, in pixels
 _NAMES = {REAL: "real", FAKE: "fake"}
 
 
 def draw_charts(scores: Scores) -> Iterator[Element]:
     """Yield ROC, precision and recall, calibration, and the scores of each class.
 
-    Only the last of a set of one class; nothing where no face has a score.
+    Only the last if one class is missing; nothing if no face has a score.
     """
     seeds = scores.seeds()
     if scores.has_both:
@@ -47,11 +47,11 @@ def draw_charts(scores: Scores) -> Iterator[Element]:
 
 
 def draw_interval(found: Mapping[str, Any], prior: Mapping[str, Any] | None = None) -> Element:
-    """Return a metric on a line from 0 to 1: value, interval, seeds, and the place prior's value.
+    """Return a line from 0 to 1 with value, interval, seeds and place prior of a metric.
 
     Args:
-        found: the metric, with a value.
-        prior: of the prior, drawn as a diamond.
+        found: a metric with a value.
+        prior: metric of the place prior, drawn as a diamond.
     """
     middle = BAR / 2
 
@@ -79,10 +79,10 @@ def draw_interval(found: Mapping[str, Any], prior: Mapping[str, Any] | None = No
 
 
 def draw_legend(seeds: bool, prior: bool) -> Element:
-    """Return what the marks of :func:`draw_interval` stand for."""
+    """Return the legend of :func:`draw_interval`."""
     marks = {"dot": "value", "whisker": "interval"}
     marks |= {"tick": "each seed"} if seeds else {}
-    marks |= {"diamond": "place prior: the usual place alone"} if prior else {}
+    marks |= {"diamond": "place prior (mean mask as map)"} if prior else {}
     return element("p", *(_key(kind, text) for kind, text in marks.items()), class_="keys")
 
 
@@ -91,7 +91,7 @@ Seeds = Sequence[tuple[np.ndarray, np.ndarray]]
 
 def _draw_receiver(seeds: Seeds) -> Element:
     curves = np.array([receiver_curve(*seed) for seed in seeds])
-    # Every curve begins where no face is called fake, and may leave that corner upwards.
+    # Curves start at (0, 0), where no face is called fake, and may rise vertically there.
     marks = [_line([(0, 0), (1, 1)], "chance")]
     marks += _thin_lines([[(0, 0), *zip(GRID, curve, strict=True)] for curve in curves])
     mean = curves.mean(axis=0)
@@ -113,7 +113,7 @@ def _draw_precision(seeds: Seeds) -> Element:
     marks = [_line([(0, share), (1, share)], "chance")]
     marks += _thin_lines([list(zip(GRID, curve, strict=True)) for curve in curves])
     marks.append(_line(zip(GRID, curves.mean(axis=0), strict=True), "bold"))
-    keys = [_key("bold", _mean_of(seeds)), _key("chance", f"all called fake ({share:.2f})")]
+    keys = [_key("bold", _mean_of(seeds)), _key("chance", f"all faces called fake ({share:.2f})")]
     return _figure(
         "Precision and recall", _frame("recall", "precision", marks), _thin_key(seeds, keys)
     )
@@ -128,8 +128,8 @@ def _draw_calibration(seeds: Seeds, pooled: tuple[np.ndarray, np.ndarray]) -> El
     largest = max(part.share for part in bins)
     for part in bins:
         size = max(2.0, LARGEST_DOT * (part.share / largest) ** 0.5)
-        said = f"{part.share:.1%} of faces: mean score {part.score:.2f}, {part.fakes:.0%} fake"
-        marks.append(_circle(part.score, part.fakes, size, "filled", said))
+        text = f"{part.share:.1%} of faces: mean score {part.score:.2f}, {part.fakes:.0%} fake"
+        marks.append(_circle(part.score, part.fakes, size, "filled", text))
     errors = np.array([calibration_error(*seed) for seed in seeds])
     spread = f" ± {errors.std(ddof=1):.3f}" if len(errors) > 1 else ""
     keys = [_key("filled", "area: share of faces"), _key("chance", "perfect")]
@@ -162,7 +162,7 @@ def _draw_scores(labels: np.ndarray, scores: np.ndarray) -> Element:
 
 
 def _thin_lines(curves: Sequence[Sequence[tuple[float, float]]]) -> list[Element]:
-    """Return a line for every seed, none of a single one."""
+    """Return a line per seed; none for one seed."""
     return [_line(curve, "thin") for curve in curves] if len(curves) > 1 else []
 
 
@@ -181,7 +181,7 @@ def _figure(title: str, plot: Element, keys: Sequence[Element]) -> Element:
 
 
 def _key(kind: str, text: str) -> Element:
-    """Return an entry of a legend: the mark as it is drawn, and what it stands for."""
+    """Return a legend entry: mark and text."""
     if kind in ("open", "filled", "dot"):
         mark = element("circle", cx=12, cy=6, r=4, class_=kind)
     elif kind == "diamond":
@@ -196,7 +196,7 @@ def _key(kind: str, text: str) -> Element:
 def _frame(
     across: str, up: str, marks: Sequence[Content], ticks: Sequence[tuple[float, str]] = ()
 ) -> Element:
-    """Return a chart of [0, 1] by [0, 1] with its axes; ``ticks`` are the vertical one's."""
+    """Return a chart of [0, 1] x [0, 1] with axes; ``ticks`` are those of the vertical axis."""
     usual = [(place / 4, f"{place / 4:g}") for place in range(5)]
     parts: list[Content] = []
     for height, text in ticks or usual:
@@ -224,8 +224,8 @@ def _line(points: Any, kind: str) -> Element:
     return element("path", d=path, class_=kind)
 
 
-def _circle(across: float, up: float, radius: float, kind: str, said: str = "") -> Element:
-    title = element("title", said) if said else None
+def _circle(across: float, up: float, radius: float, kind: str, text: str = "") -> Element:
+    title = element("title", text) if text else None
     return element("circle", title, cx=_x(across), cy=_y(up), r=round(radius, 1), class_=kind)
 
 

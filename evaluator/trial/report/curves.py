@@ -1,4 +1,4 @@
-"""What the charts show, counted: the scores of a test set under every seed, and their curves."""
+"""Data of the charts: the scores of a test set for every seed, and their curves."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from focus.mapstore import MapReader
 from focus.types import FAKE, REAL
 
 GRID = np.linspace(0, 1, 201)
-"""Where curves are read off: as many points for a million faces as for a hundred."""
+"""Points at which curves are sampled, independent of the number of faces."""
 BINS = 15
 BARS = 25
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of N faces under S seeds."""
+    """Scores of N faces for S seeds."""
 
     labels: np.ndarray
     """int (N,): 0 real, 1 fake."""
     values: np.ndarray
-    """float64 (S, N): P(fake), NaN where there is none."""
+    """float64 (S, N): P(fake), NaN if missing."""
 
     @classmethod
     def read(cls, index: FaceIndex, files: Sequence[Path]) -> Scores:
@@ -41,21 +41,21 @@ class Scores:
 
     @property
     def means(self) -> np.ndarray:
-        """float64 (N,): over seeds; NaN for a face that a seed has no score of."""
+        """Means over seeds, float64 (N,); NaN if a seed has no score."""
         return self.values.mean(axis=0)
 
     @property
     def spreads(self) -> np.ndarray:
-        """float64 (N,): standard deviation over seeds; zero of a single seed."""
+        """Standard deviations over seeds, float64 (N,); zero for one seed."""
         return self.values.std(axis=0, ddof=1) if len(self.values) > 1 else 0 * self.means
 
     def seeds(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return labels and scores of every seed, without the faces that have no score."""
+        """Return labels and scores of every seed, without faces that lack a score or label."""
         known = ~np.isnan(self.values) & (self.labels >= 0)
         return [(self.labels[has], seed[has]) for seed, has in zip(self.values, known, strict=True)]
 
     def pooled(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return labels and scores of all seeds in one."""
+        """Return labels and scores, pooled over all seeds."""
         labels, values = zip(*self.seeds(), strict=True)
         return np.concatenate(labels), np.concatenate(values)
 
@@ -66,37 +66,37 @@ class Scores:
 
 
 class Bin(NamedTuple):
-    """The faces whose scores lie in one of ``BINS`` equal parts of [0, 1]."""
+    """Faces with scores in one of ``BINS`` equal bins of [0, 1]."""
 
     share: float  # of all faces
-    score: float  # their mean
+    score: float  # mean score
     fakes: float  # share of fakes among them
 
 
 def receiver_curve(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return true positive rates at the false positive rates of ``GRID``, linear in between."""
+    """Return true positive rates at the false positive rates of ``GRID``, interpolated linearly."""
     alarms, found, _ = roc_curve(labels, scores, pos_label=FAKE)
     return np.interp(GRID, alarms, found)
 
 
 def precision_curve(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return precisions at the recalls of ``GRID``: at the highest threshold that reaches each."""
+    """Return precisions at the recalls of ``GRID``, at the highest threshold that reaches each."""
     precision, recall, _ = precision_recall_curve(labels, scores, pos_label=FAKE)
-    # From scikit-learn they come with falling recall, and end at (0, 1), which is no threshold.
+    # scikit-learn returns falling recall, with a final point (0, 1) that is not a threshold.
     precision, recall = precision[-2::-1], recall[-2::-1]
     places = np.searchsorted(recall, GRID - 1e-12)
     return precision[np.minimum(places, len(precision) - 1)]
 
 
 def operating_point(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
-    """Return false and true positive rate of calling scores above 0.5 fake."""
+    """Return false and true positive rate at a threshold of 0.5."""
     return float((scores[labels == REAL] > 0.5).mean()), float(
         (scores[labels == FAKE] > 0.5).mean()
     )
 
 
 def reliability(labels: np.ndarray, scores: np.ndarray) -> list[Bin]:
-    """Return the bins that hold a face, in order."""
+    """Return the non-empty bins, in order."""
     places = np.minimum((scores * BINS).astype(int), BINS - 1)
     found = []
     for place in np.unique(places):
@@ -112,6 +112,6 @@ def calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def histogram(scores: np.ndarray) -> np.ndarray:
-    """Return the share of scores in each of ``BARS`` equal parts of [0, 1], float64 (BARS,)."""
+    """Return the share of scores in each of ``BARS`` equal bins of [0, 1], float64 (BARS,)."""
     counts, _ = np.histogram(scores, BARS, (0, 1))
     return counts / max(len(scores), 1)

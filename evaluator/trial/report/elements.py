@@ -1,4 +1,4 @@
-"""HTML as a tree, so that every text is escaped by the serialiser and none by hand."""
+"""HTML as an element tree; the serialiser escapes all text."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ Content = Element | str | None
 
 
 def element(tag: str, *content: Content, **attributes: object) -> Element:
-    """Return an element with texts and elements in it; None is left out.
+    """Return an element with the given texts and elements; None is skipped.
 
-    Attributes are named as Python allows: ``class_`` is ``class``, ``aria_label`` is
+    Attribute names are Python identifiers: ``class_`` is ``class``, ``aria_label`` is
     ``aria-label``.
     """
     names = {name: name.rstrip("_").replace("_", "-") for name in attributes}
@@ -29,9 +29,9 @@ def element(tag: str, *content: Content, **attributes: object) -> Element:
 def table(
     head: Sequence[Content], rows: Sequence[Sequence[Content]], numbers: int = 1, class_: str = ""
 ) -> Element:
-    """Return a table whose rows each begin with a heading; columns from ``numbers`` on are figures.
+    """Return a table; each row starts with a heading, columns from ``numbers`` on are numeric.
 
-    It scrolls by itself where it is wider than the page.
+    It scrolls horizontally if wider than the page.
     """
     kinds = ["" if place < numbers else "number" for place in range(len(head))]
     cells = [
@@ -56,5 +56,5 @@ def table(
 
 
 def to_html(root: Element) -> str:
-    """Return a whole document."""
+    """Return a complete HTML document."""
     return "<!doctype html>\n" + tostring(root, encoding="unicode", method="html") + "\n"

@@ -1,4 +1,4 @@
-"""A trial as one HTML file: nothing is fetched, nothing runs, and every text is escaped."""
+"""A trial as one HTML file: no external resources, no scripts, all text escaped."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from focus.mapstore import MapReader
 REPORT = "report.html"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 MAPS = {
-    "none": "labels alone",
+    "none": "labels only",
     "zeros": "labels and maps of zeros",
     "truth": "labels and truth masks",
 }
-DIGITS = 12  # of a hash
+DIGITS = 12  # shown of a hash
 _APART = ("metrics", "tests", "notes", "format", "format_version")
 
 
@@ -35,21 +35,21 @@ def write_report(
     tests: Sequence[EvaluationSet],
     files: Mapping[str, list[Path]],
 ) -> Path:
-    """Write ``report.html``, which shows a trial to whoever has a browser.
+    """Write ``report.html``, a self-contained page of a trial.
 
     Per test set: metrics with intervals and spread over seeds, ROC and precision curves,
-    calibration, scores of each class, a breakdown by every column of ``by``, and at most 24 faces,
-    a few hundred kilobytes.
+    calibration, scores of each class, a breakdown by every column of ``by``, and at most 24 faces.
+    The file has a few hundred kilobytes.
 
     Args:
-        folder: of the trial.
-        result: what ``result.json`` holds.
+        folder: folder of the trial.
+        result: contents of ``result.json``.
         tests: the test sets of the result.
-        files: test set -> the map file of every seed. Maps of a single pixel are those of a
-            detector that draws none, and are not shown.
+        files: test set -> the map file of every seed. Maps of a single pixel (a detector
+            without maps) are not shown.
 
     Returns:
-        The file.
+        Path of the file.
 
     Raises:
         InputError: the folder cannot be written, or a map file is damaged.
@@ -88,10 +88,10 @@ def _head(title: str) -> Element:
 def _title(result: Mapping[str, Any]) -> str:
     if "predictions" in result:
         return f"{result['model']}, judged"
-    return f"{result['model']}, trained with {_learnt_from(result)}"
+    return f"{result['model']}, trained with {_supervision(result)}"
 
 
-def _learnt_from(result: Mapping[str, Any]) -> str:
+def _supervision(result: Mapping[str, Any]) -> str:
     source = str(result["maps"]["source"])
     return MAPS.get(source, f"the maps of {source}")
 
@@ -106,7 +106,7 @@ def _subtitle(result: Mapping[str, Any]) -> str:
 
 
 def _draw_overview(result: Mapping[str, Any], tests: Sequence[EvaluationSet]) -> Iterator[Element]:
-    """Yield what holds of all test sets, and where each of them is."""
+    """Yield notes, links to test sets, and a comparison of test sets."""
     yield from _draw_notes(result.get("notes") or [])
     if len(tests) < 2:
         return
@@ -124,9 +124,9 @@ def _draw_test(
     scores = Scores.read(test.faces, files)
     charts = list(draw_charts(scores))
     with MapReader(files[0]) as reader:
-        draws_maps = reader.shape != (1, 1)
-    shown = METRICS if draws_maps else DETECTION
-    notes = [*judged["notes"], *_limits(judged, scores, draws_maps)]
+        has_maps = reader.shape != (1, 1)
+    shown = METRICS if has_maps else DETECTION
+    notes = [*judged["notes"], *_limits(judged, scores, has_maps)]
     return element(
         "section",
         element("h2", test.name),
@@ -134,10 +134,10 @@ def _draw_test(
         *_draw_notes(notes),
         *draw_tiles(judged["metrics"], shown),
         element("details", element("summary", "All metrics"), draw_metrics(judged["metrics"])),
-        element("h3", "How scores tell fakes from real faces") if charts else None,
+        element("h3", "Scores of fakes and real faces") if charts else None,
         element("div", *charts, class_="charts") if charts else None,
         *_draw_breakdown(judged, shown),
-        *_draw_cases(find_cases(test, scores, files[0]), len(files), draws_maps),
+        *_draw_cases(find_cases(test, scores, files[0]), len(files), has_maps),
         id=name,
     )
 
@@ -150,19 +150,19 @@ def _describe(judged: Mapping[str, Any]) -> str:
         text += f" Maps are marked above {threshold['value']:.3g} ({origin})."
     prior = judged.get("prior")
     if prior:
-        whose = {"train": "training fakes", "judged": "the other judged fakes"}[prior["masks_of"]]
-        text += f" The place prior is the mean mask of {whose}."
+        source = {"train": "training fakes", "judged": "the other judged fakes"}[prior["masks_of"]]
+        text += f" The place prior is the mean mask of {source}."
     return text
 
 
-def _limits(judged: Mapping[str, Any], scores: Scores, draws_maps: bool) -> Iterator[str]:
-    """Yield what a reader must know not to be misled."""
-    if not draws_maps:
-        yield "This detector draws no maps: pixel metrics take its score for each pixel of a face."
+def _limits(judged: Mapping[str, Any], scores: Scores, has_maps: bool) -> Iterator[str]:
+    """Yield limitations of the result."""
+    if not has_maps:
+        yield "This detector predicts no maps: pixel metrics use its score for every pixel."
     if not scores.has_both:
-        yield "There are no scores of both classes here, so there are no curves of the scores."
+        yield "Scores of both classes are needed for curves, so there are no curves here."
     if judged["intervals"]["draws"] == 0:
-        yield "No bootstrap was drawn: values stand without intervals."
+        yield "No bootstrap: values have no intervals."
 
 
 def _draw_notes(notes: Sequence[str]) -> Iterator[Element]:
@@ -175,21 +175,21 @@ def _draw_breakdown(judged: Mapping[str, Any], shown: Sequence[str]) -> Iterator
     for column, groups in judged["by"].items():
         yield element("h3", f"By {column}")
         if judged["faces"]["real"]:
-            yield element("p", "Real faces that name none stand in every row.", class_="quiet")
+            yield element("p", "Real faces without a value count in every row.", class_="quiet")
         yield draw_comparison(column, groups, shown)
 
 
-def _draw_cases(groups: Sequence[Group], seeds: int, draws_maps: bool) -> Iterator[Element]:
+def _draw_cases(groups: Sequence[Group], seeds: int, has_maps: bool) -> Iterator[Element]:
     if not groups:
         return
     yield element("h3", "Worst and best faces")
-    said = "A group shows a video once."
+    text = "Each group shows at most one face per video."
     if seeds > 1:
-        said += " Scores are means over seeds" + (
-            ", maps are the first seed's." if draws_maps else "."
+        text += " Scores are means over seeds" + (
+            ", maps are the first seed's." if has_maps else "."
         )
-    yield element("p", said, class_="quiet")
-    if draws_maps:
+    yield element("p", text, class_="quiet")
+    if has_maps:
         yield draw_scale()
     shown = []
     for group in groups:
@@ -208,7 +208,7 @@ def _draw_facts(result: Mapping[str, Any]) -> Element:
     settings = [[name, text] for name, text in _flatten(result)]
     return element(
         "section",
-        element("h2", "What was judged" if "predictions" in result else "What was trained on what"),
+        element("h2", "Predictions" if "predictions" in result else "Training and data"),
         element("dl", *facts, class_="facts"),
         element(
             "details",
@@ -224,7 +224,7 @@ def _facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "SHA-256", str(result["predictions"])[:DIGITS]
     else:
         digest = result["maps"].get("sha256")
-        yield "Learns from", _learnt_from(result) + (f" ({digest[:DIGITS]})" if digest else "")
+        yield "Supervision", _supervision(result) + (f" ({digest[:DIGITS]})" if digest else "")
     for part, name in (("train", "Trained on"), ("val", "Selected on")):
         if part in result:
             found = result[part]
@@ -242,7 +242,7 @@ def _facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _flatten(result: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every setting by its dotted name."""
+    """Yield dotted name and value of every setting."""
     for name, value in result.items():
         if not above and name in _APART:
             continue
@@ -255,14 +255,14 @@ def _flatten(result: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, 
 def _footnote(result: Mapping[str, Any]) -> str:
     intervals = next(iter(result["tests"].values()))["intervals"]
     if not intervals["draws"]:
-        return "Numbers are those of result.json beside this file."
+        return "The numbers are in result.json."
     text = (
         f"Intervals: {intervals['level']:.0%}, bootstrap over {intervals['over']}s, "
         f"{intervals['draws']:,} draws"
     )
     if len(result.get("seeds") or []) > 1:
-        text += ", joined with the doubt about the mean of the seeds"
-    return f"{text}. Numbers are those of result.json beside this file."
+        text += ", combined with the uncertainty of the mean over seeds"
+    return f"{text}. The numbers are in result.json."
 
 
 def _count(number: int, noun: str) -> str:

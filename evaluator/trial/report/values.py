@@ -1,4 +1,4 @@
-"""Metrics as tiles and tables, each with its interval, its spread over seeds, and its meaning."""
+"""Metrics as tiles and tables: value, interval, spread over seeds, and definition."""
 
 from __future__ import annotations
 
@@ -42,41 +42,41 @@ NAMES = {
     "pixel_auc_region": "Pixel AUC inside the region",
 }
 MEANINGS = {
-    "frame_auc": "share of (fake, real) pairs of faces that the scores put in the right order",
-    "frame_acc": "faces on the right side of a score of 0.5",
-    "frame_eer": "equal error rate: the error where misses and false alarms are equally frequent",
-    "frame_ap": "precision over all recalls of fakes",
-    "video_auc": "the same, of the mean scores of videos",
-    "video_acc": "videos whose mean score is on the right side of 0.5",
-    "pixel_f1_macro": "mean F1 of forged and untouched pixels, all faces in one count",
-    "pixel_miou": "mean IoU of forged and untouched pixels, all faces in one count",
-    "f1_fake": "F1 of forged pixels, all fakes in one count",
-    "iou_fake": "IoU of forged pixels, all fakes in one count",
+    "frame_auc": "share of (fake, real) pairs of faces that the scores order correctly",
+    "frame_acc": "share of faces on the right side of a score of 0.5",
+    "frame_eer": "equal error rate: error rate where misses and false alarms are equally frequent",
+    "frame_ap": "average precision of fakes",
+    "video_auc": "frame AUC computed on mean scores of videos",
+    "video_acc": "share of videos whose mean score is on the right side of 0.5",
+    "pixel_f1_macro": "mean F1 of forged and untouched pixels, pooled over all faces",
+    "pixel_miou": "mean IoU of forged and untouched pixels, pooled over all faces",
+    "f1_fake": "F1 of forged pixels, pooled over all fakes",
+    "iou_fake": "IoU of forged pixels, pooled over all fakes",
     "iou_frame": "IoU of forged pixels, mean over fakes",
     "pxap": "average precision over the pixels of all fakes, at every threshold",
     "pixel_auc": "AUC over the pixels of one fake, mean over fakes",
-    "pointing": "fakes whose strongest place lies in the mask",
-    "energy_inside": "share of the map that lies in the mask, mean over fakes",
+    "pointing": "share of fakes whose map maximum is inside the mask",
+    "energy_inside": "share of the map's sum inside the mask, mean over fakes",
     "fp_area_real": "share of a real face that is marked, mean over real faces",
-    "pixel_auc_region": "pixel AUC counted inside the region (such as the face) only",
+    "pixel_auc_region": "pixel AUC inside the region only (such as the face)",
 }
 
 Metrics = Mapping[str, Mapping[str, Any]]
 
 
 def known(metrics: Metrics, name: str) -> bool:
-    """Say whether a metric has a value."""
+    """Return whether a metric has a value."""
     return metrics.get(name, {}).get("value") is not None
 
 
 def prior_of(metrics: Metrics, name: str) -> Mapping[str, Any] | None:
-    """Return what knowing nothing but the usual place scores, if it was measured."""
+    """Return the metric of the place prior (the mean mask as map), if measured."""
     prior = f"prior_{name}"
     return metrics[prior] if known(metrics, prior) else None
 
 
 def draw_tiles(metrics: Metrics, shown: Sequence[str] = METRICS) -> Iterator[Element]:
-    """Yield the headline metrics among ``shown`` that have a value as tiles, and their legend."""
+    """Yield tiles of the headline metrics in ``shown`` that have a value, and a legend."""
     names = [name for name in HEADLINE if name in shown and known(metrics, name)]
     if names:
         yield element("dl", *(_draw_tile(name, metrics) for name in names), class_="tiles")
@@ -85,7 +85,7 @@ def draw_tiles(metrics: Metrics, shown: Sequence[str] = METRICS) -> Iterator[Ele
 
 
 def draw_metrics(metrics: Metrics) -> Element:
-    """Return a table of every metric: meaning, value, interval, spread, and on how many."""
+    """Return a table of every metric: definition, value, interval, spread and count."""
     names = [name for name in METRICS if name in metrics and name not in PRIOR]
     rows: list[Sequence[Content]] = []
     for name in names:
@@ -95,10 +95,10 @@ def draw_metrics(metrics: Metrics) -> Element:
             rows.append([title, "", _absent(found), "", "", ""])
             continue
         prior = prior_of(metrics, name)
-        picture = draw_interval(found, prior)
+        bar = draw_interval(found, prior)
         usual = f"{prior['value']:.3f}" if prior else ""
         count = f"{found['n']:,}" if found.get("n") is not None else ""
-        rows.append([title, picture, draw_value(found), spread_of(found), usual, count])
+        rows.append([title, bar, draw_value(found), spread_of(found), usual, count])
     head = ["metric", "0 to 1", "value and interval", "spread over seeds", "place prior", "n"]
     return table(head, rows, numbers=2, class_="metrics")
 
@@ -106,7 +106,7 @@ def draw_metrics(metrics: Metrics) -> Element:
 def draw_comparison(
     title: str, rows: Mapping[str, Metrics], shown: Sequence[str] = METRICS
 ) -> Element:
-    """Return a table with a row per name and a column per metric of ``COMPARED`` that any has."""
+    """Return a table: a row per name, a column per metric of ``COMPARED`` with any value."""
     names = [
         name
         for name in COMPARED
@@ -116,7 +116,7 @@ def draw_comparison(
     lines: list[Sequence[Content]] = [
         [
             element("bdi", name),
-            *(draw_value(found.get(metric, {}), picture=True) for metric in names),
+            *(draw_value(found.get(metric, {}), chart=True) for metric in names),
             f"{(found.get('frame_acc') or {}).get('n') or 0:,}",
         ]
         for name, found in rows.items()
@@ -124,24 +124,24 @@ def draw_comparison(
     return table(head, lines)
 
 
-def draw_value(found: Mapping[str, Any], picture: bool = False) -> Element:
-    """Return a value with its interval below, and between them the interval drawn if asked."""
+def draw_value(found: Mapping[str, Any], chart: bool = False) -> Element:
+    """Return a value with its interval below; ``chart`` adds a drawing between them."""
     if found.get("value") is None:
         return element("span", "-", title=_reason(found))
-    drawn = draw_interval(found) if picture else None
+    drawn = draw_interval(found) if chart else None
     interval = element("small", interval_of(found)) if interval_of(found) else None
     return element("span", f"{found['value']:.3f}", drawn, interval, class_="value")
 
 
 def interval_of(found: Mapping[str, Any]) -> str:
-    """Return the interval in words, or why there is none; empty if none was asked for."""
+    """Return the interval as text, or the reason it is missing; empty if not computed."""
     if found.get("low") is None or found.get("high") is None:
         return str(found.get("reason") or "")
     return f"{found['low']:.3f} to {found['high']:.3f}"
 
 
 def spread_of(found: Mapping[str, Any]) -> str:
-    """Return the standard deviation over seeds, empty of a single one."""
+    """Return the standard deviation over seeds as text; empty for one seed."""
     return "" if found.get("spread") is None else f"± {found['spread']:.3f}"
 
 

@@ -111,7 +111,7 @@ def test_faults_are_one_line(judge, demo_corpus, tmp_path, capsys):
     scores = write_scores(tmp_path / "theirs.csv", FaceIndex.read(demo_corpus).keys[:1], [0.5])
     (tmp_path / "judged" / "seed-0").mkdir(parents=True)
     (tmp_path / "judged" / "seed-0" / "config.json").write_text("{}")
-    with pytest.raises(InputError, match="holds a trained trial"):
+    with pytest.raises(InputError, match="contains a trained trial"):
         judge(scores)
     assert main(["judge"]) == 2
     assert "predictions" in capsys.readouterr().err.lower()

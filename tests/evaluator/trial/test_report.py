@@ -221,7 +221,7 @@ def test_the_furthest_off_come_first_and_a_video_once(several):
     [
         ({"labels": 1}, "no curves", "ROC"),
         ({"labels": 0}, "no curves", "Maps that fit"),
-        ({"grid": 1}, "draws no maps", "Maps that fit"),
+        ({"grid": 1}, "predicts no maps", "Maps that fit"),
         ({"masks": False}, "no fake here has a truth mask", "Pixel AUC"),
         ({"count": 2}, "Fakes with the lowest", "Fakes with the highest"),
     ],

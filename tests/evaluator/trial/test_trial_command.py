@@ -216,7 +216,7 @@ def test_partial_coverage_and_empty_maps_are_said(demo_corpus, tmp_path):
     path = write_maps(tmp_path / "most.h5", fakes[1:], [1] * (len(fakes) - 1), value=0.0)
     data = open_training(index, str(path), 0, 0)
     assert fakes[0] not in data.train.keys
-    assert any("1 of" in note and "left out" in note for note in data.notes)
+    assert any("1 of" in note and "excluded" in note for note in data.notes)
     assert any("empty map" in note for note in data.notes)
 
 
@@ -324,4 +324,4 @@ def test_untaught_maps_are_not_judged(command):
     found = result_of(replace(command, maps="none"))["tests"]["test"]
     assert found["metrics"]["frame_auc"]["value"] is not None
     assert "pixel_auc" not in found["metrics"]
-    assert any("no maps were learned" in note for note in found["notes"])
+    assert any("no maps were trained" in note for note in found["notes"])
