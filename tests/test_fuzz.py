@@ -469,7 +469,7 @@ def test_results_and_journals_of_other_shapes_are_refused(tmp_path: Path) -> Non
         read_result(str(result))
     for text in ("5", "[[]]", "[" * 99999):
         (tmp_path / JOURNAL).write_text(text, encoding="utf-8")
-        with pytest.raises(InputError, match="give another --out"):
+        with pytest.raises(InputError, match="use another --out"):
             read_journal(tmp_path)
 
 

@@ -1,8 +1,8 @@
-"""The papers' tables as records that can be run: what is trained on what, judged how, and printed.
+"""Tables of papers as executable records: training data, test data, metrics, published numbers.
 
-``records`` says what a table is, ``*_tables`` hold them, one file a paper. ``places`` finds the
-corpora, ``building`` and ``planning`` turn a table into commands of ours, ``effort`` estimates what
-they cost, ``running`` runs them, and ``comparing`` sets the result beside the printed numbers.
+``records`` defines a table; ``*_tables`` contain the tables, one file per paper. ``places`` finds
+the corpora, ``building`` and ``planning`` convert a table to commands, ``effort`` estimates their
+cost, ``running`` executes them, and ``comparing`` compares results with the published numbers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From cells to commands: what is cut, listed, trained and judged for them, each thing once."""
+"""Convert cells to commands: prepare, index, train and evaluate, each once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLAIN_MAPS = ("none", "zeros", "truth")
 
 
 class Builder:
-    """Collects steps by their output, so that what two cells share is done once."""
+    """Collect steps by output, so that steps shared by cells run once."""
 
     def __init__(
         self,
@@ -57,15 +57,15 @@ class Builder:
         faces: Iterable[Faces],
         hours: float = 0.0,
     ) -> Path:
-        """Add a step unless it is there; return its output."""
-        lost = [each.corpus for each in faces if not self.places[each].here]
+        """Add a step unless it exists; return its output."""
+        missing = [each.corpus for each in faces if not self.places[each].here]
         arguments = tuple(str(word) for word in words)
-        step = Step(program, arguments, output, hours, tuple(dict.fromkeys(lost)))
+        step = Step(program, arguments, output, hours, tuple(dict.fromkeys(missing)))
         self.steps.setdefault(output, step)
         return output
 
     def _hours(self, detector: str) -> float:
-        """Return the estimate; a detector that is not there is a fault, and costs nothing."""
+        """Return estimated hours; a missing detector adds a fault and counts 0."""
         if detector not in self._known_hours:
             self._known_hours[detector] = 0.0
             try:
@@ -77,7 +77,7 @@ class Builder:
     # Faces
 
     def _cut(self, faces: Faces) -> Path:
-        """Return the folder of prepared faces, made of a corpus of videos."""
+        """Return the folder of faces extracted from a corpus of videos."""
         same = [other for other in self.places if _source(other) == _source(faces)]
         trained = {cell.setting.train for cell in self.cells}
         wanted = [other.cut or other.methods for other in same]
@@ -91,12 +91,12 @@ class Builder:
         return folder
 
     def _name(self, faces: Faces) -> Words:
-        """Return the flags that name a corpus."""
+        """Return the flags that select a corpus."""
         compression = ["--compression", faces.compression] if faces.compression else []
         return ["--data", faces.corpus, "--root", self.places[faces].path, *compression]
 
     def _list(self, faces: Faces, test: bool = False) -> Path:
-        """Return an index of the faces: of their test split alone, or of all splits."""
+        """Return an index of the faces: of the test split only, or of all splits."""
         place = self.places[faces]
         if place.prepared:
             named: Words = ["--data", place.path]
@@ -109,7 +109,7 @@ class Builder:
         words = ["index", *named, *_flag("--methods", faces.methods), *split, "--out", out]
         return self._add("focus", words, out, [faces])
 
-    # What learns from labels alone, and maps
+    # Networks trained on labels, and maps
 
     def _train(self, network: Network, faces: Faces) -> Path:
         """Return the run folder of a network."""
@@ -121,7 +121,7 @@ class Builder:
         return run
 
     def _maps(self, maps: Maps, faces: Faces) -> Path | str:
-        """Return the map file of training faces, or the word that stands for it."""
+        """Return the map file of training faces, or the keyword (none, zeros, truth)."""
         if maps.method in PLAIN_MAPS:
             return maps.method
         words: Words = ["generate", "--method", maps.method]
@@ -133,7 +133,7 @@ class Builder:
     # Numbers
 
     def _run(self, setting: Setting, cells: Sequence[Cell]) -> None:
-        """Train a detector under maps and judge it, on corrupted faces too."""
+        """Train a detector with maps and evaluate it, also on corrupted faces."""
         faces = _known(setting.train)
         folder = self.out / "results" / setting.name
         clean = [cell for cell in cells if not cell.column.kind]
@@ -149,7 +149,7 @@ class Builder:
         self._corrupt(setting, cells, setting.detector, folder / "seed-0")
 
     def _judge_network(self, setting: Setting, cells: Sequence[Cell]) -> None:
-        """Train a network on labels and judge its scores and maps."""
+        """Train a network on labels and evaluate its scores and maps."""
         faces, network = _known(setting.train), _known(setting.network)
         run = self._train(network, faces)
         clean = [cell for cell in cells if not cell.column.kind]
@@ -165,7 +165,7 @@ class Builder:
         self._corrupt(setting, cells, network.kind, run)
 
     def _corrupt(self, setting: Setting, cells: Sequence[Cell], method: str, weights: Path) -> None:
-        """Judge what was trained on corrupted faces: ``mix`` by all metrics, others by AUC."""
+        """Evaluate on corrupted test faces: ``mix`` by all metrics, other kinds by AUC."""
         corrupted = [cell for cell in cells if cell.column.kind]
         for test in dict.fromkeys(_known(cell.test) for cell in corrupted):
             here = [cell for cell in corrupted if cell.test == test]
@@ -193,20 +193,20 @@ class Builder:
         self.evidence.append(Evidence(setting.name, "", out, "cost"))
 
     def _expect(self, setting: Setting, cells: Iterable[Cell], path: Path, form: Form) -> None:
-        """Note where the numbers of cells will stand."""
+        """Record the result file of cells."""
         for cell in cells:
             test = self.protocol.test_name(cell.row, cell.column)
             self.evidence.append(Evidence(setting.name, test, path, form))
 
 
 def _known(value: T | None) -> T:
-    """Return what a setting of this kind always has."""
+    """Return a value that is never None for this kind of setting."""
     assert value is not None
     return value
 
 
 def _source(faces: Faces) -> tuple[str, str, str, int]:
-    """Return what two selections share when their faces are cut out together."""
+    """Return the key of selections whose faces are extracted together."""
     return faces.corpus, faces.compression, faces.part, faces.frames
 
 

@@ -1,4 +1,4 @@
-"""Printed numbers beside ours."""
+"""Compare published numbers with ours."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Results = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A cell of the table; all numbers in the paper's unit."""
+    """A cell of the table; numbers are in the paper's unit."""
 
     row: str
     column: str
     metric: str
-    """Our name of it; empty where none equals the paper's."""
+    """Our name of the metric; empty if we have no equal metric."""
     published: float | None
     ours: float | None
     """Mean over seeds."""
@@ -36,13 +36,13 @@ class Comparison:
     high: float | None
     """Ends of our 95 % interval."""
     spread: float | None
-    """Standard deviation over seeds; None of a single one."""
+    """Standard deviation over seeds; None for one seed."""
     decimals: int = 2
-    """As the paper prints it."""
+    """Decimals as printed in the paper."""
 
     @property
     def difference(self) -> float | None:
-        """Ours less the paper's."""
+        """Ours minus the paper's."""
         if self.ours is None or self.published is None:
             return None
         return self.ours - self.published
@@ -59,7 +59,7 @@ def compare(protocol: Protocol, results: Results) -> list[Comparison]:
     Args:
         protocol: the table.
         results: name of a setting -> ``{"tests": {NAME: {"metrics": {METRIC: {"value": ...}}}}}``,
-            as ``result.json`` has it; what is not there gives cells without our number.
+            as in ``result.json``; missing results give cells without our number.
     """
     found = []
     for row in protocol.rows:
@@ -84,10 +84,10 @@ def compare(protocol: Protocol, results: Results) -> list[Comparison]:
 
 
 def read_results(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Return what the finished steps of a plan found, in the form that :func:`compare` takes.
+    """Return the results of finished steps, in the format of :func:`compare`.
 
     Raises:
-        InputError: a result that is there and cannot be read.
+        InputError: a result cannot be read.
     """
     results: dict[str, dict[str, Any]] = {}
     for evidence in plan.evidence:
@@ -98,15 +98,15 @@ def read_results(plan: Plan) -> dict[str, dict[str, Any]]:
 
 
 def format_comparison(rows: Sequence[Comparison]) -> str:
-    """Return the table for a terminal: printed, ours, its doubt and the difference in four lines.
+    """Return the table as text: published, ours, uncertainty and difference, a line each.
 
-    The doubt is half the width of our 95 % interval. Methods of which there is no number of ours
-    have the printed line alone. A table that is too wide comes in blocks.
+    The uncertainty is half the width of our 95 % interval. Methods without a number of ours have
+    only the published line. Wide tables are split into blocks.
     """
     titles = list(dict.fromkeys(row.column for row in rows))
     labels = list(dict.fromkeys(row.row for row in rows))
     cells = {(row.row, row.column): row for row in rows}
-    # The last word of a title stands below the others: "Deepfakes", "mIoU".
+    # The last word of a title goes on a second line: "Deepfakes", "mIoU".
     heads = {title: (" ".join(title.split()[:-1]), title.split()[-1]) for title in titles}
     first = max(len(label) for label in labels)
     width = 2 + max(7, *(len(part) for head in heads.values() for part in head))
@@ -123,7 +123,7 @@ def format_comparison(rows: Sequence[Comparison]) -> str:
 
 
 def write_comparison(path: Path, rows: Sequence[Comparison]) -> None:
-    """Write a CSV, a line per cell.
+    """Write a CSV with a line per cell.
 
     Raises:
         InputError: the file cannot be written.
@@ -135,7 +135,7 @@ def write_comparison(path: Path, rows: Sequence[Comparison]) -> None:
 
 
 def _lines(label: str, cells: Sequence[Comparison], first: int, width: int) -> Iterator[str]:
-    """Yield the printed numbers of a row and, where there are any, ours and the differences."""
+    """Yield published numbers of a row and, if available, ours and the differences."""
     values = {
         "paper": [cell.published for cell in cells],
         "ours": [cell.ours for cell in cells],
@@ -158,7 +158,7 @@ def _right(texts: Sequence[str], width: int) -> str:
 
 
 def _look_up(protocol: Protocol, row: Row, column: Column, results: Results) -> Mapping[str, Any]:
-    """Return our value of a cell, empty where there is none."""
+    """Return our metric of a cell; empty if missing."""
     setting = protocol.setting(row, column)
     if setting is None or setting.name not in results:
         return {}
@@ -177,7 +177,7 @@ def _average(values: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def _read(evidence: Evidence) -> Mapping[str, Any]:
-    """Return metrics by name out of whatever file holds them."""
+    """Return metrics by name from a result file."""
     try:
         found = json.loads(evidence.path.read_text(encoding="utf-8"))
         if evidence.form == "run":
@@ -189,7 +189,7 @@ def _read(evidence: Evidence) -> Mapping[str, Any]:
             return found[CLEAN] if kind == CLEAN else found["kinds"][kind]["mean"]
         return found["metrics"]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        why = f"no {error}" if isinstance(error, KeyError) else str(error)
+        why = f"missing {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(
-            f"{evidence.path}: not such a result ({why}); remove it and go on"
+            f"{evidence.path}: not a valid result ({why}); delete it and re-run"
         ) from None

@@ -1,20 +1,20 @@
-"""What a training costs: arithmetic per face, times faces seen, over an assumed speed."""
+"""Estimated cost of a training: operations per face x faces / assumed speed."""
 
 from __future__ import annotations
 
 from focus.detectors import DETECTORS
 
 SUSTAINED_TFLOPS = 20.0
-"""Assumed speed of one GPU in training, all waits included; a guess, not a measurement."""
+"""Assumed effective speed of one GPU in training; not measured."""
 PASSES = 3
 """A training step costs about three forward passes."""
 
 
 def training_hours(detector: str) -> float:
-    """Return GPU hours of one training of the detector's own length: an estimate.
+    """Return the estimated GPU hours of one training of the detector's default length.
 
     steps x batch x GMACs x 2 (operations of a multiply-add) x 3 (passes) / speed. Validation,
-    tests and the making of maps are not counted. 0 for a detector without ``gmacs``.
+    tests and map generation are not counted. 0 for a detector without ``gmacs``.
 
     Raises:
         InputError: a detector that is not installed.

@@ -1,7 +1,7 @@
 """Tables I to VIII of FoCus.
 
-Frame level throughout: Acc is ``frame_acc``, AUC is ``frame_auc``. Ten frames of each video, faces
-by RetinaFace. HQ is compression c23, LQ is c40; four methods (no FaceShifter).
+Frame level throughout: Acc is ``frame_acc``, AUC is ``frame_auc``. Ten frames per video, faces by
+RetinaFace. HQ is compression c23, LQ is c40; four methods (no FaceShifter).
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ CROSS = tuple(
     Column(title, "frame_auc", test)
     for title, test in (("CDF", CDF), ("WDF", WDF), ("DFDC", DFDC), ("DFDCp", DFDCP))
 )
-SUBJECTS = "DFDC: the paper takes videos of one subject only; here all of its test set is judged"
+SUBJECTS = "DFDC: the paper uses videos of one subject only; here the whole test set"
 ATTENTION = (
-    "GFFD, MaDD and UIA-ViT: the paper does not say how they were trained for their maps; here on "
-    "the same faces, by their own recipes"
+    "GFFD, MaDD and UIA-ViT: the paper does not describe their training; here on the same faces, "
+    "with their own recipes"
 )
 PROBE = "the probe's optimiser, length and map size are not in the paper; see evaluator/probe.py"
 
@@ -52,8 +52,8 @@ def _ablation(label: str, maps: Maps, printed: str, note: str = "") -> Row:
 
 TABLE_1 = Protocol(
     "focus-table-1",
-    "the probe on FF++ itself under seven kinds of map",
-    f"Table I of {PAPER}; the table itself is not in the text at hand",
+    "the probe trained with seven kinds of map, tested on FF++",
+    f"Table I of {PAPER}; the table itself is not in the available text",
     tuple(
         replace(column, title=f"{quality} {column.title}", train=train)
         for quality, train in (("LQ", LQ), ("HQ", HQ))
@@ -71,8 +71,8 @@ TABLE_1 = Protocol(
     ),
     seeds=SEEDS,
     notes=(
-        "rows and columns as the text describes them; it says that FoCus is above the best other "
-        "AUC by 1.39 (LQ) and 0.18 (HQ), and above the best other Acc in both",
+        "rows and columns as described in the text, which states that FoCus exceeds the best other "
+        "AUC by 1.39 (LQ) and 0.18 (HQ), and the best other Acc in both",
         ATTENTION,
         PROBE,
     ),
@@ -102,7 +102,7 @@ _TABLE_2 = {
 }
 TABLE_2 = Protocol(
     "focus-table-2",
-    "the probe on other corpora under seven kinds of map",
+    "the probe trained with seven kinds of map, tested on other corpora",
     f"Table II of {PAPER}",
     CROSS,
     tuple(
@@ -130,7 +130,7 @@ _TABLE_3 = (
 )
 TABLE_3 = Protocol(
     "focus-table-3",
-    "PCL, LTTD and CADDM under their own maps and those of FoCus",
+    "PCL, LTTD and CADDM trained with their own maps and those of FoCus",
     f"Table III of {PAPER}",
     (*IN_DATASET, *CROSS),
     tuple(
@@ -146,7 +146,7 @@ TABLE_3 = Protocol(
     seeds=SEEDS,
     notes=(
         SUBJECTS,
-        "LTTD: a clip has the evenly spread frames of a video, repeated where they are too few",
+        "LTTD: a clip has the evenly spread frames of a video, repeated if too few",
         "CADDM: the paper does not name its backbone; here EfficientNet-B4",
     ),
 )
@@ -163,7 +163,7 @@ _KINDS = (
 )
 TABLE_4 = Protocol(
     "focus-table-4",
-    "FoCus as a detector under seven corruptions, mean over five levels",
+    "FoCus as a detector on seven corruptions, mean over five levels",
     f"Table IV of {PAPER}",
     (
         *(Column(title, "frame_auc", kind=kind) for title, kind in _KINDS),
@@ -177,7 +177,7 @@ TABLE_4 = Protocol(
         Row(
             "FoCus without Sobel",
             numbers("99.8 99.2 99.0 98.4 60.8 79.0 90.9 66.7 84.8"),
-            note="one branch, which our network has not",
+            note="one branch, which our network does not support",
         ),
         Row(
             "FoCus",
@@ -187,22 +187,22 @@ TABLE_4 = Protocol(
         ),
     ),
     notes=(
-        "the compression trained on is not named; clean values near 100 point to raw",
-        "corruptions fall on the face crops, blocks by their number and not by the size of frames",
+        "the training compression is not stated; clean values near 100 suggest raw",
+        "corruptions are applied to face crops, with a number of blocks independent of frame size",
     ),
 )
 
 _VIEWS = (*IN_DATASET, *CROSS)
 TABLE_5 = Protocol(
     "focus-table-5",
-    "the probe under FoCus' maps with another second modality, FF++ (LQ)",
+    "the probe trained with FoCus maps of other second modalities, FF++ (LQ)",
     f"Table V of {PAPER}",
     _VIEWS,
     (
         Row(
             "RGB",
             numbers("85.77 88.90 71.37 70.51 62.28 73.47"),
-            note="one branch, which our network has not",
+            note="one branch, which our network does not support",
         ),
         _ablation("+Sobel", FOCUS_MAPS, "87.02 91.01 72.02 72.18 66.92 77.80"),
         *(
@@ -224,7 +224,7 @@ TABLE_5 = Protocol(
 
 TABLE_6 = Protocol(
     "focus-table-6",
-    "the probe under maps of FoCus without its modules, and of CAMs, FF++ (LQ)",
+    "the probe trained with maps of FoCus without modules, and of CAMs, FF++ (LQ)",
     f"Table VI of {PAPER}",
     _VIEWS,
     (
@@ -254,7 +254,7 @@ TABLE_6 = Protocol(
     notes=(SUBJECTS, PROBE),
 )
 
-_BY_AUTHORS = "numbers with a dagger in the table, whose legend is not in the text: {}"
+_BY_AUTHORS = "numbers with a dagger, whose legend is not in the available text: {}"
 TABLE_7 = Protocol(
     "focus-table-7",
     "FoCus itself as a detector, FF++ (HQ)",
@@ -293,15 +293,15 @@ TABLE_7 = Protocol(
     ),
     notes=(
         SUBJECTS,
-        "the columns stand in another order than in Table II: CDF, DFDC, WDF, DFDCp",
-        "the network whose maps Tables I to III use is judged itself, by its fused head",
+        "the order of the columns differs from Table II: CDF, DFDC, WDF, DFDCp",
+        "the network that makes the maps of Tables I to III is tested itself, by its fused head",
     ),
 )
 
 TABLE_8 = Protocol(
     "focus-table-8",
     "parameters and arithmetic of FoCus and three detectors with attention maps",
-    f"Table VIII of {PAPER}; the table itself is not in the text at hand",
+    f"Table VIII of {PAPER}; the table itself is not in the available text",
     (
         Column("GMACs", "macs", scale=1e-9),
         Column("parameters, M", "parameters", scale=1e-6),
@@ -318,7 +318,7 @@ TABLE_8 = Protocol(
     ),
     notes=(
         "the paper lists FLOPs, throughput on a V100 and parameters; throughput here is that of "
-        "the machine at hand",
+        "this machine",
     ),
 )
 

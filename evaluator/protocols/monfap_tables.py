@@ -1,7 +1,7 @@
-"""Tables II to IV of MoNFAP, on whole pictures of several faces.
+"""Tables II to IV of MoNFAP, on whole images with several faces.
 
-ACC is ``frame_acc``, AUC is ``frame_auc``. F1-f and IoU-f are of the fake class, one matrix over
-the fake pictures: ``f1_fake`` and ``iou_fake``.
+ACC is ``frame_acc``, AUC is ``frame_auc``. F1-f and IoU-f are of the fake class, from one matrix
+over the fake images: ``f1_fake`` and ``iou_fake``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ METRICS = (
 C, R = "MoNFAP-C", "MoNFAP-R"
 SELECTION = (
     "the authors select by IoU of the fake class on val; here by frame AUC on val",
-    "MoNFAP-R: nothing is published of its ResNet-50; ours projects its stages first",
+    "MoNFAP-R: details of its ResNet-50 are not published; ours projects its stages first",
 )
 
 
 def _rows(printed: dict[str, str]) -> tuple[Row, ...]:
-    """Return rows of printed numbers; both MoNFAP are trained under the masks."""
+    """Return rows of printed numbers; both MoNFAP variants are trained with masks."""
     ours = {C: (), R: ("backbone=resnet50",)}
     return tuple(
         Row(label, numbers(text), "monfap", TRUTH, options=ours[label])
@@ -83,7 +83,7 @@ TABLE_2 = Protocol(
 
 TABLE_3 = Protocol(
     "monfap-table-3",
-    "trained on FFIW or OFV2, judged on Manual-Fake",
+    "trained on FFIW or OFV2, tested on Manual-Fake",
     f"Table III of {PAPER}",
     (
         *_columns(("FFIW", FFIW), ("OFV2", OFV2), test=MANUAL_FAKE),
@@ -102,14 +102,14 @@ TABLE_3 = Protocol(
         }
     ),
     notes=(
-        "ManTra-Net and HPFCN: their numbers are in disorder in the text at hand, so left out",
+        "ManTra-Net and HPFCN: their numbers are out of order in the extracted text, so omitted",
         *SELECTION,
     ),
 )
 
 TABLE_4 = Protocol(
     "monfap-table-4",
-    "judged on disturbed test pictures of FFIW and OFV2",
+    "tested on corrupted test images of FFIW and OFV2",
     f"Table IV of {PAPER}",
     (
         *(replace(c, kind="mix") for c in _columns(("FFIW", FFIW), ("OFV2", OFV2))),
@@ -128,7 +128,7 @@ TABLE_4 = Protocol(
         }
     ),
     notes=(
-        "the disturbed pictures are not published; mix draws like OpenForensics' first level",
+        "the corrupted images are not published; mix samples like OpenForensics' first level",
         *SELECTION,
     ),
 )

@@ -21,12 +21,12 @@ DEFACTO = Faces("defacto", "defacto")
 
 IMAGE = (Column("ACC", "frame_acc"), Column("AUC", "frame_auc"))
 PIXEL = (Column("F1", "pixel_f1_macro"), Column("mIoU", "pixel_miou"))
-SELECTION = "the authors keep the last weights; here the best on val are kept"
+SELECTION = "the authors keep the last weights; here the best on val are used"
 OURS = "MSCCNet (ours)"
 
 
 def _rows(printed: dict[str, str], train: Faces | None = None) -> tuple[Row, ...]:
-    """Return rows of printed numbers; the last, MSCCNet, is trained under the masks."""
+    """Return rows of printed numbers; the last, MSCCNet, is trained with masks."""
     rows = [Row(label, numbers(text)) for label, text in printed.items()]
     assert rows[-1].label == OURS
     return (*rows[:-1], replace(rows[-1], detector="msccnet", maps=TRUTH, train=train))
@@ -59,7 +59,7 @@ TABLE_2 = Protocol(
 
 TABLE_3 = Protocol(
     "msccnet-table-3",
-    "trained on FF++ (C40), judged on DEFACTO",
+    "trained on FF++ (C40), tested on DEFACTO",
     f"Table 3 of {PAPER}",
     tuple(replace(column, test=DEFACTO) for column in (*IMAGE, *PIXEL)),
     _rows(
@@ -78,14 +78,14 @@ TABLE_3 = Protocol(
     ),
     notes=(
         SELECTION,
-        "200 real and 38,000 fake: ACC says little, the paper stars those of Multi-task, SLADD and "
+        "200 real and 38,000 fake: ACC is not informative; the paper marks Multi-task, SLADD and "
         "MVSS as outliers",
     ),
 )
 
 
 def _left_out(columns: tuple[Column, ...]) -> tuple[Column, ...]:
-    """Return columns of training on four methods and judging on the fifth, and their averages."""
+    """Return columns of training on four methods and testing on the fifth, and averages."""
     found = [
         replace(
             column,
@@ -152,14 +152,14 @@ _TABLE_4 = {
 }
 TABLE_4 = Protocol(
     "msccnet-table-4",
-    "trained on four methods of FF++ (C40), judged on the fifth",
+    "trained on four methods of FF++ (C40), tested on the fifth",
     f"Table 4 of {PAPER}",
     (*_left_out(PIXEL), *_left_out(IMAGE)),
     _rows({label: " ".join(halves) for label, halves in _TABLE_4.items()}),
     notes=(
         SELECTION,
-        "two averages are as printed, though the five values beside them have another mean: MVSS, "
-        "ACC (60.17), and HPFCN, F1 (59.36)",
+        "two averages as printed differ from the mean of their five values: MVSS, ACC (60.17), and "
+        "HPFCN, F1 (59.36)",
     ),
 )
 

@@ -9,15 +9,15 @@ from focus.runtime import Runtime
 
 @dataclass(frozen=True)
 class ProtocolCommand:
-    """Run a paper's table: train, test, and compare with the published numbers."""
+    """Reproduce a table of a paper: train, test, and compare with the published numbers."""
 
     name: str
-    """The table, such as focus-table-2."""
+    """Name of the table, such as focus-table-2."""
     root: str = ""
-    """Folder that holds the corpora; $FOCUS_DATA unless given."""
+    """Folder that contains the corpora; default: $FOCUS_DATA."""
     out: str = "results/protocols"
-    """Folder of everything that is made; tables may share it. Re-running resumes."""
+    """Output folder; tables may share it. Re-running resumes."""
     dry_run: bool = False
-    """Print the plan, its cost and what is missing; run nothing."""
+    """Print the plan, its cost and missing corpora; run nothing."""
     runtime: Runtime = field(default_factory=Runtime)
     """Device, precision and seed of the steps."""

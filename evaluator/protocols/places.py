@@ -1,4 +1,4 @@
-"""Where the corpora of a table are below one folder, and which of them are not there."""
+"""Find the corpora of a table below one folder."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ FOLDERS = {
     "manualfake": ("Pixel_ManualFake",),
     "wdf": ("deepfake_in_the_wild", "WildDeepfake"),
 }
-"""Names under which corpora are downloaded; the short name of a corpus comes first."""
+"""Folder names of downloaded corpora, tried after the short name."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where some faces are."""
+    """Location of some faces."""
 
     path: Path
-    """The folder, or the one where they would be looked for first."""
+    """The folder; if missing, the first folder tried."""
     prepared: bool
-    """It holds face crops and their index, as ``focus prepare`` writes them."""
+    """Contains face crops and their index, as written by ``focus prepare``."""
     videos: bool = False
-    """It holds videos, out of which faces must be cut first."""
+    """Contains videos; faces must be extracted first."""
     missing: str = ""
-    """What was looked for in vain; empty where it is there."""
+    """Message about the folders tried; empty if found."""
 
     @property
     def here(self) -> bool:
-        """Whether there is such a folder."""
+        """Whether the folder exists."""
         return not self.missing
 
 
 def find_faces(faces: Faces, root: Path) -> Place:
-    """Look for a corpus below ``root``: prepared faces first, then the corpus as downloaded.
+    """Find a corpus below ``root``: prepared faces first, then the corpus as downloaded.
 
-    Prepared faces lie in ``CORPUS-COMPRESSION`` (``CORPUS`` where it has but one), a corpus in a
-    folder of its short name, or of the name that it is downloaded under.
+    Prepared faces are in ``CORPUS-COMPRESSION`` (``CORPUS`` if there is only one compression); a
+    downloaded corpus is in a folder with its short name or its original name.
     """
     words = [faces.corpus, faces.compression]
     prepared = root / "-".join(word for word in words if word)

@@ -1,4 +1,4 @@
-"""What a table takes, found out beforehand: the commands, what is done, and what is missing."""
+"""Plan a table: commands, finished steps and missing corpora."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ JOURNAL = "steps.json"
 
 
 def plan(protocol: Protocol, root: Path, out: Path, partial: bool = False) -> Plan:
-    """Return what is to be done for a table; nothing is run and no picture is read.
+    """Return the plan of a table; runs nothing and reads no images.
 
     Args:
         protocol: the table.
-        root: holds the corpora, see :func:`find_faces`.
-        out: where everything goes; tables that share it share faces, networks and maps.
-        partial: leave out the cells whose corpora are not there.
+        root: folder of the corpora, see :func:`find_faces`.
+        out: output folder; tables in the same folder share faces, networks and maps.
+        partial: skip cells with missing corpora.
     """
     cells = [
         Cell(row, column, setting)
@@ -50,7 +50,7 @@ def plan(protocol: Protocol, root: Path, out: Path, partial: bool = False) -> Pl
         name, command = sign(step, root, out)
         done = step.output.exists() and journal.get(name) == command
         steps.append(replace(step, done=done))
-    lost = dict.fromkeys(place.missing for place in places.values() if not place.here)
+    missing = dict.fromkeys(place.missing for place in places.values() if not place.here)
     return Plan(
         protocol,
         root,
@@ -58,26 +58,26 @@ def plan(protocol: Protocol, root: Path, out: Path, partial: bool = False) -> Pl
         tuple(steps),
         tuple(dict.fromkeys(builder.evidence)),
         tuple(places.items()),
-        (*lost, *builder.faults, *_lost_tools(steps)),
+        (*missing, *builder.faults, *_missing_tools(steps)),
     )
 
 
-def _lost_tools(steps: Sequence[Step]) -> list[str]:
-    """Say which package is needed to cut faces, where there are faces to cut."""
+def _missing_tools(steps: Sequence[Step]) -> list[str]:
+    """Return the missing package if faces have to be extracted."""
     cuts = any(step.arguments[0] == "prepare" and not step.done for step in steps)
     if not cuts or find_spec("retinaface") is not None:
         return []
-    return ["RetinaFace, which cuts the faces: pip install 'focus-forgery[retinaface]'"]
+    return ["RetinaFace, to extract faces: pip install 'focus-forgery[retinaface]'"]
 
 
 def sign(step: Step, root: Path, out: Path) -> tuple[str, str]:
-    """Return the name of a step's output and its command, wherever root and out lie."""
+    """Return a step's output name and command, independent of the paths of root and out."""
     command = " ".join(step.words).replace(str(out), "OUT").replace(str(root), "ROOT")
     return step.output.relative_to(out).as_posix(), command
 
 
 def read_journal(out: Path) -> dict[str, str]:
-    """Return output -> command of the steps that were begun in a folder.
+    """Return output -> command of the steps started in a folder.
 
     Raises:
         InputError: the journal is damaged.
@@ -88,7 +88,7 @@ def read_journal(out: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); give another --out") from None
+        raise InputError(f"{path}: cannot be read ({error}); use another --out") from None
     if not isinstance(found, dict):
-        raise InputError(f"{path}: is no journal of steps; give another --out")
+        raise InputError(f"{path}: is not a journal of steps; use another --out")
     return found

@@ -1,4 +1,4 @@
-"""A plan: the commands that a table takes, in their order, and where its numbers will stand."""
+"""Plan of a table: commands in order, and the files with its numbers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Form = Literal["run", "score", "robustness", "cost"]
 
 @dataclass(frozen=True)
 class Step:
-    """One command of ours."""
+    """A command of ``focus`` or ``evaluator``."""
 
     program: Literal["focus", "evaluator"]
     arguments: tuple[str, ...]
     output: Path
-    """There once the step is done."""
+    """Exists once the step is done."""
     hours: float = 0.0
-    """GPU hours, estimated; 0 for what is not training."""
+    """Estimated GPU hours; 0 if not a training."""
     needs: tuple[str, ...] = ()
-    """Corpora that it needs and that are not there."""
+    """Required corpora that are missing."""
     done: bool = False
-    """The output is there, and was made by this command."""
+    """The output exists and was made by this command."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ class Step:
 
 
 class Evidence(NamedTuple):
-    """Where the numbers of a setting on a test set will stand."""
+    """The result file of a setting on a test set."""
 
     setting: str
     test: str
@@ -44,7 +44,7 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a table in their order, and what is known about them beforehand."""
+    """Ordered steps of a table, corpora and missing items."""
 
     protocol: Protocol
     root: Path
@@ -52,18 +52,18 @@ class Plan:
     steps: tuple[Step, ...]
     evidence: tuple[Evidence, ...]
     places: tuple[tuple[Faces, Place], ...]
-    """Every corpus that the table uses."""
+    """All corpora of the table."""
     missing: tuple[str, ...]
-    """Corpora and detectors that are not there, a line each."""
+    """Missing corpora and detectors, a line each."""
 
     @property
     def hours(self) -> float:
-        """GPU hours of the steps that are not done, estimated."""
+        """Estimated GPU hours of unfinished steps."""
         return sum(step.hours for step in self.steps if not step.done)
 
 
 class Cell(NamedTuple):
-    """A cell of the table that we can make a number for."""
+    """A cell of the table that can be computed."""
 
     row: Row
     column: Column
@@ -71,5 +71,5 @@ class Cell(NamedTuple):
 
     @property
     def test(self) -> Faces | None:
-        """The faces whose test split is judged."""
+        """The faces whose test split is used."""
         return self.column.test or self.setting.train

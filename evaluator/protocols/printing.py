@@ -1,4 +1,4 @@
-"""A plan as text: what is there, what will be run, what it costs, what is missing."""
+"""A plan as text: corpora, steps, estimated cost, missing items."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH = 100
 
 
 def format_plan(plan: Plan) -> str:
-    """Return the plan: corpora, steps as commands to copy, GPU hours, notes."""
+    """Return the plan as text: corpora, steps as shell commands, GPU hours, notes."""
     table = plan.protocol
     lines = [f"{table.name}: {table.title}", *_wrap(f"numbers: {table.source}"), ""]
     lines += [*_corpora(plan), *_steps(plan), *_total(plan)]
@@ -31,7 +31,7 @@ def _corpora(plan: Plan) -> Iterator[str]:
     width = max(len(corpus) for corpus, _ in shown)
     yield "corpora"
     for (corpus, path), place in shown.items():
-        state = "missing" if not place.here else "faces" if place.prepared else "there"
+        state = "missing" if not place.here else "faces" if place.prepared else "found"
         yield f"  {corpus:{width}}  {state:7}  {path}"
     yield ""
 
@@ -39,7 +39,7 @@ def _corpora(plan: Plan) -> Iterator[str]:
 def _steps(plan: Plan) -> Iterator[str]:
     if not plan.steps:
         return
-    yield f"steps (into {plan.out})"
+    yield f"steps (output: {plan.out})"
     width = len(str(len(plan.steps)))
     for number, step in enumerate(plan.steps, 1):
         hours = f"{step.hours:.1f} h" if step.hours else ""
@@ -55,9 +55,9 @@ def _total(plan: Plan) -> Iterator[str]:
     head += f", {waits} wait for corpora that are missing" if waits else ""
     if plan.hours:
         head += (
-            f"; about {plan.hours:,.0f} GPU hours of training are left. This is an estimate: steps"
+            f"; about {plan.hours:,.0f} GPU hours of training remain. This is an estimate: steps"
             f" x batch x multiply-adds x 2 x {PASSES} over an assumed {SUSTAINED_TFLOPS:g} TFLOPS"
-            " sustained; preparing, validation, maps and tests are not in it"
+            " sustained; without preparation, validation, maps and tests"
         )
     yield from _wrap(head)
 

@@ -1,7 +1,7 @@
-"""What a published table is: who learnt from what, judged by what, and what was printed.
+"""Records of published tables: detectors, training data, tests, metrics, published numbers.
 
-A table is a grid of cells. A cell is a setting (a detector under a kind of map, or a network that
-learns from labels alone, with its training faces), judged by one metric on one test set.
+A table is a grid of cells. A cell is a setting (a detector trained with a kind of map, or a network
+trained on labels only, and its training faces), evaluated by one metric on one test set.
 """
 
 from __future__ import annotations
@@ -21,48 +21,48 @@ class Faces:
     """Part of a corpus."""
 
     name: str
-    """Short and unique: files and results are called so."""
+    """Short unique name, used for files and results."""
     corpus: str
     """Our name of the corpus."""
     compression: str = ""
-    """raw, c23 or c40, where the corpus has several."""
+    """raw, c23 or c40, if the corpus has several."""
     methods: tuple[str, ...] = ()
-    """Forgery methods by the corpus's names; empty: all."""
+    """Forgery methods as named by the corpus; empty: all."""
     part: str = ""
-    """Folder of the corpus that is taken for its root."""
+    """Subfolder of the corpus that is used as root."""
     frames: int = FRAMES
-    """Frames of each video, evenly spread, where it comes as videos."""
+    """Frames per video, evenly spread, if the corpus has videos."""
     cut: tuple[str, ...] = ()
-    """Methods whose faces are cut out of the videos together with these; empty: these alone."""
+    """Methods whose faces are extracted together with these; empty: only these."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network trained by ``focus train``, from labels alone."""
+    """A network trained by ``focus train`` on labels only."""
 
     kind: str = "focus"
-    """Its name in the registry of detectors."""
+    """Name in the detector registry."""
     flags: tuple[str, ...] = ()
     """Further flags of ``focus train``."""
 
     @property
     def name(self) -> str:
-        """Kind and flags as part of a file name."""
+        """Kind and flags, for file names."""
         return "-".join([self.kind, *(flag.removeprefix("--") for flag in self.flags)])
 
 
 @dataclass(frozen=True)
 class Maps:
-    """What a detector learns from beside labels."""
+    """Supervision of a detector besides labels."""
 
     method: str = "none"
     """none, zeros, truth (the masks of the faces), or a method of ``focus generate``."""
     network: Network | None = None
-    """Whose maps they are, if it has to be trained first, on the same faces."""
+    """Network that generates the maps, to be trained first on the same faces; None: none."""
 
     @property
     def name(self) -> str:
-        """The method, and the network if its name says more, as part of a file name."""
+        """The method, and the network if named differently, for file names."""
         more = self.network is not None and self.network.name != self.method
         return f"{self.method}-{self.network.name}" if more and self.network else self.method
 
@@ -75,19 +75,19 @@ class Column:
     """A test set and a metric."""
 
     title: str
-    """As the paper has it."""
+    """As in the paper."""
     metric: str
-    """Our name of the metric that equals the paper's; empty where none does."""
+    """Our name of the paper's metric; empty if we have no equal metric."""
     test: Faces | None = None
-    """Whose test split is judged; None: that of the training faces."""
+    """Faces whose test split is used; None: the training faces."""
     train: Faces | None = None
-    """What is trained on, where the columns differ in it."""
+    """Training faces, if they differ between columns."""
     kind: str = ""
-    """How the test faces are corrupted: a kind of ``evaluator robustness``, or clean beside it."""
+    """Corruption of the test faces: a kind of ``evaluator robustness``, or clean."""
     scale: float = 100.0
-    """Printed number over our value: 100 for per cent."""
+    """Factor from our value to the printed number: 100 for per cent."""
     average_of: tuple[str, ...] = ()
-    """Titles of columns; ours is then the mean over them."""
+    """Titles of columns whose mean is our value."""
 
     def __post_init__(self) -> None:
         assert self.metric in (*METRICS, *COSTS, ""), self.metric
@@ -96,29 +96,29 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A method of the table, with what was printed for it."""
+    """A method of the table, with its published numbers."""
 
     label: str
-    """As the paper has it."""
+    """As in the paper."""
     published: tuple[float | None, ...]
-    """A number for each column; None where there is none, or it cannot be read."""
+    """A number per column; None if missing or unreadable."""
     detector: str = ""
-    """Ours, trained by ``evaluator run``; empty: see ``network``."""
+    """Our detector, trained by ``evaluator run``; empty: see ``network``."""
     maps: Maps = NO_MAPS
-    """What the detector learns from."""
+    """Supervision of the detector."""
     network: Network | None = None
-    """Judged itself, where no detector is named. Neither: only the printed numbers are shown."""
+    """Evaluated itself if no detector is named. If both are empty: only published numbers."""
     train: Faces | None = None
-    """What is trained on, unless the column says it."""
+    """Training faces, unless given by the column."""
     options: tuple[str, ...] = ()
     """NAME=VALUE settings of the detector."""
     note: str = ""
-    """What the number depends on."""
+    """Remark on the numbers."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is trained for a cell."""
+    """Training of a cell."""
 
     detector: str
     maps: Maps
@@ -128,7 +128,7 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """Unique, and fit for a folder."""
+        """Unique name, valid as a folder name."""
         who = self.network.name if self.network else f"{self.detector}-{self.maps.name}"
         words = [option.replace("=", "-") for option in self.options]
         return "-".join([who, *words, *([self.train.name] if self.train else [])])
@@ -139,26 +139,26 @@ class Protocol:
     """A published table."""
 
     name: str
-    """Such as focus-table-2."""
+    """Name, such as focus-table-2."""
     title: str
-    """What it shows."""
+    """Content of the table."""
     source: str
-    """Where the numbers were read."""
+    """Source of the numbers."""
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     selection: str = "val"
-    """The split on which weights are selected; nothing is ever selected on test."""
+    """Split on which weights are selected; never test."""
     seeds: int = 1
-    """How often every detector is trained; the papers name no repetitions."""
+    """Trainings per detector; the papers do not state repetitions."""
     notes: tuple[str, ...] = ()
-    """Where this differs from the paper, and what the text does not say."""
+    """Deviations from the paper, and gaps in its text."""
 
     def __post_init__(self) -> None:
         for row in self.rows:
             assert len(row.published) == len(self.columns), f"{self.name}: {row.label}"
 
     def setting(self, row: Row, column: Column) -> Setting | None:
-        """Return what is trained for a cell; None where only the printed number is shown."""
+        """Return the setting of a cell; None if only the published number is shown."""
         train = column.train or row.train
         ours = bool(row.detector or row.network) and bool(column.metric) and not column.average_of
         if not ours or not (train or column.metric in COSTS):
@@ -166,12 +166,12 @@ class Protocol:
         return Setting(row.detector, row.maps, row.network, train, row.options)
 
     def test_name(self, row: Row, column: Column) -> str:
-        """Return what the results call the test set of a cell."""
+        """Return the name of a cell's test set in the results."""
         faces = column.test or column.train or row.train
         words = [faces.name if faces else "", column.kind]
         return ":".join(word for word in words if word)
 
 
 def numbers(text: str) -> tuple[float | None, ...]:
-    """Return the numbers of a printed row; ``-`` was not printed, ``?`` cannot be read."""
+    """Return the numbers of a printed row; ``-``: not printed, ``?``: unreadable."""
     return tuple(None if word in ("-", "?") else float(word) for word in text.split())

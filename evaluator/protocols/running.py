@@ -1,4 +1,4 @@
-"""``evaluator protocol NAME``: all steps of a table, one after the other, and the comparison."""
+"""``evaluator protocol NAME``: run all steps of a table in sequence, and compare."""
 
 from __future__ import annotations
 
@@ -46,29 +46,29 @@ def run_protocol(
     quiet: bool = False,
     runtime: Runtime | None = None,
 ) -> None:
-    """Run a published table and print the published numbers beside ours.
+    """Run a published table and print published numbers and ours.
 
-    Finished steps are not repeated: the same call resumes. Cells whose corpora are missing are
-    left out and named. The comparison is also written to ``OUT/NAME.csv``.
+    Finished steps are skipped: the same call resumes. Cells with missing corpora are skipped and
+    reported. The comparison is also written to ``OUT/NAME.csv``.
 
     Args:
-        name: such as focus-table-2.
-        root: the folder that holds the corpora; empty: $FOCUS_DATA.
-        out: receives everything; tables may share it, and then share faces, networks and maps.
-        dry_run: print the plan alone.
-        quiet: no progress.
-        runtime: device, precision and seed of the steps that compute; the defaults unless given.
+        name: name of the table, such as focus-table-2.
+        root: folder that contains the corpora; empty: $FOCUS_DATA.
+        out: output folder; tables in the same folder share faces, networks and maps.
+        dry_run: only print the plan.
+        quiet: hide progress.
+        runtime: device, precision and seed of the steps; None: defaults.
 
     Raises:
-        InputError: no such table, no root, or no cell whose corpora are there.
-        CheckFailedError: a step failed; the message says why.
-        KeyboardInterrupt: a step was interrupted, its work is kept.
+        InputError: no such table, no root, or all cells lack corpora.
+        CheckFailedError: a step failed; the message gives the reason.
+        KeyboardInterrupt: a step was interrupted; its work is kept.
     """
     protocol = get_protocol(name)
     root = root or os.environ.get(ROOT_VARIABLE, "")
     if not root:
         raise InputError(
-            f"protocol {name}: give --root, the folder that holds the corpora, or set "
+            f"protocol {name}: give --root, the folder that contains the corpora, or set "
             f"{ROOT_VARIABLE}"
         )
     if dry_run:
@@ -77,9 +77,9 @@ def run_protocol(
     todo = plan(protocol, Path(root), Path(out), partial=True)
     absent = list(dict.fromkeys(place.missing for _, place in todo.places if not place.here))
     if todo.places and not todo.steps:
-        raise InputError(f"--root {root}: nothing of {name} can be done: {'; '.join(absent)}")
+        raise InputError(f"--root {root}: no step of {name} can be run: {'; '.join(absent)}")
     for line in absent:
-        note(f"left out: {line}", quiet)
+        note(f"skipped: {line}", quiet)
     execute(todo, replace(runtime or Runtime(), quiet=quiet))
     rows = compare(protocol, read_results(todo))
     Path(out).mkdir(parents=True, exist_ok=True)
@@ -88,10 +88,10 @@ def run_protocol(
 
 
 def execute(todo: Plan, runtime: Runtime) -> None:
-    """Run the steps that are not done, each by a call of its command's function.
+    """Run unfinished steps by calling the functions of their commands.
 
-    A step whose check failed but that wrote its output counts as done: the faces that it could not
-    read are in its message, which is passed on.
+    A step that raises CheckFailedError but wrote its output counts as done; its message, with the
+    unreadable faces, is printed.
 
     Raises:
         CheckFailedError: a step failed.
@@ -116,7 +116,7 @@ def execute(todo: Plan, runtime: Runtime) -> None:
 
 
 def run_step(step: Step, runtime: Runtime) -> None:
-    """Call the function of a step's command.
+    """Run a step by calling the function of its command.
 
     Raises:
         InputError: see the command.
@@ -134,7 +134,7 @@ def _failure(head: str, step: Step, reason: str) -> str:
 
 
 def _begin(step: Step, todo: Plan) -> None:
-    """Record the command of a step; drop a small output that another command made."""
+    """Record the command of a step; delete a small output of another command."""
     journal = read_journal(todo.out)
     name, command = sign(step, todo.root, todo.out)
     if journal.get(name) != command and step.output.suffix in (".json", ".csv"):
@@ -146,14 +146,14 @@ def _begin(step: Step, todo: Plan) -> None:
 
 
 def _resume(step: Step) -> list[str]:
-    """Return the flag that resumes a training that was stopped."""
+    """Return the flag that resumes an interrupted training."""
     run = RunFolder(step.output.parent)
     begun = step.output == run.finished_mark and run.is_begun()
     return ["--resume"] if begun else []
 
 
 def _flags(step: Step, runtime: Runtime) -> list[str]:
-    """Return the flags of the runtime that a command has."""
+    """Return the runtime flags that a command accepts."""
     words = ["--quiet"] if runtime.quiet else []
     if step.arguments[0] in _TRAINS:
         words += ["--device", runtime.device, "--precision", runtime.precision]

@@ -1,4 +1,4 @@
-"""Every published table by its name."""
+"""Registry of published tables by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def get_protocol(name: str) -> Protocol:
     """Return a table.
 
     Raises:
-        InputError: there is no such table.
+        InputError: no such table.
     """
     if name not in PROTOCOLS:
         near = difflib.get_close_matches(name, PROTOCOLS, n=1)

@@ -1,7 +1,7 @@
 """Tables II to VI of Detect and Locate (its detector is ``telltales``).
 
 Frame level: ACC is ``frame_acc``, AUC is ``frame_auc``. IoU is a fraction; how it is averaged and
-where real faces enter is not published: ``iou_frame``, the mean over fakes, stands for it. Four
+whether real faces count is not published; ``iou_frame``, the mean over fakes, is used here. Four
 methods of FF++ (no FaceShifter), QP 23 is compression c23 and QP 40 is c40.
 """
 
@@ -22,9 +22,9 @@ LQ = Faces("ffpp4-c40-f100", "ffpp", "c40", FOUR, frames=FRAMES)
 CDF = Faces("cdf-f100", "cdf", frames=FRAMES)
 
 DATA = (
-    "100 frames of each video; the paper takes 270 of training videos and four times as many real "
-    "ones, here half of every batch is real",
-    "faces by RetinaFace; the paper has dlib's detector, with the same factor of 1.3",
+    "100 frames per video; the paper uses 270 of training videos and four times as many of real "
+    "ones; here half of every batch is real",
+    "faces by RetinaFace; the paper uses dlib's detector, with the same factor of 1.3",
 )
 
 
@@ -47,12 +47,12 @@ TABLE_2 = Protocol(
     ),
     (
         Row("Xception", numbers("84.38 ? ? ?"), note="AUC as printed in Tables VII and VIII"),
-        Row("Nirkin et al.", numbers("? 80.18 ? ?"), note="as the text quotes it"),
+        Row("Nirkin et al.", numbers("? 80.18 ? ?"), note="as quoted in the text"),
         _ours("Ours", "87.10 84.84 99.77 98.40"),
     ),
     notes=(
-        "the table is damaged in the text at hand: gaps are lost, so that the numbers of the other "
-        "methods have no certain column and are left out",
+        "the extracted text of the table lacks its gaps, so the columns of the other methods are "
+        "ambiguous and their numbers are omitted",
         *DATA,
     ),
 )
@@ -60,7 +60,7 @@ TABLE_2 = Protocol(
 _SHORT = {"DF": "Deepfakes", "FF": "Face2Face", "FS": "FaceSwap", "NT": "NeuralTextures"}
 TABLE_3 = Protocol(
     "telltales-table-3",
-    "accuracy of detectors trained and judged on one method each, FF++ (LQ)",
+    "accuracy of detectors trained and tested on one method each, FF++ (LQ)",
     f"Table III of {PAPER}",
     tuple(Column(short, "frame_acc", train=_only(LQ, method)) for short, method in _SHORT.items()),
     (
@@ -78,7 +78,7 @@ TABLE_3 = Protocol(
 
 TABLE_4 = Protocol(
     "telltales-table-4",
-    "trained on FF++ Deepfakes, judged there and on Celeb-DF",
+    "trained on FF++ Deepfakes, tested there and on Celeb-DF",
     f"Table IV of {PAPER}",
     (Column("FF++/DF", "frame_auc"), Column("CelebDF", "frame_auc", CDF)),
     (
@@ -100,13 +100,13 @@ TABLE_4 = Protocol(
         Row("Xception (QP 0)", numbers("99.70 48.20")),
         Row("Xception (QP 23)", numbers("99.70 65.30")),
         Row("Xception (QP 40)", numbers("95.50 65.50")),
-        _ours("Ours (QP 23)", "? 74.54", _only(HQ, "Deepfakes"), "as the text says"),
+        _ours("Ours (QP 23)", "? 74.54", _only(HQ, "Deepfakes"), "from the text"),
         _ours("Ours (QP 40)", "? ?", _only(LQ, "Deepfakes")),
     ),
     notes=(
-        "the text gives 74.54 on CelebDF to QP 23, the extracted order of the table to QP 40: the "
-        "other three numbers of our two rows (99.47 and 99.98, 69.34) are left out",
-        "Celeb-DF: of version 2, by its 5,639 fakes",
+        "the text gives 74.54 on CelebDF for QP 23, the extracted table for QP 40; the other three "
+        "numbers of our two rows (99.47 and 99.98, 69.34) are omitted",
+        "Celeb-DF is version 2, judging by its 5,639 fakes",
         *DATA,
     ),
 )
@@ -124,7 +124,7 @@ TABLE_5 = Protocol(
         Row("Xception (seg)", numbers("95.15 87.61 92.08 72.82 57.58 81.04")),
         Row("Xception (fusion)", numbers("95.28 86.96 93.24 71.66 63.80 82.19")),
     ),
-    notes=("nothing to run: detectors here tell real from fake, and no metric is five-way recall",),
+    notes=("nothing to run: detectors here are binary, and five-way recall is not implemented",),
 )
 
 _WEIGHTS = {
@@ -151,7 +151,7 @@ TABLE_6 = Protocol(
         for weights, printed in _WEIGHTS.items()
     ),
     notes=(
-        "only the weights that the paper settles on are run",
+        "only the weights chosen by the paper are run",
         "averaging, threshold and real faces of the paper's IoU are not published",
         *DATA,
     ),

@@ -221,7 +221,7 @@ def test_dry_run_prints_and_does_nothing(tmp_path, capsys):
     assert "--options backbone=resnet50" in out
     assert "--kinds mix" in out
     assert not (tmp_path / "out").exists()
-    with pytest.raises(InputError, match="nothing of monfap-table-4 can be done"):
+    with pytest.raises(InputError, match="no step of monfap-table-4 can be run"):
         run_protocol("monfap-table-4", tmp_path, tmp_path / "out")
 
 
@@ -278,7 +278,7 @@ def test_results_are_read_from_every_form(tmp_path):
     assert rows["FoCus", "Block"] == pytest.approx(30)
     assert rows["FoCus", "Avg"] == pytest.approx(40)
     path.write_text("{}")
-    with pytest.raises(InputError, match="not such a result"):
+    with pytest.raises(InputError, match="not a valid result"):
         read_results(todo)
 
     todo = plan(PROTOCOLS["monfap-table-4"], tmp_path, tmp_path)
