@@ -69,7 +69,7 @@ def measure(batch=2, **options):
     return measure_cost(subject, batch, 0, CPU)
 
 
-def test_parameters_and_macs_are_those_counted_by_hand():
+def test_parameters_and_macs_equal_a_count_by_hand():
     found = measure()
     assert found["parameters"] == PARAMETERS
     assert found["macs"] == MACS
@@ -79,7 +79,7 @@ def test_parameters_and_macs_are_those_counted_by_hand():
     assert found["throughput"] > 0
 
 
-def test_macs_are_of_one_face_and_count_attention():
+def test_macs_are_per_face_and_include_attention():
     assert measure(batch=5)["macs"] == MACS
     tokens = SIDE * SIDE
     assert measure(attention=True)["macs"] == MACS + 2 * tokens * tokens * WIDTH
@@ -87,7 +87,7 @@ def test_macs_are_of_one_face_and_count_attention():
     assert measure(frames=3)["input"] == [3, 3, SIDE, SIDE]
 
 
-def test_peak_memory_holds_what_is_there_for_a_moment_only():
+def test_peak_memory_includes_temporary_tensors():
     without = measure()["peak_memory"]
     if without is None:
         pytest.skip("this system does not tell")
@@ -104,7 +104,7 @@ def test_generators_without_weights_are_measured_on_pairs():
 
 
 @pytest.mark.parametrize("name", ["gradcam", "focus-max", "focus-attention"])
-def test_generators_of_networks_get_random_ones(name):
+def test_generators_of_networks_get_random_weights(name):
     if name == "focus-attention":
         options = {"encoder": "test_vit", "image_size": "160"}
     else:
@@ -127,7 +127,7 @@ def test_a_run_is_measured_as_it_was_configured(tmp_path):
         load_subject("tiny", str(tmp_path), {"image_size": "32"})
 
 
-def test_json_alone_is_printed(capsys, tmp_path):
+def test_only_json_is_printed(capsys, tmp_path):
     cost_command(CostCommand("tiny", seconds=0, json="-", runtime=CPU))
     found = json.loads(capsys.readouterr().out)
     assert found["name"] == "tiny"
@@ -139,7 +139,7 @@ def test_json_alone_is_printed(capsys, tmp_path):
     assert "not counted" in capsys.readouterr().out
 
 
-def test_mistakes_are_named():
+def test_errors_are_specific():
     with pytest.raises(InputError, match=r"no detector or generator 'tinny'; known: .*tiny"):
         load_subject("tinny")
     with pytest.raises(InputError, match="no such setting; perhaps image_size"):

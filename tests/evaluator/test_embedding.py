@@ -1,4 +1,4 @@
-"""Features of a network that can be computed by hand, and their layout."""
+"""Features of a network that can be computed by hand, and their t-SNE."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TinyConfig:
 
 
 class Tiny(Trainable):
-    """Channel means by a 1 x 1 convolution that changes nothing, and a classifier after it."""
+    """Channel means by an identity 1 x 1 convolution, and a classifier."""
 
     input_spec = InputSpec(SIDE)
 
@@ -62,7 +62,7 @@ class Tiny(Trainable):
             return Prediction(means.sigmoid()[:, 0], None)
         called = self.config.head == "call"
         logits = F.linear(means, self.head.weight) if called else self.head(means)
-        self.after(logits)  # it comes last, but tells no fakes from real faces
+        self.after(logits)  # the last layer, but not a real/fake classifier
         return Prediction(logits.softmax(dim=1)[:, 1], None)
 
 
@@ -73,8 +73,8 @@ def corpus(tmp_path):
     faces = []
     for number in range(30):
         fake = number % 2
-        picture = generator.integers(180 * fake, 180 * fake + 40, (SIDE, SIDE, 3), dtype=np.uint8)
-        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+        image = generator.integers(180 * fake, 180 * fake + 40, (SIDE, SIDE, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
         method = ("$swap$", "blend")[number // 2 % 2] if fake else ""
         faces.append(Face(f"{number}.png", fake, "val", method))
     index = FaceIndex.of(faces, tmp_path)
@@ -99,13 +99,13 @@ def channel_means(index):
 
 
 @pytest.mark.parametrize("head", ["module", "call"])
-def test_features_are_what_the_classifier_is_given(corpus, head):
+def test_features_are_the_input_of_the_classifier(corpus, head):
     found, failures = extract_features(Tiny(TinyConfig(head)), corpus, runtime=QUIET, batch=7)
     assert not failures
     assert found == pytest.approx(channel_means(corpus), abs=1e-5)
 
 
-def test_a_named_layer_gives_its_output_averaged_over_space(corpus):
+def test_features_of_a_named_layer_are_averaged_over_space(corpus):
     found, _ = extract_features(Tiny(), corpus, "planes", QUIET)
     assert found == pytest.approx(channel_means(corpus), abs=1e-5)
     assert extract_features(Tiny(), corpus, "after", QUIET)[0].shape == (30, 5)
@@ -117,7 +117,7 @@ def test_a_named_layer_gives_its_output_averaged_over_space(corpus):
         extract_features(Tiny(TinyConfig("none")), corpus, runtime=QUIET)
 
 
-def test_the_layout_keeps_clusters_apart_and_repeats():
+def test_the_layout_separates_clusters_and_is_deterministic():
     generator = np.random.default_rng(0)
     labels = np.arange(90) % 3
     features = generator.normal(size=(90, 70)) + 12 * np.eye(3, 70)[labels]
@@ -129,8 +129,8 @@ def test_the_layout_keeps_clusters_apart_and_repeats():
     assert np.isfinite(lay_out(np.ones((6, 1), dtype=np.float32))).all()
 
 
-def test_the_command_writes_table_and_picture(corpus, run, tmp_path, capsys):
-    (corpus.root / "4.png").write_bytes(b"no picture")
+def test_the_command_writes_csv_and_png(corpus, run, tmp_path, capsys):
+    (corpus.root / "4.png").write_bytes(b"not an image")
     out = tmp_path / "new" / "out"
     source = Source(str(corpus.root / "index.csv"))
     command = EmbedCommand(weights=str(run), source=source, out=str(out), workers=0, runtime=QUIET)
@@ -147,7 +147,7 @@ def test_the_command_writes_table_and_picture(corpus, run, tmp_path, capsys):
     assert "29 faces" in capsys.readouterr().out
 
 
-def test_the_picture_takes_any_name_and_many_groups(tmp_path):
+def test_the_plot_accepts_any_name_and_many_groups(tmp_path):
     places = np.random.default_rng(0).normal(size=(120, 2))
     names = ["real", "$x$ & <b>", *(f"method {number}" for number in range(38))]
     draw_places(tmp_path / "a.png", places, [names[k % 40] for k in range(120)], "$title")
@@ -161,7 +161,7 @@ def test_groups_and_the_sample(corpus):
     assert len(spread_evenly(corpus, 0)) == len(spread_evenly(corpus, 100)) == 30
 
 
-def test_mistakes_are_named(run):
+def test_errors_are_specific(run):
     with pytest.raises(InputError, match="--weights is missing"):
         EmbedCommand()
     with pytest.raises(InputError, match="--sample 3"):

@@ -1,4 +1,4 @@
-"""Maps to other tools' forms and back: exact, by name, and never out of the folder."""
+"""Maps to other formats and back: exact, matched by name, never outside the folder."""
 
 from __future__ import annotations
 
@@ -105,18 +105,18 @@ def test_rle_equals_pycocotools():
 # Export
 
 
-def test_imdl_has_source_sizes_and_names_that_do_not_collide(corpus):
+def test_imdl_has_image_sizes_and_unique_names(corpus):
     out = run_export(corpus, "imdl")
     names = sorted(path.name for path in (out / "pred").iterdir())
     assert len(names) == 4
-    assert "001.png" in names  # nobody else is called so
-    assert not any(name == "000.png" for name in names)  # three are
+    assert "001.png" in names  # a unique name
+    assert not any(name == "000.png" for name in names)  # three faces share it
     keys = dict(line.split(",") for line in (out / "names.csv").read_text().splitlines()[1:])
     assert sorted(keys.values()) == sorted(KEYS)
     for name, key in keys.items():
-        picture = cv2.imread(str(out / "pred" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
-        assert picture.shape == SIZES[KEYS.index(key)]
-        assert picture.dtype == np.uint8
+        image = cv2.imread(str(out / "pred" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        assert image.shape == SIZES[KEYS.index(key)]
+        assert image.dtype == np.uint8
     probabilities = json.loads((out / "pred_label_combined.json").read_text())
     found = {keys[name]: value for name, value in probabilities.items()}
     assert found == {
@@ -137,7 +137,7 @@ def test_wsol_keeps_the_path_of_the_id(corpus):
         np.testing.assert_allclose(values, expected, atol=1e-6)
 
 
-def test_coco_masks_lie_above_the_threshold_that_is_named(corpus):
+def test_coco_masks_are_above_the_recorded_threshold(corpus):
     out = run_export(corpus, "coco", threshold=0.25)
     results = json.loads((out / "results.json").read_text())
     assert [entry["image_id"] for entry in results] == list(KEYS)
@@ -172,7 +172,7 @@ def test_hostile_keys_are_refused(tmp_path, key):
     assert not name.startswith(".")
 
 
-def test_a_full_folder_strange_faces_and_unreadable_pictures(corpus):
+def test_a_full_folder_unknown_faces_and_unreadable_images(corpus):
     (corpus.parent / "png").mkdir()
     (corpus.parent / "png" / "old.png").touch()
     with pytest.raises(InputError, match="not an empty folder"):
@@ -187,7 +187,7 @@ def test_a_full_folder_strange_faces_and_unreadable_pictures(corpus):
         run_export(corpus, "imdl")
 
 
-def test_names_that_differ_in_capitals_alone():
+def test_names_that_differ_only_in_case():
     names = flat_names(["x/A.png", "y/a.png", "z/b.png", "x/-c?.png"])
     assert names["z/b.png"] == "b"
     assert len({name.casefold() for name in names.values()}) == 4
@@ -196,15 +196,15 @@ def test_names_that_differ_in_capitals_alone():
         kept_paths(["x/A.png", "x/a.png"], "rename one")
 
 
-# Import, and there and back
+# Import, and round trips
 
 
-def test_plain_png_there_and_back_is_exact(corpus):
+def test_a_png_round_trip_is_exact(corpus):
     same(MapReader(corpus / "maps.h5"), run_import(corpus, run_export(corpus, "png")))
 
 
 @pytest.mark.parametrize("form", ["imdl", "wsol", "png"])
-def test_every_form_there_and_back_is_exact_at_the_pictures_size(corpus, form):
+def test_every_round_trip_is_exact_at_image_size(corpus, form):
     levels = np.random.default_rng(1).integers(0, 256, (4, 16, 16), dtype=np.uint8)
     for key in KEYS:
         cv2.imwrite(str(corpus / key), np.zeros((16, 16, 3), np.uint8))
@@ -216,7 +216,7 @@ def test_every_form_there_and_back_is_exact_at_the_pictures_size(corpus, form):
     assert back.attributes["real_maps"] == "fake-class"
 
 
-def test_what_was_imported_is_judged_without_naming_the_faces_again(corpus):
+def test_imported_maps_are_scored_without_giving_the_faces_again(corpus):
     reader = run_import(corpus, run_export(corpus, "png"))
     assert reader.attributes["data"] == str(corpus / "index.csv")
     result = score_maps(FaceIndex.read(corpus / "index.csv"), reader, draws=0, quiet=True)
@@ -232,7 +232,7 @@ def save(folder, name, value, size=(4, 4)):
         cv2.imwrite(str(path), np.full(size, value, np.uint8))
 
 
-def test_predictions_are_matched_by_name_whatever_their_order(corpus):
+def test_predictions_are_matched_by_name_in_any_order(corpus):
     folder = corpus.parent / "theirs"
     save(folder, "b/000.png", 10)  # stem path
     save(folder, "a/000.png.png", 20)  # whole key
@@ -245,7 +245,7 @@ def test_predictions_are_matched_by_name_whatever_their_order(corpus):
     np.testing.assert_array_equal(reader.scores, [np.nan, np.nan, 0.25, 1])
 
 
-def test_ambiguous_predictions_are_named(corpus):
+def test_ambiguous_predictions_are_reported(corpus):
     folder = corpus.parent / "theirs"
     save(folder, "a/001.png", 1)
     save(folder, "001.png", 2)
@@ -262,7 +262,7 @@ def test_ambiguous_predictions_are_named(corpus):
         run_import(corpus, folder)
 
 
-def test_missing_and_unreadable_predictions_are_named_and_the_rest_is_there(corpus):
+def test_missing_and_unreadable_predictions_are_reported_and_the_rest_is_written(corpus):
     folder = corpus.parent / "theirs"
     save(folder, "a/001.png", 7)
     save(folder, "b/000.png", 8)
@@ -276,7 +276,7 @@ def test_missing_and_unreadable_predictions_are_named_and_the_rest_is_there(corp
     assert MapReader(corpus.parent / "back.h5").face_keys == ["a/001.png", "b/000.png"]
 
 
-def test_maps_of_two_sizes_need_one(corpus):
+def test_maps_of_two_sizes_need_a_size(corpus):
     folder = corpus.parent / "theirs"
     for number, key in enumerate(KEYS):
         save(folder, f"{key}.png", 30 * number, (4 + number, 6))
@@ -322,7 +322,7 @@ def test_scores_belong_to_keys_and_not_to_lines(corpus):
     assert {key: reader.score(key) for key in reader} == pytest.approx(known)
 
 
-def test_scores_alone(corpus):
+def test_scores_only(corpus):
     path = corpus.parent / "scores.csv"
     path.write_text("key,score,note\n" + "".join(f"{key},0.5,x\n" for key in KEYS))
     reader = run_import(corpus, None, scores=str(path))
@@ -332,7 +332,7 @@ def test_scores_alone(corpus):
         ImportCommand()
 
 
-def test_keys_that_look_like_formulas_come_back(tmp_path):
+def test_keys_that_look_like_formulas_survive_a_round_trip(tmp_path):
     path = tmp_path / "scores.csv"
     with path.open("w", newline="") as file:
         write_rows(file, ("key", "score"), [("=a.png", 0.25), ("-b.png", 0.75), ("-5", 1.0)])
@@ -351,7 +351,7 @@ def test_keys_that_look_like_formulas_come_back(tmp_path):
         ("key,score\nother.png,1\n", "none of its predictions, such as other, matches a face"),
     ],
 )
-def test_wrong_scores_are_named(corpus, text, fault):
+def test_wrong_scores_are_reported(corpus, text, fault):
     path = corpus.parent / "theirs.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=fault):
@@ -359,14 +359,14 @@ def test_wrong_scores_are_named(corpus, text, fault):
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", '{"b/000.png": "high"}', "[" * 100_000])
-def test_wrong_json_is_named(corpus, text):
+def test_wrong_json_is_reported(corpus, text):
     path = corpus.parent / "theirs.json"
     path.write_text(text)
     with pytest.raises(InputError, match=r"theirs\.json: "):
         run_import(corpus, None, scores=str(path))
 
 
-def test_names_of_an_export_that_lead_out_are_refused(corpus):
+def test_names_outside_the_folder_are_refused(corpus):
     folder = corpus.parent / "theirs"
     save(folder, "a/001.png", 1)
     (folder / "names.csv").write_text("name,key\n../001,a/001.png\n")
@@ -384,13 +384,13 @@ def test_names_of_an_export_that_lead_out_are_refused(corpus):
         (np.array([{}]), "numbers"),
     ],
 )
-def test_arrays_that_are_no_map(tmp_path, values, fault):
+def test_arrays_that_are_not_maps(tmp_path, values, fault):
     np.save(tmp_path / "x.npy", values, allow_pickle=True)
     with pytest.raises(UnreadableError, match=fault):
         read_prediction(tmp_path / "x.npy")
 
 
-def test_pictures_as_maps(tmp_path):
+def test_images_as_maps(tmp_path):
     cv2.imwrite(str(tmp_path / "deep.png"), np.array([[0, 65535, 32768]], np.uint16))
     expected = np.array([[0, 1, 32768 / 65535]], np.float32)
     np.testing.assert_array_equal(read_prediction(tmp_path / "deep.png"), expected)
@@ -405,7 +405,7 @@ def test_pictures_as_maps(tmp_path):
         read_prediction(tmp_path / "lying.npy")
 
 
-def test_import_maps_returns_what_it_found(corpus, tmp_path):
+def test_import_maps_returns_a_summary(corpus, tmp_path):
     folder = run_export(corpus, "png")
     found = import_maps(FaceIndex.read(corpus / "index.csv"), tmp_path / "b.h5", folder, quiet=True)
     assert found == (4, 3, (7, 5), [], [])

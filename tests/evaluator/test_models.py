@@ -1,4 +1,4 @@
-"""The list of what is installed, with a stranger's broken package among it."""
+"""The list of installed models, including a broken third-party package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEYS = {"name", "kind", "distribution", "version", "error"}
 
 @pytest.fixture
 def stranger(tmp_path, monkeypatch):
-    """An installed package of a detector that cannot be imported and one that talks."""
+    """An installed package with a detector that fails to import and one that prints."""
     info = tmp_path / "stranger-2.5.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 2.5\n")
@@ -27,7 +27,7 @@ def stranger(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-def test_all_are_listed_and_a_broken_one_with_its_reason(stranger, capsys):
+def test_all_models_are_listed_and_broken_ones_with_a_reason(stranger, capsys):
     models_command(ModelsCommand(json="-"))
     models = json.loads(capsys.readouterr().out)
     assert all(set(model) == KEYS for model in models)
@@ -42,7 +42,7 @@ def test_all_are_listed_and_a_broken_one_with_its_reason(stranger, capsys):
     assert found["detector", "talking"]["error"] == ""
 
 
-def test_the_table_names_every_model_and_the_file_holds_the_list(capsys, tmp_path):
+def test_the_table_and_the_file_contain_every_model(capsys, tmp_path):
     path = tmp_path / "models.json"
     models_command(ModelsCommand(json=str(path)))
     table = capsys.readouterr().out

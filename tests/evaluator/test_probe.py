@@ -20,7 +20,7 @@ def faces(count: int, maps: bool = True, size: int = 64) -> Batch:
     return Batch(images, labels, truth if maps else None, keys, torch.arange(count))
 
 
-def test_sizes_are_those_of_the_specification():
+def test_sizes_match_the_specification():
     probe = Probe(ProbeConfig(encoder_weights="none"))
     encoder = sum(p.numel() for p in probe.encoder.parameters())
     whole = sum(p.numel() for p in probe.parameters())
@@ -37,7 +37,9 @@ def test_the_loss_is_cross_entropy_and_a_tenth_of_the_maps():
     batch = faces(4)
     logits, drawn = probe(batch.images)
     terms = probe.loss(batch)
-    target = torch.nn.functional.avg_pool2d(batch.maps, 4)  # an edge of the box lies on a cell's
+    target = torch.nn.functional.avg_pool2d(
+        batch.maps, 4
+    )  # edges of the box coincide with cell edges
     chance = drawn.sigmoid()
     by_hand = -(target * chance.log() + (1 - target) * (1 - chance).log()).mean()
     assert terms["map"].item() == pytest.approx(0.1 * by_hand.item(), rel=0.02)
@@ -46,7 +48,7 @@ def test_the_loss_is_cross_entropy_and_a_tenth_of_the_maps():
     assert set(probe.loss(faces(4, maps=False))) == {"classification"}
 
 
-def test_an_encoder_without_four_levels_is_named():
+def test_an_encoder_without_four_levels_is_refused():
     with pytest.raises(InputError, match="vit_tiny_patch16_224"):
         Probe(ProbeConfig("vit_tiny_patch16_224", "none"))
 

@@ -1,4 +1,4 @@
-"""The papers' tables: what was printed, what would be run, and a small table run to its end."""
+"""Tables of papers: published numbers, plans, and a small table run to completion."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def printed(name, label):
     return {c.title: value for c, value in zip(table.columns, row.published, strict=True)}
 
 
-# What was printed
+# Published numbers
 
 
-def test_every_table_is_there_and_names_its_source():
+def test_every_table_is_registered_and_names_its_source():
     assert list(PROTOCOLS) == TABLES
     for table in PROTOCOLS.values():
         assert table.source.startswith("Table ")
@@ -88,14 +88,14 @@ def test_printed_numbers(name, label, values):
     assert tuple(printed(name, label).values()) == values
 
 
-def test_focus_columns_do_not_stand_in_one_order():
+def test_focus_columns_differ_in_order():
     assert printed("focus-table-2", "HQ, FoCus")["DFDC"] == 68.42
     assert printed("focus-table-7", "FoCus")["DFDC"] == 72.98
     assert printed("focus-table-7", "FoCus")["WDF"] == 76.02
 
 
 def test_f1_and_iou_of_one_class_agree_in_every_row_of_monfap():
-    # One matrix gives F1 = 2 IoU / (1 + IoU): a digit read wrongly would show.
+    # One matrix gives F1 = 2 IoU / (1 + IoU): this detects misread digits.
     checked = 0
     for name in ("monfap-table-2", "monfap-table-3", "monfap-table-4"):
         for row in PROTOCOLS[name].rows:
@@ -118,7 +118,7 @@ def test_printed_averages_are_means(name):
             values = [cells[title] for title in column.average_of]
             if None not in values and abs(cells[column.title] - np.mean(values)) > 0.06:
                 odd.append((row.label, column.title))
-    known = [("HPFCN", "Average F1"), ("MVSS", "Average ACC")]  # as printed, and as noted
+    known = [("HPFCN", "Average F1"), ("MVSS", "Average ACC")]  # as printed; see the table's notes
     assert odd == (known if name == "msccnet-table-4" else [])
 
 
@@ -127,11 +127,11 @@ def test_recall_of_five_classes_averages_too():
         assert row.published[5] == pytest.approx(np.mean(row.published[:5]), abs=0.02)
 
 
-# What would be run
+# Plans
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_step_is_a_command_that_its_parser_takes(name):
+def test_every_step_is_a_valid_command(name):
     table = PROTOCOLS[name]
     seen = set()
     for step in plan(table, NOWHERE, Path("out")).steps:
@@ -159,7 +159,7 @@ def test_every_step_is_a_command_that_its_parser_takes(name):
     assert all(DETECTORS.get(name).gmacs > 0 for name in trains)
 
 
-def test_what_two_cells_share_is_done_once():
+def test_steps_shared_by_cells_run_once():
     steps = plan(PROTOCOLS["focus-table-2"], NOWHERE, Path("out")).steps
     words = [step.arguments[0] for step in steps]
     assert words.count("run") == 14
@@ -184,7 +184,7 @@ def test_hours_by_hand():
     assert "This is an estimate" in " ".join(format_plan(todo).split())
 
 
-def test_places_are_found_by_either_name_and_prepared_faces_first(tmp_path):
+def test_corpora_are_found_by_either_name_and_prepared_faces_first(tmp_path):
     faces = Faces("x", "ffpp", "c23", ("Deepfakes",))
     lost = find_faces(faces, tmp_path)
     assert not lost.here
@@ -201,7 +201,7 @@ def test_places_are_found_by_either_name_and_prepared_faces_first(tmp_path):
     assert part.path == tmp_path / "monfap" / "Pixel_FFIW10K"
 
 
-def test_plan_says_what_is_missing_and_a_partial_one_leaves_it_out(tmp_path):
+def test_a_plan_lists_missing_corpora_and_a_partial_one_skips_them(tmp_path):
     for name in ("msccnet", "wdf", "ffpp"):
         (tmp_path / name).mkdir()
     table = PROTOCOLS["focus-table-2"]
@@ -215,7 +215,7 @@ def test_plan_says_what_is_missing_and_a_partial_one_leaves_it_out(tmp_path):
     assert not plan(PROTOCOLS["monfap-table-2"], tmp_path, tmp_path, partial=True).steps
 
 
-def test_dry_run_prints_and_does_nothing(tmp_path, capsys):
+def test_dry_run_only_prints(tmp_path, capsys):
     run_protocol("monfap-table-4", tmp_path, tmp_path / "out", dry_run=True)
     out = capsys.readouterr().out
     assert "--options backbone=resnet50" in out
@@ -234,7 +234,7 @@ def test_corpora_of_all_tables_exist():
     assert names <= set(CORPORA.names())
 
 
-# Beside ours
+# Comparison
 
 
 def test_comparison_by_hand():
@@ -260,7 +260,7 @@ def test_comparison_by_hand():
     assert "+3.06" in text
 
 
-def test_results_are_read_from_every_form(tmp_path):
+def test_results_are_read_from_every_format(tmp_path):
     def write(path, content):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
@@ -296,19 +296,19 @@ def test_results_are_read_from_every_form(tmp_path):
     assert rows["GFFD", "parameters, M"] == pytest.approx(53.3)
 
 
-# A small table, run to its end
+# A small table, run to completion
 
 
 @dataclass(frozen=True)
 class TinyConfig:
-    """Nothing to set."""
+    """No settings."""
 
     width: int = 4
     """Channels."""
 
 
 class Tiny(Detector[TinyConfig]):
-    """Learns in three steps; what it learns does not matter."""
+    """Trains for three steps; the result does not matter."""
 
     input_spec = InputSpec(image_size=16)
     optimizer = OptimizerConfig("adam", lr=1e-2)
@@ -367,7 +367,7 @@ def small(tmp_path):
 
 @pytest.fixture
 def wired(small, monkeypatch):
-    """The table under its name, and a record of the commands that were run."""
+    """The registered table, and a record of executed commands."""
     monkeypatch.setattr(protocol_running, "get_protocol", lambda name: small)
     called, real = [], protocol_running.run_step
 
@@ -399,7 +399,7 @@ def test_a_table_from_root_to_comparison_and_again(wired, tmp_path, capsys):
     assert wired[done:] == [("evaluator", "score")]
 
 
-def test_it_stops_at_the_first_step_that_fails_and_resumes_there(wired, tmp_path):
+def test_it_stops_at_a_failed_step_and_resumes_there(wired, tmp_path):
     root, out = tmp_path / "data", tmp_path / "out"
     index = FaceIndex.read(root / "ffpp-c23" / "index.csv")
     keep = np.array([split != "val" for split in index.column("split")])
@@ -412,7 +412,7 @@ def test_it_stops_at_the_first_step_that_fails_and_resumes_there(wired, tmp_path
     assert wired[2:] == [("focus", "train")]
 
 
-def test_an_output_of_another_command_does_not_count_as_done(small, tmp_path):
+def test_an_output_of_another_command_is_not_done(small, tmp_path):
     root, out = tmp_path / "data", tmp_path / "out"
     first = plan(small, root, out).steps[0]
     first.output.parent.mkdir(parents=True)

@@ -176,24 +176,24 @@ def _draw_images(card: Card, label: str) -> Iterator[Element]:
         yield element("img", src=_to_data_url(_fit(plane)), alt=text, width=SIDE, height=SIDE)
 
 
-def _scaled(picture: Picture) -> tuple[int, int]:
+def _scaled(image: Picture) -> tuple[int, int]:
     """Return the size whose longer side is ``SIDE``, at which contours are drawn."""
-    scale = SIDE / max(picture.shape[:2])
-    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    scale = SIDE / max(image.shape[:2])
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     return height, width
 
 
-def _fit(picture: Picture) -> Picture:
+def _fit(image: Picture) -> Picture:
     """Return an image centred on a dark square of side ``SIDE``."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     square = np.full((SIDE, SIDE, 3), 12, dtype=np.uint8)
     top, left = (SIDE - height) // 2, (SIDE - width) // 2
-    square[top : top + height, left : left + width] = picture
+    square[top : top + height, left : left + width] = image
     return square
 
 
-def _to_data_url(picture: Picture) -> str:
+def _to_data_url(image: Picture) -> str:
     """Return an image as a data URL."""
     flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    content = cv2.imencode(".jpg", picture[..., ::-1], flags)[1].tobytes()
+    content = cv2.imencode(".jpg", image[..., ::-1], flags)[1].tobytes()
     return f"data:image/jpeg;base64,{base64.b64encode(content).decode('ascii')}"

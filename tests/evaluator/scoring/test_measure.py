@@ -13,8 +13,8 @@ from focus.mapstore import MapReader, MapWriter
 SIZES = ((24, 24), (17, 30), (24, 24), (40, 8))
 
 
-def write(path, picture):
-    cv2.imwrite(str(path), np.asarray(picture).astype(np.uint8) * 255)
+def write(path, image):
+    cv2.imwrite(str(path), np.asarray(image).astype(np.uint8) * 255)
 
 
 @pytest.fixture
@@ -34,14 +34,14 @@ def faces(tmp_path):
     for name, grid in (("small", (5, 7)), ("large", (24, 24))):
         maps = generator.random((18, *grid)).astype(np.float32)
         with MapWriter(tmp_path / f"{name}.h5", generator="toy") as writer:
-            order = generator.permutation(18)  # rows of index and file are not the same
+            order = generator.permutation(18)  # index and file have different row orders
             keys = [index.keys[row] for row in order]
             writer.append(keys, maps, index.labels[order], np.full(18, 0.5))
     return index, [MapReader(tmp_path / f"{name}.h5") for name in ("small", "large")]
 
 
 @pytest.mark.parametrize("block", [4, 128])
-def test_batches_of_any_size_say_what_single_faces_say(faces, monkeypatch, block):
+def test_batches_of_any_size_equal_single_faces(faces, monkeypatch, block):
     monkeypatch.setattr("evaluator.scoring.measure._BLOCK", block)
     index, readers = faces
     rows = np.arange(18)
@@ -67,7 +67,7 @@ def test_batches_of_any_size_say_what_single_faces_say(faces, monkeypatch, block
     assert not np.isnan(found[0].maps.region_auc).all()
 
 
-def test_what_cannot_be_read_is_left_out_and_named(faces):
+def test_unreadable_truth_is_skipped_and_reported(faces):
     index, (reader, _) = faces
     (index.root / "mask-4.png").write_bytes(b"nothing")
     (index.root / "0.png").unlink()
@@ -81,7 +81,7 @@ def test_what_cannot_be_read_is_left_out_and_named(faces):
         np.testing.assert_allclose(part[places], expected, rtol=1e-12)
 
 
-def test_torch_has_its_threads_back_and_nothing_of_nothing_is_measured(faces):
+def test_torch_threads_are_restored_and_no_faces_give_no_measurement(faces):
     index, (reader, _) = faces
     before = torch.get_num_threads()
     measured = measure(index, np.arange(0), reader, quiet=True)

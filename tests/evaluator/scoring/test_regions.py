@@ -24,7 +24,7 @@ def write(tmp_path, labels, parts, maps):
     return FaceIndex.read(path), MapReader(out)
 
 
-def test_parts_lie_where_a_face_has_them():
+def test_parts_have_plausible_positions():
     eyes, nose, mouth = region_weights(14, 14)
     rows = np.arange(14)[:, None]
     centres = [float((plane * rows).sum()) for plane in (eyes, nose, mouth)]
@@ -53,14 +53,14 @@ def test_metrics_equal_a_slow_loop(tmp_path):
     assert found["part_auc"].n == len(areas)
 
 
-def test_equal_levels_count_a_half_and_a_share(tmp_path):
+def test_ties_count_one_half_and_a_share(tmp_path):
     index, reader = write(tmp_path, [1], ["eyes"], np.zeros((1, 8, 8), np.float32))
     found = region_metrics(index, np.arange(1), reader, 0, 0)
     assert found["part_auc"].value == 0.5
     assert found["part_pointing"].value == pytest.approx(1 / 3)
 
 
-def test_the_command_prints_them_and_names_a_strange_part(tmp_path, capsys):
+def test_the_command_prints_them_and_reports_an_unknown_part(tmp_path, capsys):
     maps = np.stack([region_weights(14, 14)[k] * 20 for k in (0, 2, 0)]).clip(0, 1)
     write(tmp_path, [1, 1, 0], ["eyes", "mouth;nose", ""], maps.astype(np.float32))
     call = ["score", "--maps", str(tmp_path / "maps.h5"), "--data", str(tmp_path / "index.csv")]
@@ -73,7 +73,7 @@ def test_the_command_prints_them_and_names_a_strange_part(tmp_path, capsys):
     assert "no part 'ears'" in capsys.readouterr().err
 
 
-def test_without_a_partly_changed_face_there_is_a_reason(tmp_path):
+def test_without_a_partly_manipulated_face_the_reason_is_given(tmp_path):
     index, reader = write(tmp_path, [1, 0], ["eyes nose mouth", ""], np.ones((2, 8, 8), np.float32))
     found = region_metrics(index, np.arange(2), reader, 10, 0)
     assert found["part_auc"].value is None

@@ -33,7 +33,7 @@ def write_mask(path, mask):
 
 
 class Corpus:
-    """Faces drawn into a folder: of every video two real faces and two fakes with a mask."""
+    """Synthetic faces in a folder: two real faces and two fakes with a mask per video."""
 
     def __init__(self, root, splits=("train", "val", "test"), videos=4):
         self.root, self.faces, self.masks = root, [], {}
@@ -45,8 +45,8 @@ class Corpus:
 
     def add(self, generator, split, video, i):
         stem, fake = f"{video}_{i}", i >= 2
-        picture = generator.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-        cv2.imwrite(str(self.root / f"{stem}.png"), picture)
+        image = generator.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+        cv2.imwrite(str(self.root / f"{stem}.png"), image)
         more = (
             {"method": "ab"[i - 2], "mask": f"mask/{stem}.png", "region": "region.png"}
             if fake
@@ -62,7 +62,7 @@ class Corpus:
         return FaceIndex.of(self.faces, self.root)
 
     def save(self, maps=None, keys=None, scores=None, **attributes):
-        """Write the index and a map file; maps are noisy truth unless given by key."""
+        """Write the index and a map file; maps default to noisy truth."""
         index = self.index()
         index.write(self.root / "index.csv")
         generator = np.random.default_rng(1)
@@ -96,7 +96,7 @@ def corpus(tmp_path):
     return Corpus(tmp_path)
 
 
-def test_values_are_those_of_scikit_learn_on_the_split(corpus):
+def test_values_equal_scikit_learn_on_the_split(corpus):
     reader = corpus.save()
     result = judge(corpus, reader)
     test = [face for face in corpus.faces if face.split == "test"]
@@ -131,7 +131,7 @@ def test_values_are_those_of_scikit_learn_on_the_split(corpus):
     assert result["maps"]["generator"] == "toy"
 
 
-def test_methods_are_judged_with_all_real_faces_and_other_columns_by_their_value(corpus):
+def test_methods_are_scored_with_all_real_faces_and_other_columns_by_value(corpus):
     reader = corpus.save()
     groups = judge(corpus, reader, by=("video",))["by"]
     assert list(groups["method"]) == ["a", "b"]
@@ -160,7 +160,7 @@ def test_the_same_seed_gives_the_same_intervals(tmp_path):
     assert judge(corpus, reader, seed=1)["metrics"] != judge(corpus, reader)["metrics"]
 
 
-def test_prior_is_of_train_if_it_has_masks_else_of_the_other_judged_videos(tmp_path):
+def test_prior_uses_train_masks_or_else_other_scored_videos(tmp_path):
     corpus = Corpus(tmp_path, splits=("train", "test"), videos=2)
     reader = corpus.save()
     sides = {"train0": "left", "train1": "left", "test0": "left", "test1": "right"}
@@ -187,7 +187,7 @@ def test_prior_is_of_train_if_it_has_masks_else_of_the_other_judged_videos(tmp_p
     assert single["reason"] == "no fake of another video has a mask"
 
 
-def test_threshold_is_chosen_on_val_alone(corpus):
+def test_threshold_is_chosen_on_val_only(corpus):
     reader = corpus.save()
     chosen = judge(corpus, reader, threshold="val")
     assert chosen["threshold"]["rule"] == "val"
@@ -218,7 +218,7 @@ def test_threshold_from_val_is_refused_without_val_and_when_val_is_test(corpus):
         judge(corpus, reader, threshold="val")
 
 
-def test_partial_maps_are_reported_and_foreign_ones_refused(corpus):
+def test_partial_maps_are_reported_and_other_corpora_refused(corpus):
     keys = [face.key for face in corpus.faces]
     partial = judge(corpus, corpus.save(keys=keys[:-2]))
     assert partial["coverage"] == {
@@ -244,7 +244,7 @@ def test_partial_maps_are_reported_and_foreign_ones_refused(corpus):
         judge(corpus, train_only)
 
 
-def test_without_masks_scores_are_judged_alone(corpus):
+def test_without_masks_only_scores_are_evaluated(corpus):
     corpus.faces = [Face(face.path, face.label, face.split) for face in corpus.faces]
     result = judge(corpus, corpus.save())
     assert tuple(result["metrics"]) == DETECTION
@@ -252,14 +252,14 @@ def test_without_masks_scores_are_judged_alone(corpus):
     assert result["by"] == {}
 
 
-def test_without_scores_maps_are_judged_alone(corpus):
+def test_without_scores_only_maps_are_evaluated(corpus):
     reader = corpus.save(scores=[np.nan] * len(corpus.faces))
     found = judge(corpus, reader)["metrics"]
     assert found["frame_auc"]["reason"] == "no labelled face has a score"
     assert found["pxap"]["value"] > 0.5
 
 
-def test_zeroed_real_maps_earn_nothing_in_any_metric(corpus):
+def test_zeroed_real_maps_gain_nothing_in_any_metric(corpus):
     test = {face.key: face.label for face in corpus.faces}
     generator = np.random.default_rng(3)
     maps = {key: generator.random((SIZE, SIZE)) for key in test}
@@ -278,14 +278,14 @@ def test_zeroed_real_maps_earn_nothing_in_any_metric(corpus):
     assert "zeroed by label, so no metric counts them" in " ".join(result["notes"])
 
 
-def test_a_file_of_fakes_alone_earns_nothing_by_zeroing_either(corpus):
+def test_a_file_of_fakes_only_gains_nothing_by_zeroing(corpus):
     corpus.faces = [face for face in corpus.faces if face.label]
     found = judge(corpus, corpus.save(real_maps="zero"))
     assert found["metrics"]["pixel_miou"]["value"] is not None
     assert "zeroed" not in " ".join(found["notes"])
 
 
-def test_missing_faces_count_as_wrong_if_asked(corpus):
+def test_missing_faces_count_as_wrong_on_request(corpus):
     maps = {f.key: corpus.masks.get(f.key, np.zeros((SIZE, SIZE))) * 1.0 for f in corpus.faces}
     scores = {face.key: float(face.label) for face in corpus.faces}
     left_out = ("test0_0.png", "test0_2.png", "test1_3.png")  # a real face and two fakes
@@ -296,7 +296,7 @@ def test_missing_faces_count_as_wrong_if_asked(corpus):
     found = result["metrics"]
     assert result["coverage"]["missing"] == {"real": 1, "fake": 2, "unknown": 0}
     assert result["faces"]["total"] == 16
-    # The same as maps and scores that are all wrong.
+    # Equal to maps and scores that are all wrong.
     worst = {key: 1 - maps[key] if key in left_out else maps[key] for key in maps}
     wrong = [1 - scores[key] if key in left_out else scores[key] for key in maps]
     assert judge(corpus, corpus.save(worst, scores=wrong))["metrics"] == found
@@ -318,7 +318,7 @@ def test_faces_without_a_score_are_counted_and_may_count_as_wrong(corpus):
     wrong = judge(corpus, reader, missing="wrong")["metrics"]["frame_acc"]
     assert (wrong["value"], wrong["n"]) == (15 / 16, 16)
     assert "they count as wrong" in " ".join(judge(corpus, reader, missing="wrong")["notes"])
-    # A generator that gives no score has none missing, and none that is wrong.
+    # Without any scores, none is missing and none is wrong.
     silent = judge(corpus, corpus.save(scores=[np.nan] * len(scores)), missing="wrong")
     assert silent["metrics"]["frame_acc"]["value"] is None
     assert silent["coverage"]["without_score"]["fake"] == 0
@@ -335,7 +335,7 @@ def test_a_mask_of_a_real_face_is_not_forged_area(corpus):
     assert masked["fp_area_real"]["n"] == 8
 
 
-def test_results_say_which_faces_they_are_of(corpus):
+def test_results_identify_their_faces(corpus):
     whole = judge(corpus, corpus.save())
     keys = [face.key for face in corpus.faces]
     assert judge(corpus, corpus.save(keys=keys[::-1]))["sets"] == whole["sets"]
@@ -344,7 +344,7 @@ def test_results_say_which_faces_they_are_of(corpus):
     assert fewer["scores"] != whole["sets"]["scores"]
     assert judge(corpus, corpus.save(keys=keys[:-1]), missing="wrong")["sets"] == whole["sets"]
     scores = [np.nan] + [0.5] * (len(keys) - 1)
-    assert judge(corpus, corpus.save(scores=scores))["sets"] == whole["sets"]  # it is of train
+    assert judge(corpus, corpus.save(scores=scores))["sets"] == whole["sets"]  # a train face
     scores = [0.5] * (len(keys) - 1) + [np.nan]
     unscored = judge(corpus, corpus.save(scores=scores))["sets"]
     assert unscored["maps"] == whole["sets"]["maps"]
@@ -354,14 +354,14 @@ def test_results_say_which_faces_they_are_of(corpus):
     assert judge(corpus, corpus.save())["sets"]["scores"] != whole["sets"]["scores"]
 
 
-def test_an_index_without_splits_is_judged_whole(corpus):
+def test_an_index_without_splits_is_scored_whole(corpus):
     corpus.faces = [Face(f.path, f.label, "", f.method, f.video, f.mask) for f in corpus.faces]
     result = judge(corpus, corpus.save())
     assert (result["split"], result["faces"]["total"]) == ("all", 48)
     assert "the index has no splits" in result["notes"][0]
 
 
-def test_labels_of_the_index_win_and_unknown_ones_do_not_enter(corpus):
+def test_labels_of_the_index_win_and_unknown_ones_are_excluded(corpus):
     reader = corpus.save()
     first = next(i for i, face in enumerate(corpus.faces) if face.split == "test")
     for offset, label in enumerate((-1, 1)):
@@ -396,13 +396,13 @@ def test_command_prints_a_table_and_writes_json(tmp_path, capsys):
     assert max(map(len, table.splitlines())) <= 100 + len(str(corpus.root))
 
 
-def test_command_with_a_dash_prints_json_and_nothing_else(corpus, capsys):
+def test_command_with_a_dash_prints_only_json(corpus, capsys):
     corpus.save()
     run(corpus, json="-", data=str(corpus.root / "index.csv"), runtime=Runtime())
     assert json.loads(capsys.readouterr().out)["metrics"]["frame_auc"]["n"] == 16
 
 
-def test_faces_that_moved_away_are_asked_for(corpus):
+def test_moved_faces_need_data(corpus):
     corpus.save()
     (corpus.root / "index.csv").rename(corpus.root / "moved.csv")
     with pytest.raises(InputError, match=r"maps\.h5 names its faces; give --data"):
@@ -410,9 +410,9 @@ def test_faces_that_moved_away_are_asked_for(corpus):
     run(corpus, data=str(corpus.root / "moved.csv"))
 
 
-def test_unreadable_masks_fail_the_command_after_the_rest_was_judged(corpus):
+def test_unreadable_masks_fail_the_command_after_scoring_the_rest(corpus):
     corpus.save()
-    (corpus.root / "mask" / "test0_2.png").write_bytes(b"no picture")
+    (corpus.root / "mask" / "test0_2.png").write_bytes(b"not an image")
     (corpus.root / "mask" / "test1_3.png").unlink()
     with pytest.raises(CheckFailedError, match=r"2 faces could not be read.*mask mask/test0_2.png"):
         run(corpus, json=str(corpus.root / "score.json"))

@@ -1,4 +1,4 @@
-"""``evaluator judge``: predictions of an outside system, matched by name."""
+"""``evaluator judge``: predictions of another system, matched by name."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_scores_are_paired_by_key_not_by_row(judge, demo_corpus, tmp_path):
     }
 
 
-def test_maps_of_a_folder_are_judged_on_the_split_that_is_asked_for(judge, demo_corpus, tmp_path):
+def test_maps_of_a_folder_are_scored_on_the_requested_split(judge, demo_corpus, tmp_path):
     val = FaceIndex.read(demo_corpus).where("val")
     for key, label, mask in zip(val.keys, val.labels, val.column("mask"), strict=True):
         path = (tmp_path / "maps" / key).with_suffix(".png")
@@ -70,7 +70,7 @@ def test_maps_of_a_folder_are_judged_on_the_split_that_is_asked_for(judge, demo_
     assert result["metrics"]["frame_auc"]["value"] is None
 
 
-def test_a_map_file_names_its_own_faces(judge, demo_corpus, tmp_path):
+def test_a_map_file_records_its_faces(judge, demo_corpus, tmp_path):
     index = FaceIndex.read(demo_corpus)
     path = tmp_path / "maps.h5"
     with MapWriter(path, generator="mine", data=str(demo_corpus)) as writer:
@@ -81,7 +81,7 @@ def test_a_map_file_names_its_own_faces(judge, demo_corpus, tmp_path):
     assert result["metrics"]["frame_auc"]["value"] == 1.0
 
 
-def test_faces_without_splits_are_all_judged(judge, demo_corpus, tmp_path):
+def test_faces_without_splits_are_all_scored(judge, demo_corpus, tmp_path):
     index = FaceIndex.read(demo_corpus).relocated(tmp_path)
     index.columns["split"] = [""] * len(index)
     index.write(tmp_path / "all.csv")
@@ -91,7 +91,7 @@ def test_faces_without_splits_are_all_judged(judge, demo_corpus, tmp_path):
     assert result["metrics"]["frame_auc"]["n"] == len(index)
 
 
-def test_broken_maps_are_named_and_the_rest_is_judged(judge, demo_corpus, tmp_path):
+def test_broken_maps_are_reported_and_the_rest_is_scored(judge, demo_corpus, tmp_path):
     test = FaceIndex.read(demo_corpus).where("test")
     for key in test.keys:
         path = (tmp_path / "maps" / key).with_suffix(".png")
@@ -105,7 +105,7 @@ def test_broken_maps_are_named_and_the_rest_is_judged(judge, demo_corpus, tmp_pa
     assert result["tests"]["test"]["coverage"]["with_map"] == len(test) - 1
 
 
-def test_faults_are_one_line(judge, demo_corpus, tmp_path, capsys):
+def test_errors_are_one_line(judge, demo_corpus, tmp_path, capsys):
     with pytest.raises(InputError, match=r"none\.csv: no such file or folder of predictions"):
         judge(tmp_path / "none.csv")
     scores = write_scores(tmp_path / "theirs.csv", FaceIndex.read(demo_corpus).keys[:1], [0.5])

@@ -1,4 +1,4 @@
-"""The page of a trial: what it counts against other libraries, and what it survives."""
+"""The report of a trial: its numbers against other libraries, and unusual input."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def draw_scores(count=4000, seed=0):
     return labels, scores
 
 
-def test_the_curves_have_the_areas_that_scikit_learn_says():
+def test_areas_under_the_curves_equal_scikit_learn():
     labels, scores = draw_scores()
     area = np.trapezoid(receiver_curve(labels, scores), GRID)
     assert area == pytest.approx(roc_auc_score(labels, scores), abs=1e-3)
@@ -63,7 +63,7 @@ def test_curves_of_perfect_and_of_tied_scores():
     assert precision_curve(labels, np.full(4, 0.5)) == pytest.approx(np.full(len(GRID), 0.5))
 
 
-def test_calibration_error_is_torchmetrics():
+def test_calibration_error_equals_torchmetrics():
     labels, scores = draw_scores()
     reference = BinaryCalibrationError(n_bins=BINS, norm="l1")
     expected = float(reference(torch.from_numpy(scores), torch.from_numpy(labels)))
@@ -74,7 +74,7 @@ def test_calibration_error_is_torchmetrics():
 
 
 class Trial:
-    """Drawn faces in a folder, and files of scores and maps, judged as ``evaluator run`` does.
+    """Synthetic faces in a folder, and files of scores and maps, scored as by ``evaluator run``.
 
     Real and fake faces take turns; of two neighbours each video has. Maps of fakes are their masks,
     of every third one the opposite. The scores fall, with noise of the seed.
@@ -90,8 +90,8 @@ class Trial:
         for number in range(count):
             label = number % 2 if labels is None else labels
             name = HOSTILE if number == 1 else f"face-{number:03d}.png"
-            picture = generator.integers(90, 120, (SIDE, SIDE + 8, 3)).astype(np.uint8)
-            (folder / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+            image = generator.integers(90, 120, (SIDE, SIDE + 8, 3)).astype(np.uint8)
+            (folder / name).write_bytes(cv2.imencode(".png", image)[1].tobytes())
             more = {"mask": "mask.png" if masks and label else "", "method": EVIL if label else ""}
             faces.append(Face(name, label, video=f"video{number // 2}", **more))
         self.index = FaceIndex.of(faces, folder)
@@ -144,7 +144,7 @@ class Trial:
 
 
 class Reader(HTMLParser):
-    """Collects the tags of a page, the addresses in it, and its text."""
+    """Collect the tags, addresses and text of a page."""
 
     def __init__(self, page):
         super().__init__()
@@ -166,7 +166,7 @@ def several(tmp_path_factory):
     return Trial(tmp_path_factory.mktemp("several"), 20, seeds=3)
 
 
-def test_the_page_holds_everything_and_nothing_foreign(several):
+def test_the_page_is_complete_and_self_contained(several):
     page = several.write(name="<set> & more").read_text(encoding="utf-8")
     found = Reader(page)
     assert "script" not in found.tags
@@ -197,7 +197,7 @@ def test_a_set_shows_24_faces_at_most(tmp_path):
     assert len(page) < 1_000_000
 
 
-def test_the_furthest_off_come_first_and_a_video_once(several):
+def test_the_worst_come_first_and_each_video_once(several):
     scores = Scores.read(several.index, several.files)
     groups = find_cases(EvaluationSet("set", several.index), scores, several.files[0])
     titles = [group.title for group in groups]
@@ -226,16 +226,16 @@ def test_the_furthest_off_come_first_and_a_video_once(several):
         ({"count": 2}, "Fakes with the lowest", "Fakes with the highest"),
     ],
 )
-def test_what_is_missing_is_said_and_not_drawn(tmp_path, kind, said, unsaid):
+def test_missing_data_are_noted_and_not_drawn(tmp_path, kind, said, unsaid):
     text = Reader(Trial(tmp_path, **kind).write().read_text(encoding="utf-8")).text
     assert said.lower() in text.lower()
     assert unsaid not in text
 
 
-def test_unreadable_pictures_are_left_out(tmp_path):
+def test_unreadable_images_are_skipped(tmp_path):
     trial = Trial(tmp_path, 8, masks=False)
     for key in trial.index.keys[:7]:
-        (tmp_path / key).write_bytes(b"no picture")
+        (tmp_path / key).write_bytes(b"not an image")
     page = trial.write().read_text(encoding="utf-8")
     assert page.count('class="case"') == 1
     (tmp_path / trial.index.keys[7]).unlink()
@@ -278,8 +278,8 @@ def test_it_fits_wide_and_narrow_windows(several, tmp_path):
             driver.get(several.write().as_uri())
             assert driver.execute_script("return document.documentElement.scrollWidth") <= width
         assert driver.execute_script("return window.hacked") is None
-        pictures = "return [...document.images].every(image => image.naturalWidth > 0)"
-        assert driver.execute_script(pictures)
+        loaded = "return [...document.images].every(image => image.naturalWidth > 0)"
+        assert driver.execute_script(loaded)
         assert driver.get_log("browser") == []
     finally:
         driver.quit()

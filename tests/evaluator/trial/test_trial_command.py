@@ -66,12 +66,12 @@ def test_a_trial_from_faces_to_result(command, demo_corpus, capsys):
     assert "frame_auc" in capsys.readouterr().out
     with open(f"{command.out}/predictions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    # Each seed predicts with its own weights, and nothing of the test split is learned from.
+    # Each seed predicts with its own weights, and the test split is not trained on.
     assert all(row["score_0"] != row["score_1"] for row in rows)
     for split in ("train", "val"):
         faces = FaceIndex.read(demo_corpus).where(split)
         assert result[split] == {"faces": len(faces), "fingerprint": faces.fingerprint()}
-    # Every face once, also those of the last, shorter batch, with its own label.
+    # Every face once, including the last, shorter batch, with its label.
     assert [row["key"] for row in rows] == list(test.keys)
     assert [int(row["label"]) for row in rows] == test.labels.tolist()
     with MapReader(f"{command.out}/seed-1/test.h5") as reader:
@@ -84,7 +84,7 @@ def test_two_trials_of_one_seed_are_equal(command, tmp_path):
     assert first == second
 
 
-def test_a_trial_that_was_stopped_goes_on(command, tmp_path):
+def test_an_interrupted_trial_resumes(command, tmp_path):
     whole = result_of(command)
     halted = replace(command, out=str(tmp_path / "halted"))
     with pytest.raises(InputError, match="stopped after step 2"):
@@ -92,18 +92,18 @@ def test_a_trial_that_was_stopped_goes_on(command, tmp_path):
     assert result_of(halted) == whole
 
 
-def test_another_trial_is_not_mixed_in(command):
+def test_another_trial_in_the_folder_is_refused(command):
     run_command(command)
     with pytest.raises(InputError, match="begun with other settings"):
         run_command(replace(command, maps="zeros"))
 
 
-def test_nothing_is_learnt_from_test_faces(command, demo_corpus, tmp_path):
+def test_training_on_test_faces_is_refused(command, demo_corpus, tmp_path):
     with pytest.raises(InputError, match="of its faces are trained on"):
         run_command(replace(command, test=(f"mine={demo_corpus}:train",)))
     with pytest.raises(InputError, match="of its faces are selected on"):
         run_command(replace(command, test=(f"mine={demo_corpus}:val",)))
-    # A copy of the index elsewhere, with other splits, names the same files.
+    # A copy of the index elsewhere, with other splits, lists the same files.
     index = FaceIndex.read(demo_corpus)
     copy = index.relocated(tmp_path)
     copy.columns["split"] = ["test"] * len(index)
@@ -121,7 +121,7 @@ def test_val_may_be_tested_on_when_selection_is_held_out_of_train(demo_corpus):
     assert set(data.val.keys) < set(index.where("train").keys)
 
 
-def test_without_a_test_split_val_is_judged_and_said_to_be(command, demo_corpus, tmp_path):
+def test_without_a_test_split_val_is_scored_and_noted(command, demo_corpus, tmp_path):
     index = FaceIndex.read(demo_corpus)
     kept = index.take(np.array(index.column("split")) != "test").relocated(tmp_path)
     kept.write(tmp_path / "index.csv")
@@ -134,7 +134,7 @@ def test_without_a_test_split_val_is_judged_and_said_to_be(command, demo_corpus,
     assert not any("optimistic" in note for note in clean["notes"])
 
 
-def test_a_wrong_name_shows_before_anything_is_read(command):
+def test_a_wrong_name_fails_before_any_data_is_read(command):
     with pytest.raises(InputError, match="no detector 'prob'; perhaps probe"):
         run_command(replace(command, model="prob", source=Source("/nowhere")))
     with pytest.raises(InputError, match="--options widht"):
@@ -167,7 +167,7 @@ def test_a_copy_of_trained_faces_is_refused_as_test_set_and_as_val(demo_corpus, 
     check_apart(held, [EvaluationSet("val", copies, selected=True)])
 
 
-def test_faces_of_unknown_label_are_neither_learned_from_nor_tested_on(demo_corpus, tmp_path):
+def test_faces_of_unknown_label_are_not_used_for_training_or_tests(demo_corpus, tmp_path):
     index = FaceIndex.read(demo_corpus).relocated(tmp_path)
     index.write(tmp_path / "index.csv")
     lines = (tmp_path / "index.csv").read_text().splitlines()
@@ -186,11 +186,11 @@ def test_faces_of_unknown_label_are_neither_learned_from_nor_tested_on(demo_corp
         assert list(part.keys) == [key for key in index.where(split).keys if key not in hidden]
 
 
-def test_look_alikes_of_trained_faces_become_a_note(demo_corpus, tmp_path):
+def test_near_duplicates_of_training_faces_add_a_note(demo_corpus, tmp_path):
     index = FaceIndex.read(demo_corpus)
     data = open_training(index, "none", 0, 0)
-    picture = cv2.imread(str(index.root / data.train.keys[0]))
-    cv2.imwrite(str(tmp_path / "saved.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 70])
+    image = cv2.imread(str(index.root / data.train.keys[0]))
+    cv2.imwrite(str(tmp_path / "saved.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 70])
     check_apart(data, [EvaluationSet("own", index.where("test"))])
     assert data.notes == []
     again = FaceIndex.of([Face("saved.jpg", 1)], tmp_path)
@@ -210,7 +210,7 @@ def test_maps_of_other_faces_are_refused_with_ten_names(command, demo_corpus, tm
     assert missing == list(train.keys[:10])
 
 
-def test_partial_coverage_and_empty_maps_are_said(demo_corpus, tmp_path):
+def test_partial_coverage_and_empty_maps_are_noted(demo_corpus, tmp_path):
     index = FaceIndex.read(demo_corpus)
     fakes = list(index.where("train", label=1).keys)
     path = write_maps(tmp_path / "most.h5", fakes[1:], [1] * (len(fakes) - 1), value=0.0)
@@ -255,7 +255,7 @@ def test_data_come_from_the_map_file(command, demo_corpus, tmp_path):
     assert result["train"]["faces"] == len(index.where("train"))
 
 
-def test_a_real_face_has_a_zero_map_whatever_the_file_says(demo_corpus, tmp_path):
+def test_a_real_face_has_a_zero_map_regardless_of_the_file(demo_corpus, tmp_path):
     from focus.data.faces import FaceDataset
 
     index = FaceIndex.read(demo_corpus)
@@ -274,7 +274,7 @@ def test_a_real_face_has_a_zero_map_whatever_the_file_says(demo_corpus, tmp_path
         ("--dry_run", "evaluator protocol NAME"),
     ],
 )
-def test_a_flag_that_moved_names_its_command(flag, instead, capsys):
+def test_a_moved_flag_names_its_command(flag, instead, capsys):
     assert evaluator(["run", flag, "theirs.csv"]) == 2
     assert instead in capsys.readouterr().err
 
@@ -287,7 +287,7 @@ def test_a_hostile_map_file_stops_the_trial_with_one_line(command, tmp_path):
         run_command(replace(command, maps=str(path)))
 
 
-def test_unreadable_faces_are_named_and_the_rest_is_judged(command, demo_corpus, tmp_path):
+def test_unreadable_faces_are_reported_and_the_rest_is_scored(command, demo_corpus, tmp_path):
     from focus.errors import CheckFailedError
 
     shutil.copytree(demo_corpus.parent, tmp_path / "copy")
@@ -320,7 +320,7 @@ def test_seeds_are_joined_in_quadrature():
     assert mixed["reason"] == "too few videos"
 
 
-def test_untaught_maps_are_not_judged(command):
+def test_maps_without_supervision_are_not_scored(command):
     found = result_of(replace(command, maps="none"))["tests"]["test"]
     assert found["metrics"]["frame_auc"]["value"] is not None
     assert "pixel_auc" not in found["metrics"]
