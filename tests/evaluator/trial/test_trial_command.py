@@ -197,7 +197,7 @@ def test_near_duplicates_of_training_faces_add_a_note(demo_corpus, tmp_path):
     check_apart(data, [EvaluationSet("mine", again)])
     assert data.notes == [
         "test set mine: 1 of its faces resemble training faces, such as saved.jpg like "
-        f"{data.train.keys[0]}: is one a copy of the other?"
+        f"{data.train.keys[0]}: check for duplicates"
     ]
 
 
