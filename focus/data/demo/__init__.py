@@ -1,14 +1,14 @@
-"""The demo corpus: portraits that are drawn by this program, and local forgeries of them.
+"""The demo corpus: portraits drawn by this package, and local forgeries of them.
 
-The faces are drawn, not photographed, and show nobody: geometry, light and noise from a random
-generator (``people``, ``face``, ``head``, ``hair``, ``surroundings``, ``drawing``). They stand in
-for a corpus where none can be shipped: tests, the two-minute demo and the images of the
-documentation rest on them. Numbers measured on them say that the machinery works and nothing
-about photographs.
+The faces are drawn, not photographed, and show no real person: geometry, light and noise come from
+a random generator (``people``, ``face``, ``head``, ``hair``, ``surroundings``, ``drawing``). They
+replace a corpus where none can be shipped: tests, the two-minute demo and the images of the
+documentation use them. Results on them show that the code works; they do not carry over to
+photographs.
 
 The forgeries (``forging``) are local and their masks are exact by construction. A real face is its
-base image saved once as JPEG; a fake is a forged base image saved once at the same quality.
-The base image holds the camera's grain already, so both files have the same history, and before
+base image saved once as JPEG; a fake is a forged base image saved once at the same quality. The
+base image already contains camera grain, so both files have the same history, and before
 compression they are equal outside the mask.
 """
 
@@ -52,23 +52,23 @@ __all__ = [
 ]
 
 DRAWING_VERSION = 2
-"""Goes up when the same configuration gives other images."""
+"""Incremented when the same configuration gives different images."""
 _RECORD = "demo.json"
 _SPLIT_SHARES = (0.7, 0.8)
 
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """Size and seed of a demo corpus; it holds as many fakes as real faces."""
+    """Size and seed of a demo corpus; it has as many fakes as real faces."""
 
     people: int = 240
-    """How many people are drawn: 70 % for train, 10 % for val, 20 % for test."""
+    """Number of people: 70 % for train, 10 % for val, 20 % for test."""
     images_per_person: int = 4
-    """Real images of each person; each also comes forged, the four methods in turn."""
+    """Real images per person; each also has one forgery, the four methods in turn."""
     size: int = 112
-    """Side of the images in pixels."""
+    """Side length of the images in pixels."""
     seed: int = 7
-    """Seed of everything that is drawn."""
+    """Random seed."""
 
     def __post_init__(self) -> None:
         for name, least in (("people", 1), ("images_per_person", 1), ("size", 48), ("seed", 0)):
@@ -77,10 +77,10 @@ class DemoConfig:
 
 
 def scan(root: Path | str, options: ScanOptions = ScanOptions()) -> FaceIndex:
-    """Return the demo corpus in ``root``, drawn first if it is not there yet.
+    """Return the demo corpus in ``root``; draw it first if it does not exist.
 
     Raises:
-        InputError: ``root`` holds something else.
+        InputError: ``root`` contains something else.
     """
     root = Path(root)
     if (root / _RECORD).exists() and (root / "index.csv").exists():
@@ -94,24 +94,24 @@ def write_demo_corpus(
     quiet: bool = False,
     workers: int = 1,
 ) -> FaceIndex:
-    """Draw a corpus into a folder; one that is there already is used as it is.
+    """Draw a corpus into a folder; an existing one is returned unchanged.
 
     Writes ``real/*.jpg``, ``fake/<method>/*.jpg``, ``mask/*.png`` (255 = forged),
     ``region/*.png`` (255 = head and hair), ``demo.json`` (the configuration) and, last,
-    ``index.csv``: a run that was killed is drawn again. ``video`` is the person. The same
-    configuration gives the same bytes, whatever ``workers`` is, on the same library versions.
+    ``index.csv``: after an interrupted run the corpus is drawn again. ``video`` is the person. The
+    same configuration gives the same bytes on the same library versions, for any ``workers``.
 
     Args:
-        folder: empty, absent, or a demo corpus of this configuration.
+        folder: empty, missing, or a demo corpus of this configuration.
         config: size and seed.
-        quiet: no progress.
+        quiet: show no progress.
         workers: processes; more than one needs an importable main module.
 
     Returns:
-        The index, real faces and fakes in turn.
+        The index; each real face is followed by its fake.
 
     Raises:
-        InputError: the folder holds something else, or a demo corpus of another configuration.
+        InputError: the folder contains something else, or a demo corpus of another configuration.
     """
     folder = Path(folder)
     if _is_complete(folder, config):
@@ -135,20 +135,20 @@ def _fingerprint(config: DemoConfig) -> str:
 
 
 def _is_complete(folder: Path, config: DemoConfig) -> bool:
-    """Return whether the corpus is there; refuse a folder in which it must not be drawn."""
+    """Return whether the corpus is complete; reject a folder with other content."""
     record = folder / _RECORD
     if not record.exists():
         if folder.is_file() or any(folder.glob("[!.]*")):
-            raise InputError(f"{folder}: not empty and not a demo corpus; give a new folder")
+            raise InputError(f"{folder}: not empty and not a demo corpus; choose a new folder")
         return False
     try:
         found = json.loads(record.read_text(encoding="utf-8")).get("fingerprint")
     except (ValueError, AttributeError):
-        raise InputError(f"{record}: not readable; delete {folder} to draw it again") from None
+        raise InputError(f"{record}: cannot be read; delete {folder} to draw it again") from None
     if found != _fingerprint(config):
         raise InputError(
-            f"{folder}: holds a demo corpus of another configuration or version (see {_RECORD}); "
-            "give a new folder, or delete this one"
+            f"{folder}: is a demo corpus of another configuration or version (see {_RECORD}); "
+            "choose a new folder, or delete this one"
         )
     return (folder / "index.csv").exists()
 
@@ -188,13 +188,13 @@ def _draw_person_files(folder: Path, config: DemoConfig, number: int) -> list[Fa
     return faces
 
 
-def _save(path: Path, picture: np.ndarray, quality: int = 0) -> None:
-    """Write RGB as JPEG of a quality, or a mask as PNG of 0 and 255."""
+def _save(path: Path, image: np.ndarray, quality: int = 0) -> None:
+    """Write RGB as JPEG of the given quality, or (quality 0) a mask as PNG of 0 and 255."""
     if quality:
         options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-        code = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1]
+        code = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1]
     else:
-        code = cv2.imencode(".png", picture.astype(np.uint8) * 255)[1]
+        code = cv2.imencode(".png", image.astype(np.uint8) * 255)[1]
     path.write_bytes(code.tobytes())
 
 

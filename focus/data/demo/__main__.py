@@ -1,4 +1,4 @@
-"""``python -m focus.data.demo FOLDER``: draw the demo corpus, on two cores."""
+"""``python -m focus.data.demo FOLDER``: draw the demo corpus with two processes."""
 
 import sys
 

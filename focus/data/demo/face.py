@@ -1,6 +1,6 @@
-"""The face as it is painted flat: colour, relief and gloss, seen straight from the front.
+"""Paint the flat face: colour, relief and gloss, in frontal view.
 
-The canvas covers [-REACH, REACH] half head heights both ways; x runs to the right, y downwards;
+The canvas covers [-REACH, REACH] half head heights in x (right) and y (down);
 the chin is at y = 1 and the top of the skull at -1. ``head`` wraps the canvas around a head.
 """
 
@@ -23,28 +23,28 @@ Window = tuple[slice, slice]
 
 
 def soft(values: np.ndarray) -> np.ndarray:
-    """Return the smooth step of values: 0 at and below 0, 1 at and above 1."""
+    """Return the smooth step of values: 0 for values <= 0, 1 for values >= 1."""
     clipped = np.clip(values, 0, 1)
     return clipped * clipped * (3 - 2 * clipped)
 
 
 def cloud(rng: np.random.Generator, cells: int, side: int) -> np.ndarray:
-    """Return smooth noise, float32 (side, side), about standard normal, ``cells`` waves wide."""
+    """Return smooth noise, float32 (side, side), roughly standard normal, ``cells`` cells wide."""
     grid = rng.standard_normal((cells + 3, cells + 3), dtype=np.float32)
     return cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
-def mix(picture: np.ndarray, colour: object, alpha: np.ndarray) -> None:
+def mix(image: np.ndarray, colour: object, alpha: np.ndarray) -> None:
     """Paint ``colour`` over a float32 (H, W, 3) image where ``alpha`` (H, W) is not 0."""
-    picture += (np.asarray(colour, dtype=np.float32) - picture) * alpha[..., None]
+    image += (np.asarray(colour, dtype=np.float32) - image) * alpha[..., None]
 
 
 def paint_face(person: Person, shot: Shot) -> tuple[np.ndarray, np.ndarray]:
     """Paint one expression.
 
     Returns:
-        Colour and gloss, float32 (SIDE, SIDE, 4) in [0, 1]: RGB, and how strongly the surface
-        shines; and the relief, float32 (SIDE, SIDE), in half head heights over the smooth head.
+        Colour and gloss, float32 (SIDE, SIDE, 4) in [0, 1]: RGB and the strength of highlights;
+        and the relief, float32 (SIDE, SIDE), in half head heights above the smooth head.
     """
     skin, relief = _skin(person)
     colour, relief = skin.copy(), relief.copy()
@@ -70,14 +70,14 @@ def _grid() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _window(left: float, top: float, right: float, bottom: float) -> Window:
-    """Return the rows and columns of a rectangle; painting a part costs less than the whole."""
+    """Return the rows and columns of a rectangle, to paint only that part of the canvas."""
     start = [max(int((value + REACH) * UNIT), 0) for value in (top, left)]
     stop = [min(int((value + REACH) * UNIT) + 1, SIDE) for value in (bottom, right)]
     return slice(start[0], stop[0]), slice(start[1], stop[1])
 
 
 def _pixel(x: float, y: float) -> tuple[int, int]:
-    """Return a place as OpenCV draws it: integers with ``_FRACTION_BITS`` binary places."""
+    """Return a point in OpenCV's fixed-point format, with ``_FRACTION_BITS`` fractional bits."""
     scale = UNIT * 2**_FRACTION_BITS
     return int((x + REACH) * scale), int((y + REACH) * scale)
 
@@ -100,7 +100,7 @@ def _ridge(distance: np.ndarray, width: float | np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _skin(person: Person) -> tuple[np.ndarray, np.ndarray]:
-    """Return bare skin and the lasting relief, which all images of a person share."""
+    """Return bare skin and relief, the same in all images of a person."""
     rng = np.random.default_rng(person.seed)
     colour = np.empty((SIDE, SIDE, 3), dtype=np.float32)
     colour[:] = person.skin
@@ -132,7 +132,7 @@ def _speckle(colour: np.ndarray, person: Person, rng: np.random.Generator) -> No
 
 
 def _relief(person: Person) -> np.ndarray:
-    """Return sockets, brows, nose, cheeks and chin as heights, float32 (SIDE, SIDE)."""
+    """Return the heights of sockets, brows, nose, cheeks and chin, float32 (SIDE, SIDE)."""
     x, y = _grid()
     tip = person.nose_length - 0.05
     down = soft(y[:, :1] / tip)
@@ -196,7 +196,7 @@ def _mouth(
 def _lip_lines(
     along: np.ndarray, person: Person, shot: Shot
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return y of upper lip's outer and inner edge and of lower lip's inner and outer edge."""
+    """Return y of the upper lip's outer and inner and the lower lip's inner and outer edge."""
     arch = 1 - along * along
     middle = 0.655 - (0.012 + 0.09 * shot.smile) * along * along + 0.02 * shot.smile
     middle = middle + 0.010 * _ridge(along, 0.22) * (1 - shot.open_mouth)

@@ -1,9 +1,9 @@
-"""Local forgeries of drawn portraits, with the exact mask of what was changed.
+"""Local forgeries of drawn portraits, with exact masks.
 
-Real portraits carry the same camera grain from edge to edge. Every forgery breaks that inside its
-mask and nowhere else: ``blend`` brings in the grain, light and features of somebody else,
-``smooth`` takes the grain away, ``upsample`` loses fine detail, ``warp`` resamples it. Kind, size
-and place are drawn again each time, so that no fixed place gives them away.
+Real portraits have uniform camera grain. Every forgery changes the grain inside its mask only:
+``blend`` inserts the grain, light and features of another person, ``smooth`` removes grain,
+``upsample`` loses fine detail, ``warp`` resamples it. Kind, size and place are random, so that no
+fixed place reveals the label.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from focus.data.demo.people import Person, draw_person, draw_shot
 
 METHODS = ("blend", "smooth", "upsample", "warp")
 SMALLEST, LARGEST = 0.03, 0.35
-"""Bounds of the mask's share of the image."""
+"""Bounds of the mask's fraction of the image."""
 _FAINTEST = 0.12
 _LEAST_ON_HEAD = 0.35
 _AREAS = {
@@ -37,8 +37,8 @@ class Forgery:
     """A forged portrait.
 
     image: uint8 (H, W, 3), RGB, never compressed; equal to the portrait outside the mask.
-    mask: bool (H, W), where the forged content has any weight at all (its soft rim, down to a
-        weight of 0.12, included).
+    mask: bool (H, W), where the forged content has a weight above 0 (soft rim included, down to
+        a weight of 0.12).
     """
 
     image: np.ndarray
@@ -49,11 +49,11 @@ def forge(portrait: Portrait, method: str, rng: np.random.Generator) -> Forgery:
     """Forge a part of a portrait; the mask covers 3 to 35 % of the image.
 
     Args:
-        portrait: the real image; it is not changed.
+        portrait: the real image; not modified.
         method: one of :data:`METHODS`.
-        rng: source of kind, place, size and strength.
+        rng: random generator for kind, place, size and strength.
     """
-    weight = _draw_weight(portrait, _AREAS[method], rng)
+    weight = _random_weight(portrait, _AREAS[method], rng)
     change = _CHANGES[method](portrait, weight, rng)
     base = portrait.image.astype(np.float32)
     mixed = base + (change - base) * weight[..., None]
@@ -61,10 +61,10 @@ def forge(portrait: Portrait, method: str, rng: np.random.Generator) -> Forgery:
     return Forgery(image, weight > 0)
 
 
-def _draw_weight(
+def _random_weight(
     portrait: Portrait, areas: dict[str, float], rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw the soft mask, float32 (H, W) in {0} or [_FAINTEST, 1]."""
+    """Return a random soft mask, float32 (H, W) in {0} or [_FAINTEST, 1]."""
     kinds, chances = list(areas), list(areas.values())
     while True:
         kind = kinds[int(rng.choice(len(kinds), p=chances))]
@@ -107,16 +107,16 @@ def _inner(portrait: Portrait, rng: np.random.Generator) -> np.ndarray:
 
 
 def _blob(portrait: Portrait, rng: np.random.Generator) -> np.ndarray:
-    """Return a lobed shape about some point of the head, its hair or its rim.
+    """Return a lobed shape around a random point of the head, its hair or its rim.
 
-    Of two points drawn, the one farther from the middle is taken: the other kinds of area lie
-    in the middle, and a corpus in which all forgeries do could be solved without looking.
+    Of two random points, use the one farther from the middle: all other kinds of area are in the
+    middle, and a fixed place would reveal the forgery.
     """
     side = portrait.head.shape[0]
     reach = np.ones((2 * (side // 14) + 1,) * 2, dtype=np.uint8)
     rows, columns = np.nonzero(cv2.dilate(portrait.head.astype(np.uint8), reach))
-    drawn = [(int(columns[i]), int(rows[i])) for i in rng.integers(len(rows), size=2)]
-    x, y = max(drawn, key=lambda point: np.hypot(point[0] - side / 2, point[1] - side / 2))
+    points = [(int(columns[i]), int(rows[i])) for i in rng.integers(len(rows), size=2)]
+    x, y = max(points, key=lambda point: np.hypot(point[0] - side / 2, point[1] - side / 2))
     line = np.arange(side, dtype=np.float32)
     across, down = (line - x)[None, :] / side, (line - y)[:, None] / side
     angle, stretch = rng.uniform(0, np.pi), rng.uniform(0.7, 1.4)
@@ -128,7 +128,7 @@ def _blob(portrait: Portrait, rng: np.random.Generator) -> np.ndarray:
 
 
 def _blend(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return somebody else in the same pose, aligned by resampling and matched in colour."""
+    """Return another person in the same pose, aligned by resampling and matched in colour."""
     shot = portrait.shot
     other = draw_shot(rng)
     rough = rng.uniform(2.0, 2.6) if rng.random() < 0.2 else rng.uniform(0.05, 0.3)
@@ -144,9 +144,11 @@ def _blend(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) -> 
         yaw=shot.yaw + rng.normal(0, 0.05),
         pitch=shot.pitch + rng.normal(0, 0.03),
     )
-    likest = min((draw_person(rng) for _ in range(4)), key=partial(_unlikeness, portrait.person))
+    closest = min(
+        (draw_person(rng) for _ in range(4)), key=partial(_colour_distance, portrait.person)
+    )
     side = portrait.image.shape[0]
-    drawn = render(likest, donor_shot, side).image.astype(np.float32)
+    drawn = render(closest, donor_shot, side).image.astype(np.float32)
     turn = cv2.getRotationMatrix2D((side / 2, side / 2), rng.normal(0, 2), rng.normal(1, 0.025))
     turn = turn + np.array([[0, 0, 1], [0, 0, 1]]) * rng.normal(0, 0.008 * side, (2, 1))
     donor = cv2.warpAffine(drawn, turn, (side, side), borderMode=cv2.BORDER_REFLECT_101)
@@ -157,13 +159,13 @@ def _blend(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) -> 
     return donor + (matched - donor) * rng.uniform(0.75, 1.0)
 
 
-def _unlikeness(one: Person, other: Person) -> float:
+def _colour_distance(one: Person, other: Person) -> float:
     skin, hair = np.subtract(one.skin, other.skin), np.subtract(one.hair_colour, other.hair_colour)
     return float(np.abs(skin).sum() + np.abs(hair).sum())
 
 
 def _smooth(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the image without its grain, as beauty filters and weak generators leave it."""
+    """Return the image without its grain, like beauty filters and weak generators."""
     strength = rng.uniform(45, 75)
     smooth = cv2.bilateralFilter(portrait.image, 7, strength, rng.uniform(1.8, 2.8))
     if rng.random() < 0.5:
@@ -172,7 +174,7 @@ def _smooth(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) ->
 
 
 def _upsample(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the image as enlarged from fewer pixels, at times with a faint chequerboard."""
+    """Return the image reduced and enlarged, sometimes with a faint chequerboard."""
     side = portrait.image.shape[0]
     small = round(side / rng.uniform(1.7, 2.6))
     less = cv2.resize(portrait.image, (small, small), interpolation=cv2.INTER_AREA)
@@ -187,7 +189,7 @@ def _upsample(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) 
 
 
 def _warp(portrait: Portrait, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the area swollen or shrunk, turned and moved; it is cut out, bent and put back."""
+    """Return the image with the area enlarged or shrunk, rotated and moved (resampled twice)."""
     side = portrait.image.shape[0]
     rows, columns = np.nonzero(weight)
     middle_x, middle_y = float(columns.mean()), float(rows.mean())

@@ -1,4 +1,4 @@
-"""Hair: a volume around the skull, filled with strands that follow its fall."""
+"""Hair: a volume around the skull, filled with strands."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ _TILE = 256
 class Style:
     """A haircut; lengths in half head heights.
 
-    ``top`` and ``side``: beyond the skull. ``end`` and ``front_end``: how far down behind and in
-    front of the head. ``flow``: which way strands lie. ``fringe``: how far the hairline comes
-    down. ``part``: place of the parting. ``loose``: how untidy the hairline is.
+    ``top`` and ``side``: thickness above and beside the skull. ``end`` and ``front_end``: lower end
+    behind and in front of the head. ``flow``: direction of the strands. ``fringe``: offset of the
+    hairline, downwards. ``part``: position of the parting. ``wave``: amplitude of waves.
+    ``ragged``: roughness of the outline. ``loose``: roughness of the hairline. ``contrast``: of the
+    strands' shading.
     """
 
     top: float
@@ -53,7 +55,7 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Hair:
-    """Linear colours, float32 (N, N, 3), coverage, float32 (N, N) in [0, 1], and its shadow."""
+    """Linear colours, float32 (N, N, 3); coverage and shadow, float32 (N, N) in [0, 1]."""
 
     back: np.ndarray
     back_alpha: np.ndarray
@@ -127,7 +129,7 @@ def _volume(person: Person, style: Style, surface: Surface, rng: np.random.Gener
 def _strands(
     style: Style, x: np.ndarray, y: np.ndarray, rim: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return locks and single strands, both float32 (N, N), about standard normal."""
+    """Return locks and single strands, both float32 (N, N), roughly standard normal."""
     side = x.shape[0]
     warp = cloud(rng, 9, side)
     if style.flow == "coil":
@@ -147,7 +149,7 @@ def _strands(
 
 @lru_cache(maxsize=1)
 def _tile() -> np.ndarray:
-    """Return noise that repeats without a seam, float32 (_TILE, _TILE), standard deviation 1."""
+    """Return seamlessly tileable noise, float32 (_TILE, _TILE), standard deviation 1."""
     noise = np.random.default_rng(0).standard_normal((_TILE, _TILE), dtype=np.float32)
     tiled = cv2.GaussianBlur(np.tile(noise, (3, 3)), (0, 0), 0.8)[_TILE:-_TILE, _TILE:-_TILE]
     return np.ascontiguousarray(tiled / tiled.std())
@@ -158,7 +160,7 @@ def _noise(across: np.ndarray, along: np.ndarray) -> np.ndarray:
 
 
 def _lit_hair(person: Person, style: Style, volume: _Volume, light: Light) -> np.ndarray:
-    """Return the colour of the volume under the light, with its shine; linear."""
+    """Return the linear colour of the lit volume, with highlights."""
     locks, fine = volume.locks, volume.fine
     across, up = np.clip(volume.across, -0.95, 0.95), np.clip(volume.high, 0, 0.95)
     depth = np.sqrt(np.clip(1 - across**2 - up**2, 0.05, 1))
@@ -179,7 +181,7 @@ def _lit_hair(person: Person, style: Style, volume: _Volume, light: Light) -> np
 
 
 def _hairline(person: Person, style: Style, surface: Surface, volume: _Volume) -> np.ndarray:
-    """Return 1 where the face gives way to hair: above the forehead and beside the temples."""
+    """Return the hair's coverage of the face, in [0, 1]: above the forehead, beside the temples."""
     x, y = surface.face_x, surface.face_y
     lean = x * person.hair_side
     line = person.hairline + style.fringe * (1 - 0.35 * x * x)

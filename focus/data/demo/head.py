@@ -1,4 +1,4 @@
-"""The head as a surface: where every pixel lies on the flat face, and the light upon it."""
+"""The head as a surface: map pixels to the flat face, and light them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from focus.data.demo.people import Person, Shot
 Softness = tuple[float, float, float]
 
 SKIN_SOFTNESS: Softness = (0.42, 0.28, 0.22)
-"""How far light reaches round a skin surface, per channel: blood scatters red the furthest."""
+"""Light wrap around skin, per channel (RGB): blood scatters red the furthest."""
 
 
 @dataclass(frozen=True)
 class Surface:
-    """Where every pixel lies. All arrays float32 (N, N), lengths in half head heights.
+    """The surface at every pixel. Arrays are float32 (N, N), lengths in half head heights.
 
-    ``x, y``: from the head's centre, upright. ``face_x, face_y``: the point of the flat face that
-    is seen. ``height``: towards the camera. ``inside``: coverage by the head, in [0, 1].
+    ``x, y``: from the head's centre, upright. ``face_x, face_y``: the visible point of the flat
+    face. ``height``: towards the camera. ``inside``: coverage by the head, in [0, 1].
     ``pixel``: the width of a pixel.
     """
 
@@ -35,13 +35,13 @@ class Surface:
     pixel: float
 
     def edge(self, distance: np.ndarray) -> np.ndarray:
-        """Return the coverage, float32 in [0, 1], of what begins at ``distance`` 0."""
+        """Return the antialiased coverage, float32 in [0, 1], of the area ``distance`` > 0."""
         return soft(distance * (0.7 / self.pixel) + 0.5)
 
 
 @dataclass(frozen=True)
 class Light:
-    """One lamp and the light from all around; ``direction`` is a unit vector towards the lamp."""
+    """One lamp and ambient light; ``direction`` is a unit vector towards the lamp."""
 
     direction: np.ndarray
     key: np.ndarray
@@ -49,7 +49,7 @@ class Light:
 
     @classmethod
     def of(cls, shot: Shot) -> Light:
-        """Return the light of an image; a lamp from the side is made up for."""
+        """Return the light of an image; a lamp from the side is brighter, to compensate."""
         direction = np.array(shot.light, dtype=np.float32)
         strength = shot.key / (0.35 + 0.65 * max(shot.light[2], 0.3))
         key = np.array(shot.key_colour, dtype=np.float32) * strength
@@ -61,7 +61,7 @@ class Light:
     ) -> np.ndarray:
         """Return the linear light on surfaces, float32 (N, N, 3).
 
-        ``normal`` is float32 (N, N, 3), of any length; ``lamp`` how much of the lamp arrives.
+        ``normal`` is float32 (N, N, 3), of any length; ``lamp`` is the lamp's unshadowed fraction.
         """
         length = np.sqrt(np.einsum("ijk,ijk->ij", normal, normal))
         facing = (normal @ self.direction) / length
@@ -75,10 +75,10 @@ class Light:
 
 
 def wrap(person: Person, shot: Shot, side: int, relief: np.ndarray) -> Surface:
-    """Put the flat face on a turned head in an image ``side`` pixels wide.
+    """Map the flat face to a rotated head in an image ``side`` pixels wide.
 
-    ``relief`` is float32 (SIDE, SIDE) as :func:`focus.data.demo.face.paint_face` gives it; what
-    stands out (the nose) moves with the turn.
+    ``relief`` is float32 (SIDE, SIDE) from :func:`focus.data.demo.face.paint_face`; raised
+    parts (the nose) move with the rotation.
     """
     scale = shot.scale * side
     line = np.arange(side, dtype=np.float32) + 0.5
@@ -108,7 +108,7 @@ def look_up(flat: np.ndarray, face_x: np.ndarray, face_y: np.ndarray) -> np.ndar
 
 
 def light_skin(surface: Surface, light: Light) -> tuple[np.ndarray, np.ndarray]:
-    """Return the light on the head, float32 (N, N, 3), and its shine, float32 (N, N)."""
+    """Return the light on the head, float32 (N, N, 3), and its highlights, float32 (N, N)."""
     pixel = surface.pixel
     normal = _normals(cv2.GaussianBlur(surface.height, (0, 0), 0.006 / pixel), pixel)
     around = cv2.GaussianBlur(surface.height, (0, 0), 0.07 / pixel)
@@ -136,7 +136,7 @@ def _normals(height: np.ndarray, pixel: float) -> np.ndarray:
 
 
 def _unshadowed(surface: Surface, light: Light) -> np.ndarray:
-    """Return how much of the lamp passes nose and brows, float32 (N, N), by marching towards it."""
+    """Return the unshadowed fraction of the lamp, float32 (N, N), by ray marching."""
     x, y, up = (float(value) for value in light.direction)
     flat = math.hypot(x, y) + 1e-6
     height, size = surface.height, surface.height.shape[::-1]

@@ -1,4 +1,4 @@
-"""Who is drawn, and how the image is taken: two records of plain numbers."""
+"""Parameters of a person and of a shot."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _CLOTH = _palette(
 
 @dataclass(frozen=True)
 class Person:
-    """What stays the same in all images of one person.
+    """The features that all images of one person share.
 
     Lengths are in half heights of the head, colours RGB in [0, 1], everything else in [0, 1].
     """
@@ -104,9 +104,9 @@ class Person:
 class Shot:
     """One image of a person: pose, expression, light, background, camera.
 
-    Angles are in radians; ``centre`` and ``scale`` (the half head height) in parts of the
+    Angles are in radians; ``centre`` and ``scale`` (the half head height) as fractions of the
     image's side; ``light`` is a unit vector towards the light (x right, y down, z to the
-    camera); ``blur`` is in pixels, ``grain`` in grey levels, ``quality`` is JPEG's.
+    camera); ``blur`` is in pixels, ``grain`` in grey levels, ``quality`` is the JPEG quality.
     """
 
     seed: int
@@ -134,7 +134,7 @@ class Shot:
 
 
 def draw_person(rng: np.random.Generator) -> Person:
-    """Draw the lasting features of one person."""
+    """Return a random person."""
     masculine = float(rng.beta(0.6, 0.6))
     age = float(rng.beta(1.1, 1.6))
     darkness = float(rng.uniform(0, 1))
@@ -185,7 +185,7 @@ def draw_person(rng: np.random.Generator) -> Person:
 
 
 def draw_shot(rng: np.random.Generator) -> Shot:
-    """Draw pose, expression, light, background and camera of one image."""
+    """Return random pose, expression, light, background and camera of one image."""
     azimuth, elevation = rng.uniform(-1.15, 1.15), rng.uniform(0.15, 0.85)
     light = np.array([math.sin(azimuth), -math.tan(elevation), max(math.cos(azimuth), 0.25)])
     warmth = float(rng.normal(0, 0.05))

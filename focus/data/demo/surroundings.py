@@ -1,4 +1,4 @@
-"""What is around the face: background, neck and clothes, ears. All in linear light."""
+"""Paint background, neck, clothes and ears, in linear light."""
 
 from __future__ import annotations
 
@@ -15,58 +15,58 @@ _SMALL = 64
 
 
 def paint_background(shot: Shot, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Paint what lies behind, out of focus: linear, float32 (side, side, 3)."""
+    """Paint the blurred background: linear, float32 (side, side, 3)."""
     first, second, third = (np.array(colour, dtype=np.float32) for colour in shot.background)
     line = np.linspace(-0.5, 0.5, _SMALL, dtype=np.float32)
     angle = rng.uniform(0, 2 * math.pi)
     ramp = 0.5 + line[None, :] * math.cos(angle) + line[:, None] * math.sin(angle)
-    picture = first + (second - first) * np.clip(ramp, 0, 1)[..., None]
+    image = first + (second - first) * np.clip(ramp, 0, 1)[..., None]
     blur = rng.uniform(1.5, 3.0)
     if shot.scene == "studio":
         height = rng.uniform(-0.2, 0.1)
         glow = np.exp(-((line[None, :] / 0.5) ** 2) - ((line[:, None] - height) / 0.5) ** 2)
-        picture *= (0.75 + 0.5 * glow)[..., None]
+        image *= (0.75 + 0.5 * glow)[..., None]
     elif shot.scene == "room":
-        _furnish(picture, second, third, rng)
+        _furnish(image, second, third, rng)
     elif shot.scene == "outdoors":
-        _plant(picture, third, rng)
+        _plant(image, third, rng)
     else:
-        _hang_lights(picture, third, rng)
+        _hang_lights(image, third, rng)
         blur = 1.0
-    picture = cv2.GaussianBlur(picture, (0, 0), blur)
-    picture = cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC)
-    picture *= (1 + 0.05 * cloud(rng, 4, side))[..., None]
-    return np.square(np.clip(picture, 0.03, 0.95))
+    image = cv2.GaussianBlur(image, (0, 0), blur)
+    image = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+    image *= (1 + 0.05 * cloud(rng, 4, side))[..., None]
+    return np.square(np.clip(image, 0.03, 0.95))
 
 
 def _furnish(
-    picture: np.ndarray, wood: np.ndarray, wall: np.ndarray, rng: np.random.Generator
+    image: np.ndarray, wood: np.ndarray, wall: np.ndarray, rng: np.random.Generator
 ) -> None:
     for _ in range(int(rng.integers(3, 8))):
         left, top = (int(value) for value in rng.integers(-10, _SMALL, 2))
         right, bottom = left + int(rng.integers(4, 26)), top + int(rng.integers(10, 50))
         tone = (wall if rng.random() < 0.6 else wood) * rng.uniform(0.5, 1.5)
-        cv2.rectangle(picture, (left, top), (right, bottom), tone.tolist(), -1)
+        cv2.rectangle(image, (left, top), (right, bottom), tone.tolist(), -1)
 
 
-def _plant(picture: np.ndarray, tint: np.ndarray, rng: np.random.Generator) -> None:
+def _plant(image: np.ndarray, tint: np.ndarray, rng: np.random.Generator) -> None:
     sky = np.array([0.72, 0.78, 0.82], dtype=np.float32) * rng.uniform(0.7, 1.05)
     green = np.array([0.18, 0.23, 0.13], dtype=np.float32) * rng.uniform(0.6, 1.3)
     leaves = (green + 0.4 * tint) * (1 + 0.22 * cloud(rng, 14, _SMALL))[..., None]
     down = np.linspace(0, 1, _SMALL, dtype=np.float32)[:, None]
     edge = down - rng.uniform(0.1, 0.8) + 0.25 * cloud(rng, 5, _SMALL)
-    picture[:] = sky
-    mix(picture, leaves, soft(edge / 0.15 + 0.5))
+    image[:] = sky
+    mix(image, leaves, soft(edge / 0.15 + 0.5))
 
 
-def _hang_lights(picture: np.ndarray, tint: np.ndarray, rng: np.random.Generator) -> None:
-    picture *= 0.55
+def _hang_lights(image: np.ndarray, tint: np.ndarray, rng: np.random.Generator) -> None:
+    image *= 0.55
     for _ in range(int(rng.integers(8, 20))):
         disc = np.zeros((_SMALL, _SMALL), dtype=np.float32)
         x, y = (int(value) for value in rng.integers(0, _SMALL * 16, 2))
         cv2.circle(disc, (x, y), int(rng.uniform(2, 6) * 16), 1.0, -1, cv2.LINE_AA, 4)
         tone = np.clip(tint * rng.uniform(1.0, 2.2) + 0.1, 0, 0.95)
-        mix(picture, tone, disc * rng.uniform(0.3, 0.8))
+        mix(image, tone, disc * rng.uniform(0.3, 0.8))
 
 
 def paint_body(
@@ -111,7 +111,7 @@ def _cloth(
     light: Light,
     lamp: np.ndarray,
 ) -> np.ndarray:
-    """Return folded, woven cloth with its collar; linear, float32 (N, N, 3)."""
+    """Return folded, woven cloth with a collar; linear, float32 (N, N, 3)."""
     rng, side = np.random.default_rng((person.seed, 4)), x.shape[0]
     folds = cloud(rng, 6, side)
     tilt = np.clip(x * (0.55 / person.build) + 0.10 * folds, -0.9, 0.9)
@@ -130,7 +130,7 @@ def _cloth(
 def paint_ear(
     canvas: np.ndarray, person: Person, shot: Shot, surface: Surface, light: Light, side: float
 ) -> None:
-    """Paint one ear where the turned head carries it; ``side`` is -1 for the left, 1 the right."""
+    """Paint one ear of the rotated head; ``side`` is -1 for the left, 1 for the right."""
     sin = math.sin(shot.yaw)
     middle = side * 0.99 * person.width * math.cos(shot.yaw) - 0.10 * sin
     breadth = 0.095 * max(1 - 0.9 * side * sin, 0.5)

@@ -1,4 +1,4 @@
-"""The drawn demo corpus: the same bytes every time, exact masks, and no short cuts to the label."""
+"""The drawn demo corpus: reproducible bytes, exact masks, and no shortcuts to the label."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ def test_same_configuration_gives_the_same_bytes_in_one_process_or_two(tmp_path)
     assert one == two
 
 
-def test_another_seed_gives_other_pictures():
-    pictures = [draw_face(np.random.default_rng(seed), 64).image for seed in (1, 1, 2)]
-    assert np.array_equal(pictures[0], pictures[1])
-    assert np.abs(pictures[0].astype(int) - pictures[2]).mean() > 10
+def test_another_seed_gives_other_images():
+    images = [draw_face(np.random.default_rng(seed), 64).image for seed in (1, 1, 2)]
+    assert np.array_equal(images[0], images[1])
+    assert np.abs(images[0].astype(int) - images[2]).mean() > 10
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_forgery_changes_what_its_mask_says_and_nothing_else(method, seed):
+def test_forgery_changes_pixels_inside_its_mask_only(method, seed):
     rng = np.random.default_rng((5, seed))
     portrait = draw_face(rng, 112)
     before = portrait.image.copy()
@@ -77,7 +77,7 @@ def test_as_many_fakes_as_real_faces_and_every_method_equally_often(corpus):
         assert Counter(face.method for face in fakes_of(part)) == dict.fromkeys(METHODS, people)
 
 
-def test_no_person_stands_in_two_splits(corpus):
+def test_no_person_is_in_two_splits(corpus):
     splits = {}
     for face in corpus:
         splits.setdefault(face.video, set()).add(face.split)
@@ -96,7 +96,7 @@ def test_real_faces_have_no_mask_and_fakes_point_to_their_real_face(corpus):
         assert face.path.startswith(f"fake/{face.method}/")
         original = real[face.original]
         assert (original.video, original.region) == (face.video, face.region)
-        # JPEG spreads a change over its block of 16 pixels and the next one's chroma.
+        # JPEG spreads a change over its 16-pixel block and the chroma of the next.
         mask = is_on(corpus.root, face.mask).astype(np.uint8)
         far = cv2.dilate(mask, np.ones((37, 37), dtype=np.uint8)) == 0
         truth = cv2.imread(str(corpus.root / original.path))
@@ -104,7 +104,7 @@ def test_real_faces_have_no_mask_and_fakes_point_to_their_real_face(corpus):
         assert not np.array_equal(image, truth)
 
 
-def test_forged_areas_lie_about_the_head_but_at_no_fixed_place(corpus):
+def test_forged_areas_are_on_the_head_but_not_at_a_fixed_place(corpus):
     prior = np.mean([is_on(corpus.root, face.mask) for face in fakes_of(corpus, "train")], axis=0)
     scores, shares = [], []
     for face in fakes_of(corpus, "val") + fakes_of(corpus, "test"):
@@ -115,7 +115,7 @@ def test_forged_areas_lie_about_the_head_but_at_no_fixed_place(corpus):
     assert np.mean(shares) > 0.7
 
 
-def test_files_give_nothing_away(corpus):
+def test_files_do_not_reveal_the_label(corpus):
     def quantisation(path):
         data = path.read_bytes()
         start = data.index(b"\xff\xdb") + 5
@@ -150,18 +150,18 @@ def test_scan_draws_once_and_then_reads(tmp_path, monkeypatch):
     assert second.root == tmp_path / "demo"
 
 
-def test_killed_run_is_drawn_anew(tmp_path):
+def test_killed_run_is_drawn_again(tmp_path):
     write_demo_corpus(tmp_path, TINY, quiet=True)
     whole = contents(tmp_path)
     (tmp_path / "index.csv").unlink()
-    (tmp_path / "real/0000-0.jpg").write_bytes(b"half a pict")
+    (tmp_path / "real/0000-0.jpg").write_bytes(b"half a file")
     (tmp_path / "mask/0001-1.png").unlink()
     write_demo_corpus(tmp_path, TINY, quiet=True)
     assert contents(tmp_path) == whole
     assert len(FaceIndex.read(tmp_path / "index.csv")) == 8
 
 
-def test_folders_that_hold_something_else_are_refused(tmp_path):
+def test_folders_with_other_content_are_refused(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/index.csv").write_text("path,label\n")
     with pytest.raises(InputError, match="not a demo corpus"):
