@@ -1,13 +1,13 @@
-"""Forgeries of real faces with exact masks, for whoever has real photographs only.
+"""Forgeries of real faces with exact masks, for use with real photographs only.
 
-``areas`` draws which part of it is forged, ``blending`` blends a
-image with its own variant there, ``swapping`` brings in another face; ``making`` turns one face
-into its files and ``command`` all of them, in several processes.
+``areas`` chooses the part of the face to forge, ``blending`` blends the image with a variant of
+itself there, ``swapping`` inserts another face; ``making`` writes the files of one face and
+``command`` those of all faces, in several processes.
 
-Real and forged images are decoded, resized and saved alike, so that no trace of a file tells
-them apart. Before they are saved, a forgery equals its original outside the mask. Everything is
-drawn from the seed and the face's key: neither the number of processes nor an interruption
-changes a byte.
+Real and forged images are decoded, resized and saved in the same way, so that files do not reveal
+the label. Before saving, a forgery equals its original outside the mask. All random choices depend
+only on the seed and the face's key: the files are identical for any number of processes and after
+an interruption.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
     "forge_face",
 ]
 
-# Import on first use: the processes that forge do so without torch.
+# Import on first use: worker processes must not import torch.
 __getattr__ = lazy(
     __name__,
     {

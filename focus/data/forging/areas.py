@@ -1,4 +1,4 @@
-"""Which part of a face is forged: a polygon, bent at random, filled, and softened at its rim."""
+"""Areas to forge: a polygon, deformed at random, filled, with a soft rim."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from focus.data.landmarks import FaceShape
 
 PARTS = ("half", "eyes", "mouth", "blob")
 FAINTEST = 0.05
-"""Weights below this are set to 0: the mask is where the forged content weighs this or more."""
+"""Weights below this are set to 0: the mask is where the weight is at least this."""
 _CORNERS = 96
 _FRACTION_BITS = 4
 _REGION = 1.12
@@ -22,7 +22,7 @@ _RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 class Area(NamedTuple):
     """A soft area of an image.
 
-    window: rows and columns of the image that hold it.
+    window: its rows and columns in the image.
     weight: float32 (h, w) of the window, in {0} or [FAINTEST, 1].
     """
 
@@ -30,59 +30,60 @@ class Area(NamedTuple):
     weight: np.ndarray
 
 
-def draw_area(
-    shape: FaceShape, part: str, picture: tuple[int, int], rng: np.random.Generator
+def random_area(
+    shape: FaceShape, part: str, image_size: tuple[int, int], rng: np.random.Generator
 ) -> Area:
-    """Draw the soft area of a self-blend.
+    """Return a random soft area for a self-blend.
 
     Args:
-        shape: where the face is.
+        shape: the face.
         part: ``face`` (all of it) or one of :data:`PARTS`.
-        picture: height and width in pixels.
-        rng: source of outline, softness and blend ratio (0.25, 0.5, 0.75 or, half the time, 1).
+        image_size: height and width in pixels.
+        rng: random generator for outline, softness and blend ratio (0.25, 0.5, 0.75 or, half the
+            time, 1).
     """
     polygon = bend(_POLYGONS[part](shape, rng), shape.size, 0.05 if part == "blob" else 0.02, rng)
-    return soften(polygon, rng.uniform(0.02, 0.1), float(rng.choice(_RATIOS)), picture)
+    return soften(polygon, rng.uniform(0.02, 0.1), float(rng.choice(_RATIOS)), image_size)
 
 
-def soften(polygon: np.ndarray, softness: float, ratio: float, picture: tuple[int, int]) -> Area:
-    """Fill a polygon, its rim fading inwards.
+def soften(polygon: np.ndarray, softness: float, ratio: float, image_size: tuple[int, int]) -> Area:
+    """Fill a polygon, with a rim that fades inwards.
 
     Args:
         polygon: float32 (N, 2), x and y in pixels.
-        softness: deviation of the rim's blur, relative to the polygon's extent.
+        softness: standard deviation of the rim's blur, relative to the square root of the area.
         ratio: weight in the middle, in [FAINTEST, 1].
-        picture: height and width in pixels; what leaves the image is cut off.
+        image_size: height and width in pixels; the area is clipped to the image.
     """
     deviation = max(softness * float(np.sqrt(cv2.contourArea(polygon))), 0.6)
     reach = 3 * deviation + 2
-    low = np.clip(np.floor(polygon.min(0) - reach), 0, picture[::-1]).astype(int)
-    high = np.clip(np.ceil(polygon.max(0) + reach) + 1, low, picture[::-1]).astype(int)
+    low = np.clip(np.floor(polygon.min(0) - reach), 0, image_size[::-1]).astype(int)
+    high = np.clip(np.ceil(polygon.max(0) + reach) + 1, low, image_size[::-1]).astype(int)
     window = slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
     weight = np.zeros((high - low)[::-1], np.float32)
     if weight.size == 0:
         return Area(window, weight)
     corners = np.rint((polygon - low) * 2**_FRACTION_BITS).astype(np.int32)
     cv2.fillPoly(weight, [corners], 1.0, cv2.LINE_8, _FRACTION_BITS)
-    # A face that leaves the image does not fade at the image's border.
+    # A face cut off by the image does not fade at the image's border.
     weight = cv2.GaussianBlur(weight, (0, 0), deviation, borderType=cv2.BORDER_REPLICATE)
-    # A blurred step is one half at the step: from there inwards, the mask is the polygon.
+    # A blurred step is 0.5 at the edge: rescale so that the weight is 0 outside the polygon.
     weight = np.clip(2 * weight - 1, 0, 1)
     weight *= ratio / max(float(weight.max()), 1e-6)
     weight[weight < FAINTEST] = 0
     return Area(window, weight)
 
 
-def fill_region(shape: FaceShape, picture: tuple[int, int]) -> np.ndarray:
-    """Return the face with a rim that forgeries may reach into, bool (H, W)."""
-    region = np.zeros(picture, np.uint8)
+def fill_region(shape: FaceShape, image_size: tuple[int, int]) -> np.ndarray:
+    """Return the face with a margin for forgeries, bool (H, W)."""
+    region = np.zeros(image_size, np.uint8)
     corners = np.rint(scale(shape.outline, _REGION) * 2**_FRACTION_BITS).astype(np.int32)
     cv2.fillPoly(region, [corners], 1, cv2.LINE_8, _FRACTION_BITS)
     return region > 0
 
 
-def draw_hull(shape: FaceShape, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw the face's outline with more or less forehead (1: all that is in the outline)."""
+def random_hull(shape: FaceShape, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
+    """Return the face's outline with a random share of the forehead, in [low, high] (1: all)."""
     middle, up = shape.eyes.mean(0), shape.up
     height = (shape.outline - middle) @ up
     fall = np.clip(height, 0, None) * (1 - rng.uniform(low, high))
@@ -90,11 +91,11 @@ def draw_hull(shape: FaceShape, low: float, high: float, rng: np.random.Generato
 
 
 def _face(shape: FaceShape, rng: np.random.Generator) -> np.ndarray:
-    return scale(draw_hull(shape, 0.5, 1.0, rng), rng.uniform(0.85, 1.04))
+    return scale(random_hull(shape, 0.5, 1.0, rng), rng.uniform(0.85, 1.04))
 
 
 def _half(shape: FaceShape, rng: np.random.Generator) -> np.ndarray:
-    """Return the left or the right half, cut along a line near the face's own."""
+    """Return the left or right half of the face, cut near its axis."""
     middle = (shape.eyes.mean(0) + shape.mouth.mean(0)) / 2
     angle, side = rng.normal(0, 0.12), float(rng.choice([-1, 1]))
     cos, sin = np.cos(angle), np.sin(angle)
@@ -122,7 +123,7 @@ def _mouth(shape: FaceShape, rng: np.random.Generator) -> np.ndarray:
 
 
 def _blob(shape: FaceShape, rng: np.random.Generator) -> np.ndarray:
-    """Return an ellipse about any point of the face."""
+    """Return an ellipse around a random point of the face."""
     corners = rng.dirichlet(np.full(len(shape.outline), 0.1))
     middle = shape.outline.mean(0)
     centre = middle + 0.8 * (corners @ shape.outline - middle)
@@ -135,7 +136,7 @@ def _blob(shape: FaceShape, rng: np.random.Generator) -> np.ndarray:
 
 
 def _surround(points: np.ndarray, reach: float) -> np.ndarray:
-    """Return the convex hull of discs of radius ``reach`` about points."""
+    """Return the convex hull of discs of radius ``reach`` around points."""
     turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     ring = reach * np.stack([np.cos(turn), np.sin(turn)], axis=1)
     discs = (points[:, None] + ring).astype(np.float32).reshape(-1, 2)
@@ -149,7 +150,7 @@ def scale(polygon: np.ndarray, factor: float) -> np.ndarray:
 
 
 def bend(polygon: np.ndarray, size: float, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Move a polygon's rim by a smooth random field of deviation ``strength * size``."""
+    """Deform a polygon by a smooth random field of standard deviation ``strength * size``."""
     rim = _resample(polygon)
     low, high = rim.min(0), rim.max(0)
     field = rng.normal(0, strength * size, (5, 5, 2)).astype(np.float32)
@@ -160,7 +161,7 @@ def bend(polygon: np.ndarray, size: float, strength: float, rng: np.random.Gener
 
 
 def _resample(polygon: np.ndarray) -> np.ndarray:
-    """Return points at even distances along a closed polygon."""
+    """Return equidistant points along a closed polygon."""
     closed = np.concatenate([polygon, polygon[:1]])
     steps = np.linalg.norm(np.diff(closed, axis=0), axis=1)
     along = np.concatenate([[0], np.cumsum(steps)])

@@ -1,8 +1,8 @@
-"""Self-blends: an image against its own variant, under a soft mask.
+"""Self-blends: an image blended with a variant of itself, under a soft mask.
 
 The method is known as self-blended images (Shiohara and Yamasaki, Detecting Deepfakes with
-Self-Blended Images, CVPR 2022). There either side of the blend may be varied; here only what is
-put in is, so that the image stays as it was outside the mask.
+Self-Blended Images, CVPR 2022). There, either side of the blend may be varied; here, only the
+inserted content is, so that the image is unchanged outside the mask.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from focus.data.forging.areas import Area, draw_area
+from focus.data.forging.areas import Area, random_area
 from focus.data.landmarks import FaceShape
 
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -20,10 +20,10 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 
 @dataclass(frozen=True)
 class Forgery:
-    """A forged image with the truth.
+    """A forged image and its mask.
 
     image: uint8 (H, W, 3), RGB; equal to the original outside the mask.
-    mask: bool (H, W), where the forged content weighs 0.05 or more.
+    mask: bool (H, W), where the forged content has a weight of 0.05 or more.
     """
 
     image: np.ndarray
@@ -31,7 +31,7 @@ class Forgery:
 
 
 def composite(image: np.ndarray, content: np.ndarray, area: Area) -> Forgery:
-    """Put ``content`` (uint8 or float (h, w, 3), of the area's window) into an image."""
+    """Blend ``content`` (uint8 or float (h, w, 3), the area's window) into an image."""
     rows, columns = area.window
     below = image[rows, columns].astype(np.float32)
     mixed = below + (content - below) * area.weight[..., None]
@@ -42,7 +42,7 @@ def composite(image: np.ndarray, content: np.ndarray, area: Area) -> Forgery:
 
 
 def measure_change(image: np.ndarray, forgery: Forgery) -> float:
-    """Return the mean absolute change inside the mask in grey levels, 0 for an empty mask."""
+    """Return the mean absolute change inside the mask, in grey levels; 0 for an empty mask."""
     change = cv2.mean(cv2.absdiff(image, forgery.image), forgery.mask.astype(np.uint8))
     return sum(change) / 3
 
@@ -50,37 +50,37 @@ def measure_change(image: np.ndarray, forgery: Forgery) -> float:
 def blend_with_itself(
     image: np.ndarray, shape: FaceShape, part: str, rng: np.random.Generator
 ) -> Forgery:
-    """Forge an image with its own variant.
+    """Forge an image with a variant of itself.
 
     Args:
-        image: uint8 (H, W, 3), RGB; it is not changed.
-        shape: where the face is.
+        image: uint8 (H, W, 3), RGB; not modified.
+        shape: the face.
         part: ``face`` or one of :data:`focus.data.forging.areas.PARTS`.
-        rng: source of area and variant.
+        rng: random generator for area and variant.
     """
-    area = draw_area(shape, part, image.shape[:2], rng)
+    area = random_area(shape, part, image.shape[:2], rng)
     if area.weight.size == 0:
         return Forgery(image, np.zeros(image.shape[:2], bool))
     return composite(image, vary(image[area.window], shape.size, rng), area)
 
 
-def vary(picture: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
-    """Return a variant of an image (uint8 (h, w, 3), RGB): moved, in other colours, rougher.
+def vary(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
+    """Return a random variant of an image (uint8 (h, w, 3), RGB): moved, recoloured, degraded.
 
-    ``size`` is that of the face in pixels, which movements and blurs go by.
+    ``size`` is the face size in pixels; movements and blurs scale with it.
     """
     if rng.random() < 0.8:
-        picture = _move(picture, size, rng)
-    picture = cv2.transform(picture, _draw_colours(picture, rng))
+        image = _move(image, size, rng)
+    image = cv2.transform(image, _random_colours(image, rng))
     changes = [_resharpen, _resample, _compress]
     for number in rng.permutation(len(changes))[: 1 + (rng.random() < 0.4)]:
-        picture = changes[number](picture, size, rng)
-    return picture
+        image = changes[number](image, size, rng)
+    return image
 
 
-def _move(picture: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
-    """Turn, scale, shift and bend a little; what comes in at the rim is mirrored."""
-    height, width = picture.shape[:2]
+def _move(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
+    """Rotate, scale, shift and deform slightly; mirror at the border."""
+    height, width = image.shape[:2]
     angle, scale = rng.normal(0, 1.5), float(np.exp(rng.normal(0, 0.02)))
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
     shift = rng.normal(0, 0.015 * size, 2)
@@ -90,47 +90,47 @@ def _move(picture: np.ndarray, size: float, rng: np.random.Generator) -> np.ndar
     (a, b, c), (d, e, f) = matrix.tolist()
     at_x = a * x + b * y + moves[..., 0] + float(c + shift[0])
     at_y = d * x + e * y + moves[..., 1] + float(f + shift[1])
-    return cv2.remap(picture, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return cv2.remap(image, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _draw_colours(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw one affine colour change (3, 4): contrast, saturation, hue, brightness, RGB shift."""
+def _random_colours(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a random affine colour change (3, 4): contrast, saturation, hue, brightness, RGB."""
     strength = rng.uniform(0.3, 1.0)
     contrast = float(np.exp(strength * rng.normal(0, 0.10)))
     saturation = float(np.exp(strength * rng.normal(0, 0.22)))
     hue = strength * rng.normal(0, 0.07)
     grey = np.tile(_LUMA, (3, 1))
-    # A turn about the grey axis, by Rodrigues' formula.
+    # Rotation about the grey axis, by Rodrigues' formula.
     axis = np.full(3, 3**-0.5)
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) * axis
     turn = np.cos(hue) * np.eye(3) + np.sin(hue) * cross + (1 - np.cos(hue)) * np.outer(axis, axis)
     colour = contrast * (grey + saturation * (turn - grey @ turn))
-    mean = np.array(cv2.mean(picture)[:3])
+    mean = np.array(cv2.mean(image)[:3])
     shift = strength * (rng.normal(0, 8) + rng.normal(0, 4, 3))
     return np.column_stack([colour, mean - colour @ mean + shift])
 
 
-def _resharpen(picture: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
+def _resharpen(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
     sigma = rng.uniform(0.5, 0.9) + 0.006 * size * rng.random()
-    blurred = cv2.GaussianBlur(picture, (0, 0), sigma)
+    blurred = cv2.GaussianBlur(image, (0, 0), sigma)
     if rng.random() < 0.5:
         return blurred
     amount = rng.uniform(0.5, 1.5)
-    return cv2.addWeighted(picture, 1 + amount, blurred, -amount, 0)
+    return cv2.addWeighted(image, 1 + amount, blurred, -amount, 0)
 
 
-def _resample(picture: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
-    height, width = picture.shape[:2]
+def _resample(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
+    height, width = image.shape[:2]
     factor = rng.uniform(1.3, 2.2)
     less = max(round(width / factor), 1), max(round(height / factor), 1)
     ways = [cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA]
     down, up = (ways[int(number)] for number in rng.integers(3, size=2))
     return cv2.resize(
-        cv2.resize(picture, less, interpolation=down), (width, height), interpolation=up
+        cv2.resize(image, less, interpolation=down), (width, height), interpolation=up
     )
 
 
-def _compress(picture: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
+def _compress(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
     options = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 90))]
-    code = cv2.imencode(".jpg", picture, options)[1]
+    code = cv2.imencode(".jpg", image, options)[1]
     return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))

@@ -1,4 +1,4 @@
-"""``focus forge``: which faces become what, in several processes, and the index of it all."""
+"""``focus forge``: plan the forgeries, make them in several processes, and write the index."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Literal
 from focus.config import fingerprint, to_json
 from focus.data.archives import ARCHIVE_SUFFIXES
 from focus.data.corpus import CORPORA
-from focus.data.forging.making import SMALLEST_SIDE, Job, Made, hash_text
+from focus.data.forging.making import SMALLEST_SIDE, FaceResult, ForgePlan, hash_text
 from focus.data.forging.processes import make_all
 from focus.data.images import VIDEO_SUFFIXES, split_path
 from focus.data.index import Face, FaceIndex
@@ -29,41 +29,43 @@ from focus.runtime import Runtime, note, track
 from focus.types import FAKE, REAL
 
 FORGING_VERSION = 1
-"""Goes up when the same command gives other images."""
+"""Incremented when the same command gives different images."""
 RECORD = "forge.json"
 _SPLIT_SHARES = (0.7, 0.8)
 _KINDS = ("blend", "partial", "swap")
-_SPOKEN_FAILURES = 20
+_REPORTED_FAILURES = 20
 
 
 @dataclass(frozen=True)
 class ForgeCommand:
-    """Make forgeries with exact masks of real faces; the same command takes up a stopped run."""
+    """Forge real faces, with exact masks. Re-running the same command resumes."""
 
     source: Source = field(default_factory=Source)
-    """Real faces, as crops (or photographs with --crop faces); fakes are left out."""
+    """Real faces, as crops (or photographs with --crop faces); fakes are skipped."""
     out: str = "forged"
-    """Folder to write: real/, fake/, mask/, region/ and, last, index.csv."""
+    """Output folder: real/, fake/, mask/, region/ and, written last, index.csv."""
     kind: tuple[Literal["blend", "partial", "swap"], ...] = ("blend", "partial")
-    """Self-blends of the face, of one part of it, or swaps of two faces; faces take turns."""
+    """blend: self-blend of the face; partial: of one part; swap: another face. Faces take turns."""
     landmarks: str = ""
-    """ONNX model of 68 points (else $FOCUS_LANDMARKS); without one, an ellipse in the face box."""
+    """ONNX model of 68 points (default: $FOCUS_LANDMARKS); if none, an ellipse in the face box."""
     per_face: int = 1
-    """Forgeries of each face; 1 gives as many fakes as real faces."""
+    """Forgeries per face; 1 gives as many fakes as real faces."""
     size: int = 0
-    """Shorter side of the images in pixels; 0: as they are."""
+    """Shorter side of the images in pixels; 0: unchanged."""
     quality: int = 92
-    """JPEG quality of real and forged images alike."""
+    """JPEG quality of real and forged images."""
     png: bool = False
     """Write PNG instead of JPEG."""
     workers: int = -1
-    """Processes; -1: one a core."""
+    """Worker processes; -1: one per core."""
     runtime: Runtime = field(default_factory=Runtime)
     """Flags that every command has."""
 
     def __post_init__(self) -> None:
         if not self.kind or len(set(self.kind)) < len(self.kind) or set(self.kind) - {*_KINDS}:
-            raise InputError(f"--kind {' '.join(self.kind)}: give some of {', '.join(_KINDS)}")
+            raise InputError(
+                f"--kind {' '.join(self.kind)}: choose from {', '.join(_KINDS)}, each at most once"
+            )
         if self.per_face < 1:
             raise InputError(f"--per-face {self.per_face}: must be 1 or more")
         if self.size and self.size < SMALLEST_SIDE:
@@ -78,17 +80,17 @@ def forge_command(command: ForgeCommand) -> None:
     """Run ``focus forge``.
 
     Raises:
-        InputError: no real face, a folder that holds something else, no landmark model where a
-            swap needs one, or a split with one video only where a swap needs two.
-        CheckFailedError: some faces could not be used; all else is complete without them.
+        InputError: no real face, an output folder with other content, or, for swaps, no landmark
+            model or a split with only one video.
+        CheckFailedError: some faces could not be forged; the output is complete without them.
     """
     quiet = command.runtime.quiet
-    faces = _take_real(open_source(command.source, quiet), command, quiet)
-    job = _plan(faces, command)
-    _check_apart(job, command)
-    with hold(job.out):
-        _claim(job, command)
-        failures = _forge(job, faces, command)
+    faces = _select_real(open_source(command.source, quiet), command, quiet)
+    plan = _plan(faces, command)
+    _check_apart(plan, command)
+    with hold(plan.out):
+        _claim(plan, command)
+        failures = _forge(plan, faces, command)
     if failures:
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         raise CheckFailedError(
@@ -96,47 +98,46 @@ def forge_command(command: ForgeCommand) -> None:
         )
 
 
-def _forge(job: Job, faces: FaceIndex, command: ForgeCommand) -> list[str]:
-    """Make what is not there yet, and the index; return the faces left out, with the reasons."""
+def _forge(plan: ForgePlan, faces: FaceIndex, command: ForgeCommand) -> list[str]:
+    """Make missing files, and the index; return the faces left out, with the reasons."""
     quiet = command.runtime.quiet
     rows, failures = list[Face](), list[str]()
-    results = make_all(job, command.workers)
+    results = make_all(plan, command.workers)
     for row, made in enumerate(track(results, len(faces), "forging", "faces", quiet)):
         if made.reason:
             failures.append(f"{faces.keys[row]}: {made.reason}")
         else:
-            rows += _describe(job, row, made, faces[row].extra)
-    for failure in failures[:_SPOKEN_FAILURES]:
+            rows += _describe(plan, row, made, faces[row].extra)
+    for failure in failures[:_REPORTED_FAILURES]:
         note(f"  {failure}", quiet)
     if not rows:
-        raise InputError(f"{command.source.data}: no face can be forged; {failures[0]}")
+        raise InputError(f"{command.source.data}: no face could be forged; {failures[0]}")
     if hasattr(os, "sync"):
-        os.sync()  # the index says that all is there
-    FaceIndex.of(rows, job.out).write(job.out / INDEX_NAME)
+        os.sync()  # files must be on disk before the index lists them
+    FaceIndex.of(rows, plan.out).write(plan.out / INDEX_NAME)
     methods = Counter(face.method for face in rows if face.label == FAKE)
     counts = ", ".join(f"{count} {method}" for method, count in sorted(methods.items()))
     real = len(rows) - methods.total()
-    print(f"{job.out}: {real} real and {methods.total()} forged faces ({counts})")
+    print(f"{plan.out}: {real} real and {methods.total()} forged faces ({counts})")
     return failures
 
 
-def _take_real(index: FaceIndex, command: ForgeCommand, quiet: bool) -> FaceIndex:
+def _select_real(index: FaceIndex, command: ForgeCommand, quiet: bool) -> FaceIndex:
     faces = index.take(index.labels != FAKE)
     if len(faces) == 0:
-        raise InputError(
-            f"{command.source.data}: holds fakes only; a forgery is made of real faces"
-        )
+        raise InputError(f"{command.source.data}: contains fakes only; forgeries need real faces")
     if whole := [key for key in faces.keys if key.lower().endswith(VIDEO_SUFFIXES)]:
         raise InputError(
-            f"{command.source.data}: its rows are whole videos, such as {whole[0]}; make face "
-            "crops of them by focus prepare first"
+            f"{command.source.data}: has whole videos, such as {whole[0]}; crop their faces with "
+            "focus prepare first"
         )
     if len(faces) < len(index):
-        note(f"leaves out the {len(index) - len(faces)} fakes of {command.source.data}", quiet)
+        skipped = count_of(len(index) - len(faces), "fake")
+        note(f"skipping {skipped} of {command.source.data}", quiet)
     return faces
 
 
-def _plan(faces: FaceIndex, command: ForgeCommand) -> Job:
+def _plan(faces: FaceIndex, command: ForgeCommand) -> ForgePlan:
     landmarks = find_landmark_weights(command.landmarks)
     if landmarks:
         LandmarkModel(landmarks)
@@ -145,10 +146,10 @@ def _plan(faces: FaceIndex, command: ForgeCommand) -> Job:
     videos = [video or key for video, key in zip(faces.column("video"), photographs, strict=True)]
     splits = faces.column("split")
     if not any(splits):
-        splits = [draw_split(video) for video in videos]
+        splits = [assign_split(video) for video in videos]
     if "swap" in command.kind:
         _check_swaps(command, landmarks, set(zip(splits, videos, strict=True)))
-    return Job(
+    return ForgePlan(
         faces.root,
         tuple(faces.keys),
         tuple(faces.column("box")),
@@ -169,7 +170,7 @@ def _plan(faces: FaceIndex, command: ForgeCommand) -> Job:
 def _check_swaps(
     command: ForgeCommand, landmarks: Path | None, videos: set[tuple[str, str]]
 ) -> None:
-    """Refuse swaps that cannot be: ``videos`` are the pairs of split and video."""
+    """Check that swaps are possible; ``videos`` has the pairs (split, video)."""
     if not landmarks:
         raise InputError(
             "--kind swap needs a landmark model: give an ONNX model of 68 points by "
@@ -178,25 +179,25 @@ def _check_swaps(
     for split, count in sorted(Counter(split for split, _ in videos).items()):
         if count < 2:
             where = f"split {split}" if split else command.source.data
-            raise InputError(f"--kind swap: {where} has one video only; a swap takes two")
+            raise InputError(f"--kind swap: {where} has only one video; a swap needs two")
 
 
-def draw_split(video: str) -> str:
+def assign_split(video: str) -> str:
     """Return the split of a video by its hash: 70 % train, 10 % val, 20 % test."""
     place = hash_text(f"split {video}") / 2**64
     return "train" if place < _SPLIT_SHARES[0] else "val" if place < _SPLIT_SHARES[1] else "test"
 
 
 def name_faces(keys: Sequence[str]) -> list[str]:
-    """Return a path without suffix for each key: its own below the folder that all share.
+    """Return a path without suffix for each key, relative to their common folder.
 
-    Characters that mean something in an index, or that some system does not allow, become ``_``;
-    names that would then be equal get six digits of their key's hash.
+    Characters with a meaning in an index, or not allowed on some systems, become ``_``; names that
+    are then equal get six digits of their key's hash.
     """
     plain = [_name_face(key) for key in keys]
     shared = posixpath.commonpath([posixpath.dirname(f"/{name}") for name in plain])
     names = [posixpath.relpath(f"/{name}", shared) for name in plain]
-    # Some systems do not tell cases apart.
+    # Some file systems ignore case.
     times = Counter(name.casefold() for name in names)
     return [
         name if times[name.casefold()] == 1 else f"{name}-{hash_text(key):016x}"[: len(name) + 7]
@@ -215,29 +216,37 @@ def _name_face(key: str) -> str:
     return "/".join(part for part in parts if part not in ("/", ".."))
 
 
-def _check_apart(job: Job, command: ForgeCommand) -> None:
-    """Refuse a folder that the next run would take for a source."""
-    given = Path(command.source.data)
+def _check_apart(plan: ForgePlan, command: ForgeCommand) -> None:
+    """Reject an output folder inside the source folder."""
+    source = Path(command.source.data)
     is_corpus = command.source.data in CORPORA.names()
-    is_walked = given.is_dir() and not is_corpus and not (given / INDEX_NAME).is_file()
-    if is_walked and job.out.resolve().is_relative_to(given.resolve()):
+    is_walked = source.is_dir() and not is_corpus and not (source / INDEX_NAME).is_file()
+    if is_walked and plan.out.resolve().is_relative_to(source.resolve()):
         raise InputError(
-            f"--out {job.out}: lies in {given}, where forgeries would be taken for photographs "
-            "the next time; name a folder elsewhere"
+            f"--out {plan.out}: is inside {source}, so the next run would read the forgeries as "
+            "photographs; choose a folder elsewhere"
         )
 
 
-def _claim(job: Job, command: ForgeCommand) -> None:
-    """Write down what the folder will hold; refuse one that holds something else."""
-    model = hashlib.sha256(job.landmarks.read_bytes()).hexdigest() if job.landmarks else ""
+def _claim(plan: ForgePlan, command: ForgeCommand) -> None:
+    """Record the command in the output folder; reject a folder with other content."""
+    model = hashlib.sha256(plan.landmarks.read_bytes()).hexdigest() if plan.landmarks else ""
     mark = fingerprint(
         {
             "version": FORGING_VERSION,
-            "faces": [job.keys, job.boxes, job.splits, job.videos],
-            "command": [job.kinds, job.per_face, job.size, job.quality, job.png, job.seed, model],
+            "faces": [plan.keys, plan.boxes, plan.splits, plan.videos],
+            "command": [
+                plan.kinds,
+                plan.per_face,
+                plan.size,
+                plan.quality,
+                plan.png,
+                plan.seed,
+                model,
+            ],
         }
     )
-    record = job.out / RECORD
+    record = plan.out / RECORD
     if record.is_file():
         try:
             found = json.loads(record.read_text(encoding="utf-8")).get("fingerprint")
@@ -245,26 +254,35 @@ def _claim(job: Job, command: ForgeCommand) -> None:
             found = None
         if found != mark:
             raise InputError(
-                f"--out {job.out}: holds forgeries of another command or other faces (see "
-                f"{RECORD}); name a new folder, or delete this one"
+                f"--out {plan.out}: contains forgeries of another command or other faces (see "
+                f"{RECORD}); choose a new folder, or delete this one"
             )
         return
-    if not all(map(is_ours, job.out.iterdir())):
-        raise InputError(f"--out {job.out}: is not empty and holds no {RECORD}; name a new folder")
+    if not all(map(is_ours, plan.out.iterdir())):
+        raise InputError(f"--out {plan.out}: is not empty and has no {RECORD}; choose a new folder")
     text = json.dumps({"command": to_json(command), "fingerprint": mark}, indent=1) + "\n"
     with replace_file(record) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _describe(job: Job, row: int, made: Made, given: Mapping[str, str]) -> Iterator[Face]:
+def _describe(
+    plan: ForgePlan, row: int, made: FaceResult, source_extra: Mapping[str, str]
+) -> Iterator[Face]:
     """Yield the rows of the index for a real face and its forgeries."""
-    extra = dict(given)
-    if split_path(job.keys[row]).face is not None:
-        del extra["box"]  # it was of the photograph
-    split, video, real, region = job.splits[row], job.videos[row], job.real(row), job.region(row)
+    extra = dict(source_extra)
+    if split_path(plan.keys[row]).face is not None:
+        del extra["box"]  # it applied to the photograph
+    split, video, real, region = (
+        plan.splits[row],
+        plan.videos[row],
+        plan.real(row),
+        plan.region(row),
+    )
     yield Face(real, REAL, split, video=video, region=region, extra=extra)
     for copy, donor in enumerate(made.donors):
-        method = job.draw_method(row, copy)[0]
-        paths = job.fake(row, copy), job.mask(row, copy)
-        from_whom = {"donor": job.real(donor)} if donor >= 0 else {}
-        yield Face(paths[0], FAKE, split, method, video, paths[1], real, region, extra | from_whom)
+        method = plan.choose_method(row, copy)[0]
+        paths = plan.fake(row, copy), plan.mask(row, copy)
+        donor_column = {"donor": plan.real(donor)} if donor >= 0 else {}
+        yield Face(
+            paths[0], FAKE, split, method, video, paths[1], real, region, extra | donor_column
+        )

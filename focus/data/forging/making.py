@@ -1,6 +1,6 @@
-"""From one real face to its files: read it, find the face, forge it, save all alike.
+"""Make the files of one real face: read it, find the face, forge it, save all in the same way.
 
-Nothing here imports torch: every process of the work starts with this file.
+Do not import torch here: every worker process imports this file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from focus.data.forging.areas import PARTS, fill_region
 from focus.data.forging.blending import Forgery, blend_with_itself, measure_change
-from focus.data.forging.swapping import Look, Portrait, look_at, rank_donors, swap
+from focus.data.forging.swapping import Appearance, Portrait, measure_appearance, rank_donors, swap
 from focus.data.images import read_face
 from focus.data.landmarks import FaceShape, LandmarkModel
 from focus.errors import InputError, UnreadableError
@@ -25,9 +25,9 @@ from focus.files import replace_file
 
 METHODS = ("blend", *(f"partial-{part}" for part in PARTS), "swap")
 LEAST_CHANGE = 2.0
-"""Mean change in grey levels inside the mask below which a forgery is drawn again."""
+"""Minimum mean change inside the mask, in grey levels; below it, the forgery is repeated."""
 LEAST_SHARE = 0.01
-"""Share of the face that the mask must cover."""
+"""Minimum area of the mask, relative to the face."""
 SMALLEST_SIDE = 32
 _ATTEMPTS = 20
 _BLACK = 10
@@ -36,10 +36,10 @@ _BLOCK = 64
 
 
 @dataclass(frozen=True)
-class Job:
-    """All that decides what is made of any face: the same job gives the same bytes.
+class ForgePlan:
+    """All inputs that determine the forgeries: the same plan gives the same bytes.
 
-    keys, boxes, splits, videos, names: of each real face; keys are relative to ``root``, names are
+    keys, boxes, splits, videos, names: one per real face; keys are relative to ``root``, names are
     paths without suffix below the folders of ``out``. The rest is as in ``ForgeCommand``.
     """
 
@@ -58,8 +58,8 @@ class Job:
     seed: int
     landmarks: Path | None
 
-    def draw_method(self, row: int, copy: int) -> tuple[str, np.random.Generator]:
-        """Return the method of a face's forgery, and the generator to draw the rest from."""
+    def choose_method(self, row: int, copy: int) -> tuple[str, np.random.Generator]:
+        """Return the method of a face's forgery, and the random generator for the rest."""
         face = hash_text(self.keys[row])
         rng = np.random.default_rng((self.seed, face, copy))
         kind = self.kinds[(face + copy) % len(self.kinds)]
@@ -70,7 +70,7 @@ class Job:
         return f"real/{self.names[row]}{self._suffix}"
 
     def region(self, row: int) -> str:
-        """Return the path of the area of its face."""
+        """Return the path of its face region."""
         return f"region/{self.names[row]}.png"
 
     def fake(self, row: int, copy: int) -> str:
@@ -86,16 +86,16 @@ class Job:
         return ".png" if self.png else ".jpg"
 
     def _name_copy(self, row: int, copy: int) -> str:
-        kind = self.draw_method(row, copy)[0].partition("-")[0]
-        # Names hold no plus sign, so no copy has the name of another face.
+        kind = self.choose_method(row, copy)[0].partition("-")[0]
+        # Names contain no plus sign, so a copy never has the name of another face.
         return f"{kind}/{self.names[row]}{f'+{copy}' if copy else ''}"
 
 
 class Opened(NamedTuple):
-    """An image as it is saved, and the face in it.
+    """An image as saved, and its face.
 
-    image: uint8 (H, W, 3), RGB.  frame: its rows and columns without the black that fills a crop
-    where it leaves the photograph.  portrait: of the frame alone.
+    image: uint8 (H, W, 3), RGB.  frame: rows and columns without the black padding of a crop that
+    extends beyond the photograph.  portrait: the frame only.
     """
 
     image: np.ndarray
@@ -103,21 +103,21 @@ class Opened(NamedTuple):
     portrait: Portrait
 
     def put_back(self, forgery: Forgery) -> Forgery:
-        """Return a forgery of the frame as one of the image."""
+        """Return a forgery of the frame as a forgery of the whole image."""
         image, mask = self.image.copy(), np.zeros(self.image.shape[:2], bool)
         image[self.frame], mask[self.frame] = forgery.image, forgery.mask
         return Forgery(image, mask)
 
 
 class Donor(NamedTuple):
-    """A face that may be brought into another, by its row."""
+    """A candidate for swaps: its row and appearance."""
 
     row: int
-    look: Look
+    appearance: Appearance
 
 
-class Made(NamedTuple):
-    """What became of a face: each forgery's donor (a row, -1: none), or why there is none."""
+class FaceResult(NamedTuple):
+    """The result of a face: each forgery's donor (a row, -1: none), or the reason for failure."""
 
     donors: tuple[int, ...] = ()
     reason: str = ""
@@ -131,22 +131,22 @@ def hash_text(text: str) -> int:
 def forge_face(
     portrait: Portrait, method: str, rng: np.random.Generator, donor: Portrait | None = None
 ) -> Forgery:
-    """Forge a face until it shows: the change inside the mask is 2 grey levels or more.
+    """Forge a face visibly: retry until the mean change in the mask is at least 2 grey levels.
 
     Args:
-        portrait: the real face; it is not changed.
+        portrait: the real face; not modified.
         method: one of :data:`METHODS`.
-        rng: source of everything that is drawn.
+        rng: random generator.
         donor: the other face of a swap.
 
     Raises:
         InputError: an unknown method, or a swap without a donor.
-        UnreadableError: nothing shows in twenty attempts, as in a blank image.
+        UnreadableError: no visible change in twenty attempts, as in a blank image.
     """
     if method not in METHODS:
-        raise InputError(f"no forgery method {method!r}; there are {', '.join(METHODS)}")
+        raise InputError(f"unknown forgery method {method!r}; known: {', '.join(METHODS)}")
     if method == "swap" and donor is None:
-        raise InputError("a swap needs a donor, the face that is brought in")
+        raise InputError("a swap needs a donor, the face to insert")
     part = method.partition("-")[2] or "face"
     for _ in range(_ATTEMPTS):
         if donor is not None and method == "swap":
@@ -156,7 +156,7 @@ def forge_face(
         is_large = np.count_nonzero(forgery.mask) >= LEAST_SHARE * portrait.shape.size**2
         if is_large and measure_change(portrait.image, forgery) >= LEAST_CHANGE:
             return forgery
-    raise UnreadableError(f"a forgery ({method}) would not show in it: is it blank?")
+    raise UnreadableError(f"no visible change by {method}; is the image blank?")
 
 
 def find_frame(image: np.ndarray) -> tuple[slice, slice]:
@@ -168,72 +168,74 @@ def find_frame(image: np.ndarray) -> tuple[slice, slice]:
 
 
 def _is_whole(path: Path) -> bool:
-    """Return whether a file is there; a power cut may leave its name without content."""
+    """Return whether a file exists and is not empty, as it may be after a power failure."""
     return path.is_file() and path.stat().st_size > 0
 
 
 def _count_black(lines: np.ndarray) -> int:
-    """Return how many lines are black before the first that is not."""
+    """Return the number of black lines before the first other one."""
     return next((at for at, line in enumerate(lines) if line.max() > _BLACK), len(lines))
 
 
 class Forger:
-    """Makes the files of faces, in one process of several.
+    """Makes the files of faces, in one worker process.
 
     Raises:
         InputError: see :class:`~focus.data.landmarks.LandmarkModel`.
     """
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self._model = LandmarkModel(job.landmarks) if job.landmarks else None
-        self._list_candidates = lru_cache(maxsize=8)(self._draw_candidates)
+    def __init__(self, plan: ForgePlan) -> None:
+        self.plan = plan
+        self._model = LandmarkModel(plan.landmarks) if plan.landmarks else None
+        self._list_candidates = lru_cache(maxsize=8)(self._choose_candidates)
         self._videos: dict[str, dict[str, list[int]]] = {}
         self._places: list[int] = []
         counts: dict[str, int] = {}
-        for row, (split, video) in enumerate(zip(job.splits, job.videos, strict=True)):
+        for row, (split, video) in enumerate(zip(plan.splits, plan.videos, strict=True)):
             self._videos.setdefault(split, {}).setdefault(video, []).append(row)
             self._places.append(counts.get(split, 0))
             counts[split] = self._places[-1] + 1
 
-    def make(self, row: int) -> Made:
-        """Make the files of a face that are not there yet."""
-        job, copies = self.job, range(self.job.per_face)
-        made = [job.real(row), job.region(row)]
-        made += [path for copy in copies for path in (job.fake(row, copy), job.mask(row, copy))]
-        is_complete = all(_is_whole(job.out / path) for path in made)
-        methods = [job.draw_method(row, copy) for copy in copies]
+    def make(self, row: int) -> FaceResult:
+        """Make the missing files of a face."""
+        plan, copies = self.plan, range(self.plan.per_face)
+        paths = [plan.real(row), plan.region(row)]
+        paths += [path for copy in copies for path in (plan.fake(row, copy), plan.mask(row, copy))]
+        is_complete = all(_is_whole(plan.out / path) for path in paths)
+        methods = [plan.choose_method(row, copy) for copy in copies]
         swaps = [method for method, _ in methods].count("swap")
         if is_complete and not swaps:
-            return Made((-1,) * len(methods))
+            return FaceResult((-1,) * len(methods))
         try:
             opened = self._open(row)
             portrait = opened.portrait
             ranked = cycle(self._rank_donors(row, portrait) if swaps else ())
             chosen = [next(ranked) if method == "swap" else None for method, _ in methods]
-            made_of = Made(tuple(donor.row if donor else -1 for donor in chosen))
+            result = FaceResult(tuple(donor.row if donor else -1 for donor in chosen))
             if is_complete:
-                return made_of
+                return result
             forgeries = [
                 forge_face(portrait, method, rng, self._fetch(donor) if donor else None)
                 for (method, rng), donor in zip(methods, chosen, strict=True)
             ]
         except UnreadableError as error:
-            return Made(reason=str(error))
+            return FaceResult(reason=str(error))
         for copy, forgery in enumerate(map(opened.put_back, forgeries)):
-            self._save_mask(job.mask(row, copy), forgery.mask)
-            self._save(job.fake(row, copy), forgery.image)
+            self._save_mask(plan.mask(row, copy), forgery.mask)
+            self._save(plan.fake(row, copy), forgery.image)
         region = fill_region(portrait.shape, portrait.image.shape[:2])
-        self._save_mask(job.region(row), opened.put_back(Forgery(portrait.image, region)).mask)
-        self._save(job.real(row), opened.image)
-        return made_of
+        self._save_mask(plan.region(row), opened.put_back(Forgery(portrait.image, region)).mask)
+        self._save(plan.real(row), opened.image)
+        return result
 
     def _read(self, row: int) -> np.ndarray:
-        job, size = self.job, self.job.size
-        image = read_face(job.root, job.keys[row], job.boxes[row])
+        plan, size = self.plan, self.plan.size
+        image = read_face(plan.root, plan.keys[row], plan.boxes[row])
         shorter = min(image.shape[:2])
         if shorter < SMALLEST_SIDE:
-            raise UnreadableError(f"only {shorter} pixels wide or high; {SMALLEST_SIDE} are needed")
+            raise UnreadableError(
+                f"only {shorter} pixels wide or high; at least {SMALLEST_SIDE} needed"
+            )
         if not size or size == shorter:
             return image
         width, height = (round(size * side / shorter) for side in image.shape[1::-1])
@@ -249,47 +251,47 @@ class Forger:
         rows, columns = frame = find_frame(image)
         portrait = Portrait(image[frame], shape.moved(-columns.start, -rows.start))
         if min(portrait.image.shape[:2]) < SMALLEST_SIDE:
-            raise UnreadableError("shows next to nothing but black")
+            raise UnreadableError("almost entirely black")
         return Opened(image, frame, portrait)
 
     def _fetch(self, donor: Donor) -> Portrait:
         """Read a donor again; its landmarks are known."""
         image = self._read(donor.row)
-        return Portrait(image[find_frame(image)], FaceShape.from_points(donor.look.points))
+        return Portrait(image[find_frame(image)], FaceShape.from_points(donor.appearance.points))
 
     def _rank_donors(self, row: int, portrait: Portrait) -> list[Donor]:
-        """Return the candidates of other videos, the one that suits a face best first."""
-        split, video = self.job.splits[row], self.job.videos[row]
+        """Return the candidates from other videos, best match first."""
+        split, video = self.plan.splits[row], self.plan.videos[row]
         found = self._list_candidates(split, self._places[row] // _BLOCK)
-        others = [donor for donor in found if self.job.videos[donor.row] != video]
+        others = [donor for donor in found if self.plan.videos[donor.row] != video]
         if not others:
-            raise UnreadableError("no face that it could be swapped with can be read")
-        order = rank_donors(look_at(portrait), [donor.look for donor in others])
+            raise UnreadableError("no readable face to swap it with")
+        order = rank_donors(measure_appearance(portrait), [donor.appearance for donor in others])
         return [others[place] for place in order]
 
-    def _draw_candidates(self, split: str, block: int) -> list[Donor]:
-        """Draw candidates for a block of neighbours in the index, who share the work of it."""
-        rng = np.random.default_rng((self.job.seed, hash_text(split), block))
+    def _choose_candidates(self, split: str, block: int) -> list[Donor]:
+        """Return random candidates, shared by a block of neighbours in the index."""
+        rng = np.random.default_rng((self.plan.seed, hash_text(split), block))
         videos = list(self._videos[split].values())
         donors = []
         for number in rng.permutation(len(videos))[:_CANDIDATES]:
             row = int(rng.choice(videos[number]))
             try:
-                donors.append(Donor(row, look_at(self._open(row).portrait)))
+                donors.append(Donor(row, measure_appearance(self._open(row).portrait)))
             except UnreadableError:
-                continue  # named where it is a face of its own
+                continue  # reported when that row itself is forged
         return donors
 
-    def _save(self, path: str, picture: np.ndarray) -> None:
-        options = [] if self.job.png else [cv2.IMWRITE_JPEG_QUALITY, self.job.quality]
-        self._write(path, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    def _save(self, path: str, image: np.ndarray) -> None:
+        options = [] if self.plan.png else [cv2.IMWRITE_JPEG_QUALITY, self.plan.quality]
+        self._write(path, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
 
     def _save_mask(self, path: str, mask: np.ndarray) -> None:
         self._write(path, mask.astype(np.uint8) * 255, [])
 
     def _write(self, path: str, pixels: np.ndarray, options: list[int]) -> None:
-        """Write a file by its suffix; it appears whole, in one rename."""
-        file = self.job.out / path
+        """Write a file in the format of its suffix, atomically."""
+        file = self.plan.out / path
         code = cv2.imencode(file.suffix, pixels, options)[1]
-        with replace_file(file, within=self.job.out, sync=False) as temporary:
+        with replace_file(file, within=self.plan.out, sync=False) as temporary:
             temporary.write_bytes(code.tobytes())

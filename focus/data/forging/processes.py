@@ -1,6 +1,6 @@
-"""The faces of one job in several processes.
+"""Forge the faces of a plan in several processes.
 
-Nothing here imports torch: every process of the work starts with this file.
+Do not import torch here: every worker process imports this file.
 """
 
 from __future__ import annotations
@@ -10,56 +10,56 @@ from concurrent.futures.process import BrokenProcessPool
 
 import cv2
 
-from focus.data.forging.making import Forger, Job, Made
+from focus.data.forging.making import FaceResult, ForgePlan, Forger
 from focus.errors import InputError
 from focus.processes.pools import Pool
 from focus.runtime import available_cores
 
-_CHUNK = 64  # neighbours that share the candidates of their swaps
+_CHUNK = 64  # neighbours in the index share donor candidates
 
 
-def make_all(job: Job, workers: int) -> Iterator[Made]:
-    """Yield what becomes of each face, in order.
+def make_all(plan: ForgePlan, workers: int) -> Iterator[FaceResult]:
+    """Yield the result of each face, in order.
 
     Args:
-        job: the work.
-        workers: processes; -1: one a core; 0 and 1: this one.
+        plan: the faces and settings.
+        workers: processes; -1: one per core; 0 or 1: this process only.
 
     Raises:
-        InputError: a process died, or the landmark model cannot be used.
+        InputError: a worker process died, or the landmark model cannot be used.
     """
     if workers < 0:
         workers = available_cores()
-    rows = range(len(job.keys))
+    rows = range(len(plan.keys))
     workers = min(workers, -(-len(rows) // _CHUNK))
     if workers <= 1:
         threads = cv2.getNumThreads()
         cv2.setNumThreads(1)
         try:
-            yield from map(Forger(job).make, rows)
+            yield from map(Forger(plan).make, rows)
         finally:
             cv2.setNumThreads(threads)
         return
-    pool = Pool(workers, _start_process, job)
+    pool = Pool(workers, _start_process, plan)
     try:
         yield from pool.map(_make, rows, chunksize=_CHUNK)
     except BrokenProcessPool:
         raise InputError(
-            "a process died, perhaps out of memory; re-run the same command to resume "
-            "(--workers 1: in one process)"
+            "a worker process died, probably out of memory; re-run the same command to resume, "
+            "with fewer --workers (1: a single process)"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 _forger: list[Forger] = []
-"""Of this process, if it was started for the work."""
+"""The forger of this worker process."""
 
 
-def _start_process(job: Job) -> None:
+def _start_process(plan: ForgePlan) -> None:
     cv2.setNumThreads(1)
-    _forger.append(Forger(job))
+    _forger.append(Forger(plan))
 
 
-def _make(row: int) -> Made:
+def _make(row: int) -> FaceResult:
     return _forger[0].make(row)

@@ -1,4 +1,4 @@
-"""Swaps: the face of one image in another, bent to its landmarks and matched in colour."""
+"""Swaps: insert the face of one image into another, warped to its landmarks, colours matched."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from focus.data.forging.areas import bend, draw_hull, scale, soften
+from focus.data.forging.areas import bend, random_hull, scale, soften
 from focus.data.forging.blending import Forgery, composite
 from focus.data.landmarks import FaceShape
 from focus.errors import InputError
@@ -20,17 +20,17 @@ _TONE_WEIGHT = 0.005
 
 
 class Portrait(NamedTuple):
-    """An image, uint8 (H, W, 3), RGB, and where the face is in it, with its 68 landmarks."""
+    """An image, uint8 (H, W, 3), RGB, and its face (a swap needs the 68 landmarks)."""
 
     image: np.ndarray
     shape: FaceShape
 
 
-class Look(NamedTuple):
-    """What donors are chosen by.
+class Appearance(NamedTuple):
+    """The features used to choose donors.
 
-    points: landmarks (68, 2).  tone: mean colour of the face in Lab (3,).  hidden: share of the
-    landmarks that lie outside the image.
+    points: landmarks (68, 2).  tone: mean colour of the face in Lab (3,).  hidden: fraction of
+    the landmarks outside the image.
     """
 
     points: np.ndarray
@@ -39,24 +39,26 @@ class Look(NamedTuple):
 
 
 def swap(target: Portrait, donor: Portrait, rng: np.random.Generator) -> Forgery:
-    """Put the donor's face into the target: bent, matched in colour, and blended.
+    """Insert the donor's face into the target: warped, matched in colour, and blended.
 
-    Half the time it is blended by a soft rim, half the time by its gradients, which needs the
-    seam on skin. ``rng`` is the source of outline, softness, stiffness and way of blending.
+    Half the time it is blended with a soft rim, half the time by gradients, which requires the seam
+    to be on skin. ``rng`` determines outline, softness, stiffness and blending.
 
     Raises:
         InputError: a face without landmarks.
     """
     shape, seamless = target.shape, rng.random() < 0.5
     forehead = (0.4, 0.6) if seamless else (0.45, 0.8)
-    hull = bend(draw_hull(shape, *forehead, rng), shape.size, 0.015, rng)
+    hull = bend(random_hull(shape, *forehead, rng), shape.size, 0.015, rng)
     hull = scale(hull, rng.uniform(0.88, 0.98))
     softness = rng.uniform(0.01, 0.03) if seamless else rng.uniform(0.03, 0.09)
     area = soften(hull, softness, 1.0, target.image.shape[:2])
     if not area.weight.any():
         return composite(target.image, target.image[area.window], area)
     stiffness = float(np.exp(rng.uniform(*np.log(_STIFFNESSES))))
-    content = bring(donor.image, _known(donor), _known(target), area.window, stiffness)
+    content = warp_donor(
+        donor.image, _require_points(donor), _require_points(target), area.window, stiffness
+    )
     below = target.image[area.window]
     content = match_colours(content, below, area.weight)
     if seamless:
@@ -64,19 +66,19 @@ def swap(target: Portrait, donor: Portrait, rng: np.random.Generator) -> Forgery
     return composite(target.image, content, area)
 
 
-def look_at(portrait: Portrait) -> Look:
-    """Return what a portrait is chosen by as a donor."""
+def measure_appearance(portrait: Portrait) -> Appearance:
+    """Return the features by which a portrait is chosen as a donor."""
     inside = np.zeros(portrait.image.shape[:2], np.uint8)
     cv2.fillConvexPoly(inside, np.rint(portrait.shape.outline).astype(np.int32), 1)
     mean = np.array([[cv2.mean(portrait.image, inside)[:3]]], np.float32)
     tone = cv2.cvtColor(mean / 255, cv2.COLOR_RGB2Lab)[0, 0]
-    points = _known(portrait)
+    points = _require_points(portrait)
     held = np.logical_and(points >= 0, points < inside.shape[::-1]).all(axis=1)
-    return Look(points, tone, 1 - float(held.mean()))
+    return Appearance(points, tone, 1 - float(held.mean()))
 
 
-def rank_donors(target: Look, candidates: Sequence[Look]) -> list[int]:
-    """Return the places of candidates, those most like the target in pose and colour first."""
+def rank_donors(target: Appearance, candidates: Sequence[Appearance]) -> list[int]:
+    """Return the positions of candidates, most similar to the target in pose and colour first."""
 
     def mismatch(place: int) -> float:
         donor = candidates[place]
@@ -87,11 +89,11 @@ def rank_donors(target: Look, candidates: Sequence[Look]) -> list[int]:
 
 
 def measure_mismatch(donor: np.ndarray, points: np.ndarray) -> float:
-    """Return how differently two faces are posed, in [0, 1]: their Procrustes distance.
+    """Return the pose difference of two faces, in [0, 1]: the Procrustes distance.
 
-    It is what the similarity that brings the landmarks (68, 2) of one nearest those of the other
-    leaves between them, relative to their extent. Points are complex numbers here, so that a
-    similarity is one product.
+    It is the residual between the landmarks (68, 2) of both faces after the best similarity
+    transform, relative to their extent. Points are complex numbers here, so that a similarity
+    transform is one product.
     """
     one, other = (_normalise(face @ np.array([1, 1j])) for face in (donor, points))
     return float(np.sqrt(max(1 - abs(np.vdot(one, other)) ** 2, 0)))
@@ -102,29 +104,29 @@ def _normalise(values: np.ndarray) -> np.ndarray:
     return centred / max(float(np.linalg.norm(centred)), 1e-6)
 
 
-def bring(
-    picture: np.ndarray,
+def warp_donor(
+    image: np.ndarray,
     donor: np.ndarray,
     points: np.ndarray,
     window: tuple[slice, slice],
     stiffness: float,
 ) -> np.ndarray:
-    """Bend a donor image so that its landmarks come to lie near ``points``.
+    """Warp a donor image so that its landmarks are near ``points``.
 
-    A smoothed thin-plate spline, evaluated on a coarse grid. With little stiffness the donor takes
-    over the other's expression and proportions; with much, it is an affine map.
+    Uses a smoothed thin-plate spline, evaluated on a coarse grid. With low stiffness the donor
+    takes the expression and proportions of the target; with high stiffness the map is affine.
 
     Args:
-        picture: uint8 (H, W, 3).
+        image: the donor image, uint8 (H, W, 3).
         donor: its landmarks, (68, 2).
-        points: the landmarks of the image that the face goes into, (68, 2).
-        window: rows and columns of that image.
-        stiffness: weight of smoothness against nearness, above 0.
+        points: landmarks of the target image, (68, 2).
+        window: rows and columns of the target image.
+        stiffness: weight of smoothness against fit, above 0.
 
     Returns:
-        uint8 (h, w, 3) of the window; beyond the donor image's border it is mirrored.
+        uint8 (h, w, 3) of the window; mirrored beyond the border of the donor image.
     """
-    from scipy.interpolate import RBFInterpolator  # half a second that only swaps should cost
+    from scipy.interpolate import RBFInterpolator  # slow import (0.5 s), only for swaps
 
     rows, columns = window
     height, width = rows.stop - rows.start, columns.stop - columns.start
@@ -138,14 +140,14 @@ def bring(
     coarse = spline(grid.reshape(-1, 2)).reshape(*grid.shape).astype(np.float32)
     fine = cv2.resize(coarse, None, fx=_STEP, fy=_STEP, interpolation=cv2.INTER_CUBIC)
     at_x, at_y = cv2.split(fine[_STEP : _STEP + height, _STEP : _STEP + width])
-    return cv2.remap(picture, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return cv2.remap(image, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def match_colours(content: np.ndarray, below: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Give ``content`` the mean and deviation of ``below`` in CIE Lab (Reinhard et al., 2001).
+    """Match mean and standard deviation in CIE Lab to ``below`` (Reinhard et al., 2001).
 
-    Both uint8 (h, w, 3), RGB; both are measured where ``weight`` (h, w) is above one half of its
-    maximum. Contrast is kept within limits.
+    Both are uint8 (h, w, 3), RGB, and measured where ``weight`` (h, w) is above half its maximum.
+    The change of contrast is limited to [0.75, 1.3].
     """
     inside = (weight > weight.max() / 2).astype(np.uint8)
     there = cv2.cvtColor(content.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
@@ -159,19 +161,20 @@ def match_colours(content: np.ndarray, below: np.ndarray, weight: np.ndarray) ->
 
 
 def clone_seamlessly(content: np.ndarray, below: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Put ``content`` into ``below`` by its gradients (Perez et al., Poisson image editing, 2003).
+    """Blend ``content`` into ``below`` by gradients (Perez et al., Poisson image editing, 2003).
 
-    All of one window: uint8 (h, w, 3), RGB, and float32 (h, w); the seam is where the weight is 0.
+    All have the size of the window: uint8 (h, w, 3), RGB; ``weight`` is float32 (h, w), 0 on the
+    seam and outside.
     """
     inside = (weight > 0).astype(np.uint8) * 255
-    # OpenCV puts the middle of the mask's bounding box there, and wants room around it.
+    # OpenCV centres the mask's bounding box on this point, and needs a margin around it.
     inside[[0, -1], :] = inside[:, [0, -1]] = 0
     x, y, width, height = cv2.boundingRect(inside)
     place = (x + width // 2, y + height // 2)
     return cv2.seamlessClone(content, below, inside, place, cv2.NORMAL_CLONE)
 
 
-def _known(portrait: Portrait) -> np.ndarray:
+def _require_points(portrait: Portrait) -> np.ndarray:
     if portrait.shape.points is None:
         raise InputError("a swap needs the landmarks of both faces")
     return portrait.shape.points

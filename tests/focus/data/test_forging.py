@@ -1,4 +1,4 @@
-"""Forgeries of real faces: exact masks, the same bytes every time, and no short cuts."""
+"""Forgeries of real faces: exact masks, reproducible bytes, and no shortcuts."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from focus.data.forging import (
     processes,
 )
 from focus.data.forging.areas import FAINTEST, soften
-from focus.data.forging.command import draw_split, name_faces
-from focus.data.forging.swapping import bring, match_colours, measure_mismatch
+from focus.data.forging.command import assign_split, name_faces
+from focus.data.forging.swapping import match_colours, measure_mismatch, warp_donor
 from focus.data.images import read_image
 from focus.data.index import Face, FaceIndex
 from focus.data.landmarks import FaceShape, LandmarkModel
@@ -48,7 +48,7 @@ def circle(x, y, across, down, count):
 
 
 def flat_landmarks():
-    """The 68 points where a drawn face has them, in half head heights."""
+    """Return the 68 points of a drawn face, in half head heights."""
     fall = np.linspace(0, np.pi, 17)
     jaw = np.stack([-0.7 * np.cos(fall), 0.95 * np.sin(fall)], axis=1)
     brows = np.stack([np.linspace(-0.5, 0.5, 10), np.full(10, -0.2)], axis=1)
@@ -66,7 +66,7 @@ def draw_portrait(seed, size=96):
 
 
 class StubModel:
-    """Stands in for the network: the points of a face in the middle of the image."""
+    """A fake landmark network: the points of a face in the middle of the image."""
 
     def __init__(self, weights):
         self.weights = weights
@@ -82,7 +82,7 @@ def stub(monkeypatch, tmp_path):
     monkeypatch.setattr(making, "LandmarkModel", StubModel)
     monkeypatch.setattr("focus.data.forging.command.LandmarkModel", StubModel)
     weights = tmp_path / "points.onnx"
-    weights.write_bytes(b"stands in for a network")
+    weights.write_bytes(b"replaces a network")
     return str(weights)
 
 
@@ -116,7 +116,7 @@ def is_on(root, path):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_forgery_shows_inside_its_mask_and_nowhere_else(method, seed):
+def test_forgery_changes_the_image_inside_its_mask_only(method, seed):
     portrait, donor = draw_portrait(seed), draw_portrait(seed + 10)
     before = portrait.image.copy()
     forgery = forge_face(portrait, method, np.random.default_rng(seed), donor)
@@ -127,7 +127,7 @@ def test_forgery_shows_inside_its_mask_and_nowhere_else(method, seed):
     assert 0.005 < forgery.mask.mean() < 0.6
 
 
-def test_parts_lie_where_they_should():
+def test_parts_are_where_they_should_be():
     portrait = draw_portrait(3)
     middle_of = {}
     for part in ("eyes", "mouth", "half"):
@@ -144,30 +144,30 @@ def test_parts_lie_where_they_should():
     assert {-1, 1} == set(sides)
 
 
-def test_weights_are_nothing_or_above_the_threshold():
+def test_weights_are_zero_or_above_the_threshold():
     square = np.array([[20, 20], [60, 20], [60, 60], [20, 60]], np.float32)
     area = soften(square, 0.05, 0.5, (80, 80))
     weight = np.zeros((80, 80), np.float32)
     weight[area.window] = area.weight
     assert np.all((weight == 0) | (weight >= FAINTEST))
     assert weight.max() == pytest.approx(0.5)
-    # The rim fades inwards: nothing outside the square, all but a thin rim of it inside.
+    # The rim fades inwards: 0 outside the square, above 0 inside except for a thin rim.
     inside = np.zeros((80, 80), bool)
     inside[20:61, 20:61] = True
     assert not weight[~inside].any()
     assert np.count_nonzero(weight) > 0.85 * np.count_nonzero(inside)
 
 
-def test_blank_picture_is_refused():
+def test_blank_image_is_refused():
     blank = np.full((64, 64, 3), 255, np.uint8)
     blank[0] = 0
     tiny = FaceShape.from_box(64, 64).moved(200, 0)
-    with pytest.raises(UnreadableError, match="would not show"):
+    with pytest.raises(UnreadableError, match="no visible change by blend"):
         forge_face(Portrait(blank, tiny), "blend", np.random.default_rng(0))
 
 
 def test_wrong_methods_are_refused():
-    for method, reason in (("blur", "there are blend"), ("swap", "needs a donor")):
+    for method, reason in (("blur", "known: blend"), ("swap", "needs a donor")):
         with pytest.raises(InputError, match=reason):
             forge_face(draw_portrait(0), method, np.random.default_rng(0))
 
@@ -175,7 +175,7 @@ def test_wrong_methods_are_refused():
 # Swaps
 
 
-def test_mismatch_is_what_the_similarity_of_another_library_leaves():
+def test_mismatch_agrees_with_the_residual_of_another_library():
     rng = np.random.default_rng(0)
     points = rng.normal(size=(68, 2))
     other = points @ [[0.8, 0.6], [-0.6, 0.8]] * 3 + 5 + rng.normal(size=(68, 2))
@@ -186,17 +186,17 @@ def test_mismatch_is_what_the_similarity_of_another_library_leaves():
 
 
 @pytest.mark.parametrize("stiffness", [0.05, 5.0])
-def test_donor_is_brought_where_the_landmarks_are(stiffness):
-    """An affine move needs no bending, so that every stiffness undoes it."""
-    picture = cv2.GaussianBlur(draw_portrait(4, 128).image, (0, 0), 2)
+def test_donor_is_warped_to_the_landmarks(stiffness):
+    """An affine move needs no bending, so any stiffness undoes it."""
+    image = cv2.GaussianBlur(draw_portrait(4, 128).image, (0, 0), 2)
     matrix = np.array([[0.9, 0.15, 5], [-0.1, 1.05, 4]])
-    moved = cv2.warpAffine(picture, matrix, (128, 128), borderMode=cv2.BORDER_REFLECT_101)
+    moved = cv2.warpAffine(image, matrix, (128, 128), borderMode=cv2.BORDER_REFLECT_101)
     points = 64 + 40 * flat_landmarks()
     donor = points @ matrix[:, :2].T + matrix[:, 2]
     window = slice(30, 101), slice(25, 99)
-    brought = bring(moved, donor, points, window, stiffness)
-    difference = np.abs(brought.astype(int) - picture[window])
-    assert brought.shape == (71, 74, 3)
+    warped = warp_donor(moved, donor, points, window, stiffness)
+    difference = np.abs(warped.astype(int) - image[window])
+    assert warped.shape == (71, 74, 3)
     assert difference.mean() < 1.5
 
 
@@ -212,7 +212,7 @@ def test_colours_are_matched_in_lab():
     assert np.allclose(means[0], means[1], atol=1.5)
 
 
-def test_swap_brings_the_other_face(monkeypatch):
+def test_swap_inserts_the_other_face(monkeypatch):
     target, donor = draw_portrait(7), draw_portrait(8)
     unlike = forge_face(target, "swap", np.random.default_rng(0), donor).image
     itself = forge_face(target, "swap", np.random.default_rng(0), target).image
@@ -256,13 +256,13 @@ def test_saved_masks_are_exact(demo_corpus, tmp_path):
     assert np.array_equal(as_it_was, read_image(root / saved.path))
 
 
-def test_files_of_both_classes_are_alike(demo_corpus, tmp_path):
+def test_files_of_both_classes_have_the_same_format(demo_corpus, tmp_path):
     root = tmp_path / "out"
     index = forge(demo_corpus, root, size=80, quality=71)
     traces = set()
     for face in index:
-        with Image.open(root / face.path) as picture:
-            traces.add((picture.format, picture.size, str(picture.quantization)))
+        with Image.open(root / face.path) as image:
+            traces.add((image.format, image.size, str(image.quantization)))
     assert len(traces) == 1
     assert "(80, 80)" in str(traces)
 
@@ -289,7 +289,7 @@ def test_order_of_the_faces_does_not_matter(demo_corpus, tmp_path):
     assert one == two
 
 
-def test_another_seed_forges_otherwise(demo_corpus, tmp_path):
+def test_another_seed_gives_other_masks(demo_corpus, tmp_path):
     forge(demo_corpus, tmp_path / "one")
     forge(demo_corpus, tmp_path / "two", runtime=replace(QUIET, seed=1))
     masks = [
@@ -299,7 +299,7 @@ def test_another_seed_forges_otherwise(demo_corpus, tmp_path):
     assert not set(masks[0]) & set(masks[1])
 
 
-def test_killed_run_is_taken_up(demo_corpus, tmp_path):
+def test_killed_run_is_resumed(demo_corpus, tmp_path):
     root = tmp_path / "out"
     index = forge(demo_corpus, root)
     whole = contents(root)
@@ -325,7 +325,7 @@ def test_folder_of_another_command_is_refused(demo_corpus, tmp_path):
 
 def test_out_inside_a_folder_of_photographs_is_refused(demo_corpus, tmp_path):
     shutil.copytree(demo_corpus.parent / "real", tmp_path / "photos")
-    with pytest.raises(InputError, match="lies in"):
+    with pytest.raises(InputError, match="is inside"):
         forge(tmp_path / "photos", tmp_path / "photos" / "forged")
 
 
@@ -342,8 +342,8 @@ def test_unlabelled_photographs_are_split_by_video(demo_corpus, tmp_path):
     assert (tmp_path / "out" / "real" / "person 3" / "2.jpg").is_file()
 
 
-def test_splits_are_drawn_in_the_usual_shares():
-    counts = Counter(draw_split(f"clip {number}") for number in range(4000))
+def test_splits_have_the_usual_shares():
+    counts = Counter(assign_split(f"clip {number}") for number in range(4000))
     shares = [counts[split] / 4000 for split in ("train", "val", "test")]
     assert np.allclose(shares, [0.7, 0.1, 0.2], atol=0.03)
 
@@ -376,11 +376,11 @@ def test_black_borders_of_a_crop_stay_black(demo_corpus, tmp_path):
         assert not is_on(tmp_path / "out", face.region)[:, 32 + number :].any()
 
 
-def test_unreadable_source_is_named_and_left_out(demo_corpus, tmp_path):
+def test_unreadable_source_is_reported_and_left_out(demo_corpus, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(demo_corpus.parent, folder)
     index = FaceIndex.read(folder / "index.csv").where(label=0)
-    (folder / index[2].path).write_bytes(b"no picture")
+    (folder / index[2].path).write_bytes(b"not an image")
     index.write(folder / "index.csv")
     with pytest.raises(CheckFailedError, match=f"1 of 20 faces left out: {index[2].path}: not an"):
         forge(folder, tmp_path / "out")
@@ -391,10 +391,10 @@ def test_unreadable_source_is_named_and_left_out(demo_corpus, tmp_path):
 
 def test_fakes_are_left_out_and_counted(demo_corpus, tmp_path, capsys):
     forge(demo_corpus, tmp_path / "out", runtime=Runtime())
-    assert "leaves out the 20 fakes" in capsys.readouterr().err
+    assert "skipping 20 fakes" in capsys.readouterr().err
     index = FaceIndex.read(demo_corpus).where(label=1)
     index.relocated(tmp_path).write(tmp_path / "fakes.csv")
-    with pytest.raises(InputError, match="holds fakes only"):
+    with pytest.raises(InputError, match="contains fakes only"):
         forge(tmp_path / "fakes.csv", tmp_path / "none")
 
 
@@ -424,7 +424,7 @@ def test_names_are_safe_and_never_the_same():
 
 
 def test_swaps_are_of_another_video_in_the_same_split(demo_corpus, tmp_path, stub):
-    # Ten people have no second one in val.
+    # Of ten people, only one is in val.
     index = FaceIndex.read(demo_corpus)
     people = [face for face in index if face.split != "val"]
     FaceIndex.of(people, index.root).relocated(tmp_path).write(tmp_path / "index.csv")
@@ -443,7 +443,7 @@ def test_swaps_are_of_another_video_in_the_same_split(demo_corpus, tmp_path, stu
 
 
 def test_swap_without_a_partner_is_refused(demo_corpus, tmp_path, stub):
-    with pytest.raises(InputError, match="split val has one video only"):
+    with pytest.raises(InputError, match="split val has only one video"):
         forge(demo_corpus, tmp_path / "out", kind=("blend", "swap"), landmarks=stub)
     assert not (tmp_path / "out").exists()
 
@@ -454,7 +454,7 @@ def test_swap_without_a_landmark_model_is_one_clear_line(demo_corpus, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_wrong_landmark_model_is_named(demo_corpus, tmp_path):
+def test_wrong_landmark_model_is_reported(demo_corpus, tmp_path):
     with pytest.raises(InputError, match="no landmark model at"):
         forge(demo_corpus, tmp_path / "out", landmarks=str(tmp_path / "none.onnx"))
     (tmp_path / "text.onnx").write_text("not a network")
@@ -483,12 +483,12 @@ def test_without_a_model_the_face_is_an_ellipse_in_the_middle(demo_corpus, tmp_p
         ({"workers": -2}, "--workers"),
     ],
 )
-def test_bad_flags_are_named(options, flag):
+def test_bad_flags_are_reported(options, flag):
     with pytest.raises(InputError, match=flag):
         ForgeCommand(**options)
 
 
-# The network at hand
+# With the real landmark network
 
 
 @pytest.mark.skipif(
