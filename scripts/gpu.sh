@@ -9,23 +9,23 @@ export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" HF_HUB_OFFLINE=1
 
 case "${1:-}" in
 checks) # equality with the CPU, precisions, training and resuming: about two minutes
-    "$python" scripts/check_gpu.py --device "$device"
+    "$python" scripts/benchmarks/check_gpu.py --device "$device"
     ;;
 generate) # end to end against the bare forward pass, bare decoding and a plain loop: about six minutes
     faces="${FACES:-16384}"
     set -- --device "$device" --precision bf16 --batch "${BATCH:-256}" --faces "$faces" --decode-faces "$faces"
-    "$python" scripts/measure_overhead.py "$@"
-    "$python" scripts/measure_overhead.py "$@" --compile --measure forward
+    "$python" scripts/benchmarks/measure_overhead.py "$@"
+    "$python" scripts/benchmarks/measure_overhead.py "$@" --compile --measure forward
     ;;
 train) # the loop's step against a bare step that has its batch in memory: about two minutes
-    "$python" scripts/measure_training.py --device "$device" --precision bf16 --batch "${BATCH:-128}" \
+    "$python" scripts/benchmarks/measure_training.py --device "$device" --precision bf16 --batch "${BATCH:-128}" \
         --steps "${STEPS:-60}"
     ;;
 detectors) # every detector at its paper's input size, a few bf16 steps: about two minutes
-    "$python" scripts/check_detectors.py --device "$device" ${NAMES:+--names $NAMES} ${SMALL:+--small $SMALL}
+    "$python" scripts/benchmarks/check_detectors.py --device "$device" ${NAMES:+--names $NAMES} ${SMALL:+--small $SMALL}
     ;;
 cam) # class activation maps against pytorch-grad-cam on the same ViT-S: two minutes
-    "$python" scripts/measure_cam.py --device "$device"
+    "$python" scripts/benchmarks/measure_cam.py --device "$device"
     ;;
 learn) # MODEL under MAPS on INDEX at its paper's input size (all three to be set): eight minutes
     "$python" -m evaluator run --model "$MODEL" --maps "$MAPS" --data "$INDEX" --hold-out 0.1 \

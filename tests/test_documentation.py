@@ -16,7 +16,7 @@ PROGRAMS = {"focus": focus, "evaluator": evaluator}
 
 def commands():
     """Yield (document, words) of every focus or evaluator command in a bash block or a script."""
-    for path in [*DOCUMENTS, *sorted((ROOT / "scripts").glob("*.sh"))]:
+    for path in [*DOCUMENTS, *sorted((ROOT / "scripts").rglob("*.sh"))]:
         text = path.read_text(encoding="utf-8").replace("\\\n", " ")
         blocks = (
             re.findall(r"```bash\n(.*?)```", text, re.DOTALL) if path.suffix == ".md" else [text]

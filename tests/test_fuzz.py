@@ -1,4 +1,4 @@
-"""Files made to do harm, each refused in one line; and a short run of scripts/fuzz.py."""
+"""Files made to do harm, each refused in one line; and a short run of tests/stress/fuzz.py."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ESCAPE = "\x1b]0;owned\x07\x1b[31m\nred\u202e\x9b"
 
 
 def test_the_fuzzer_finds_nothing():
-    command = [sys.executable, "scripts/fuzz.py", "--count", "250", "--seed", "1"]
+    command = [sys.executable, "tests/stress/fuzz.py", "--count", "250", "--seed", "1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
@@ -53,7 +53,7 @@ def test_the_fuzzer_finds_nothing():
 
 ODD_READER = """
 import os, sys
-sys.path.insert(0, "scripts")
+sys.path.insert(0, "tests/stress")
 import fuzz
 from focus.errors import InputError
 from fuzzing.kinds import Kind

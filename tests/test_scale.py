@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def script(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "scripts")
+    monkeypatch.syspath_prepend(ROOT / "scripts" / "benchmarks")
     return importlib.import_module("measure_scale")
 
 
@@ -29,7 +29,7 @@ def test_generate_takes_no_more_memory_for_more_faces():
     # In one process: how many shared pages a forked worker copies depends on timing.
     flags = ["--groups", "links", "--rows", "1000", "10000", "--workers", "0"]
     done = subprocess.run(
-        [sys.executable, "scripts/measure_scale.py", *flags],
+        [sys.executable, "scripts/benchmarks/measure_scale.py", *flags],
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_the_gpu_checks_run_and_hold_on_a_cpu():
-    command = [sys.executable, "scripts/check_gpu.py", "--device", "cpu"]
+    command = [sys.executable, "scripts/benchmarks/check_gpu.py", "--device", "cpu"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*command, "--encoder", "vit_tiny_patch16_224"],
@@ -28,7 +28,7 @@ def test_the_gpu_checks_run_and_hold_on_a_cpu():
 def test_pixel_metrics_are_measured_beside_others():
     small = "--faces 3 --files 4 --side 32 --repeats 1"
     done = subprocess.run(
-        [sys.executable, "scripts/measure_metrics.py", *small.split()],
+        [sys.executable, "scripts/benchmarks/measure_metrics.py", *small.split()],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -61,7 +61,7 @@ TINY = ["--encoder", "vit_tiny_patch16_224", "--repeats", "1", "--batch", "4", "
 )
 def test_a_measurement_prints_its_figures(script, flags, lines):
     done = subprocess.run(
-        [sys.executable, f"scripts/{script}", *TINY, *flags],
+        [sys.executable, f"scripts/benchmarks/{script}", *TINY, *flags],
         capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

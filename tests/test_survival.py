@@ -58,7 +58,7 @@ def list_children() -> list[int]:
 def run_script(*words: str) -> str:
     done = subprocess.run(
         [sys.executable, *words],
-        cwd=ROOT / "scripts",
+        cwd=ROOT / "tests" / "stress",
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

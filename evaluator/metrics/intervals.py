@@ -9,7 +9,7 @@ near 1 they shrink to a point. The interval is Wilson's, for a value in [0, 1]: 
 says how many independent yes-or-no answers would be as certain, the quantile is Student's for the
 number of videos. Near 0 and 1 the standard error rests on few videos, so the number of answers is
 pulled towards the number of videos there, most where a metric compares scores or counts answers.
-``scripts/coverage.py`` measures how often the truth lies inside.
+``scripts/benchmarks/measure_coverage.py`` measures how often the truth lies inside.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from evaluator.metrics.intervals import (
     weighted_mean,
 )
 from evaluator.metrics.ranking import divide
-from scripts.benchmarks.coverage import simulate
+from scripts.benchmarks.measure_coverage import simulate
 
 
 def ratio(sums):

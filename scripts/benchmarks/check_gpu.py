@@ -104,6 +104,7 @@ def predict(network: FoCus, images: torch.Tensor, device: str, dtype: torch.dtyp
     network.to(device)
     with torch.autocast(device.split(":")[0], dtype=dtype, enabled=dtype != torch.float32):
         maps = network.predict(images.to(device)).maps
+    assert maps is not None
     return maps.float().cpu()
 
 

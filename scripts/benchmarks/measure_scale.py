@@ -49,7 +49,7 @@ SIDE, PICTURES, FOLDER, LINKS = 64, 64, 1000, 60_000
 METHODS = ("", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 OTHERS = ("masks", "originals", "regions")
 SHARDS, LOOKUPS, INTERVAL = 4, 2000, 0.2
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def name_face(row: int) -> str:

@@ -40,7 +40,7 @@ def _encode(form: str, picture: np.ndarray, **options: Any) -> bytes:
 
 def _noise(*shape: int, kind: type = np.uint8) -> np.ndarray:
     smooth = cv2.resize(np.random.default_rng(0).random((4, 4, 4)), (24, 20))
-    found = (smooth * np.iinfo(kind).max).astype(kind)
+    found: np.ndarray = (smooth * np.iinfo(kind).max).astype(kind)
     return np.ascontiguousarray(found[..., : shape[0]] if shape else found[..., 0])
 
 
@@ -212,7 +212,7 @@ def make_videos(suffix: str, code: str) -> Callable[[], list[bytes]]:
         with tempfile.TemporaryDirectory() as folder:
             for count in (12, 130):
                 path = Path(folder) / f"{count}{suffix}"
-                writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 25, (48, 32))
+                writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 25, (48, 32))
                 for number in range(count):
                     writer.write(np.full((32, 48, 3), number, np.uint8))
                 writer.release()

@@ -129,7 +129,9 @@ def time_forward(generator: Generator, count: int, batch: int, runtime: Runtime)
 
 def decode(path: str) -> int:
     """Read one file with OpenCV."""
-    return len(cv2.imread(path))
+    picture = cv2.imread(path)
+    assert picture is not None
+    return len(picture)
 
 
 def time_decode(paths: list[str], pool: Any, processes: int) -> float:
@@ -164,7 +166,9 @@ class PlainFaces(Dataset[tuple[str, Tensor]]):
 
     def __getitem__(self, row: int) -> tuple[str, Tensor]:
         key = self.index.keys[row]
-        picture = cv2.cvtColor(cv2.imread(str(self.index.root / key)), cv2.COLOR_BGR2RGB)
+        picture = cv2.imread(str(self.index.root / key))
+        assert picture is not None
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         picture = cv2.resize(picture, (self.side, self.side))
         return key, torch.from_numpy(picture).permute(2, 0, 1).float() / 255
 

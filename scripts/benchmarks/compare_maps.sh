@@ -4,7 +4,7 @@
 # localisation on persons never trained or selected on. Select and train on the index's train
 # split (a tenth of its videos held out), test on its val split.
 #
-#   scripts/compare_maps.sh INDEX RUN ENCODER_WEIGHTS OUT [STEPS]
+#   scripts/benchmarks/compare_maps.sh INDEX RUN ENCODER_WEIGHTS OUT [STEPS]
 #
 # INDEX: a face index with originals and masks; RUN: a FoCus run trained on its train split;
 # ENCODER_WEIGHTS: MobileNetV2 for the probe. What is finished is kept, so it can be started again.

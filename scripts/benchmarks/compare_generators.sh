@@ -4,7 +4,7 @@
 # should show what each kind of map is worth inside the face, beside the place prior, and how much
 # of a real face each normalisation marks.
 #
-#   scripts/compare_generators.sh INDEX RUN ENCODER_WEIGHTS OUT
+#   scripts/benchmarks/compare_generators.sh INDEX RUN ENCODER_WEIGHTS OUT
 #
 # INDEX: a face index with originals and masks; RUN: a FoCus run trained on its train split;
 # ENCODER_WEIGHTS: MobileNetV2 for the classifier. What is finished is kept.

@@ -197,8 +197,8 @@ def spoil_places(bench: Bench) -> None:
                 else:
                     change("ro")
                 given = re.sub(rf" {re.escape(out)}(?= |$)", f" {target}", words)
-                given = given.replace("../", "").split()
-                running = start(given, bench.place, False, program(command))
+                given = given.replace("../", "")
+                running = start(given.split(), bench.place, False, program(command))
                 code = running.wait(300)
                 line, is_one = last_line(running)
                 line = line.replace(str(bench.place), "")
@@ -293,7 +293,7 @@ def _kill_worker(bench: Bench, command: str) -> tuple[int | None, str, bool]:
         workers = [p for p in list_session(running.process) if p != running.process]
         if command == "prepare":
             workers = list(filter(_is_spawned, workers))
-        if workers and list(folder.glob("out*/*")):
+        if workers and any(folder.glob("out*/*")):
             os.kill(workers[-1], signal.SIGKILL)
             break
         time.sleep(0.01)
@@ -348,7 +348,7 @@ def main() -> int:
     for command in set(ALL) - set(given.only):
         del ALL[command]
     os.environ.update({SMALL: "1", "OMP_NUM_THREADS": "1"})
-    os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
+    os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(given.folder or scratch).resolve() / "bench"
         place.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,14 @@ def read_video(path: Path) -> bool:
     done = attempt(path, count, lambda found: bool(found > 0))
     last = counts[0] - 1 if counts else 3
     reader: list[FrameReader] = []
-    if attempt(path, lambda: FrameReader(path), lambda found: reader.append(found) is None):
+
+    def open_reader() -> FrameReader:
+        reader.append(FrameReader(path))
+        return reader[0]
+
+    if attempt(path, open_reader, lambda found: type(found) is FrameReader):
         for frame in (0, last, 2, last + 1):
-            attempt(path, lambda at=frame: reader[0].read(at), _is_picture)
+            attempt(path, partial(reader[0].read, frame), _is_picture)
     attempt(path, lambda: read_face(path.parent, f"{path.name}#1"), _is_picture)
     attempt(path, lambda: read_mask(path.parent / f"{path.name}#0"), _is_mask)
     _look(path)
@@ -119,11 +125,16 @@ def read_archive(path: Path) -> bool:
     """List the members of an archive and read a few of them."""
     path = path.parent if path.parent.name.endswith("_lmdb") else path
     names: list[str] = []
-    done = attempt(path, lambda: list_members(path), lambda found: names.extend(found) is None)
+
+    def list_names() -> list[str]:
+        names.extend(list_members(path))
+        return names
+
+    done = attempt(path, list_names, lambda found: type(found) is list)
     for name in [*names[:4], "pictures/a.png", "../a.png"]:
-        attempt(path, lambda at=name: read_member(path, at), lambda found: type(found) is bytes)
+        attempt(path, partial(read_member, path, name), lambda found: type(found) is bytes)
         if name.isprintable():
-            attempt(path, lambda at=name: read_face(path.parent, f"{path.name}!/{at}"), _is_picture)
+            attempt(path, partial(read_face, path.parent, f"{path.name}!/{name}"), _is_picture)
     return done
 
 

@@ -240,7 +240,7 @@ def main() -> int:
     parser.add_argument("--folder", help="keep what differs here")
     given = parser.parse_args()
     os.environ.update({PAUSE: str(given.pause), SMALL: "1", "OMP_NUM_THREADS": "1"})
-    os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
+    os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(given.folder or scratch).resolve()
         place.mkdir(parents=True, exist_ok=True)

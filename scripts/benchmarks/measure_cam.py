@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ["TQDM_DISABLE"] = "1"  # the package draws a bar for every image
 
@@ -49,15 +50,20 @@ Maker = Callable[[Tensor], Maps]
 Entrants = dict[str, dict[int, tuple[Maker, int]]]  # name -> size tried -> maker, images at once
 
 
+def get(model: torch.nn.Module, name: str) -> Any:
+    """Return a part of a network whose type only timm knows."""
+    return getattr(model, name)
+
+
 def build_classifier(name: str, gain: float) -> torch.nn.Module:
     """Return a timm classifier of two classes with random weights far from flat."""
     torch.manual_seed(0)
     model = timm.create_model(name, num_classes=2)
     with torch.no_grad():
-        for block in model.blocks:
+        for block in get(model, "blocks"):
             block.attn.qkv.weight.mul_(gain)
             block.mlp.fc2.weight.mul_(gain)
-        model.head.weight.mul_(10 * gain)
+        get(model, "head").weight.mul_(10 * gain)
     return model.eval()
 
 
@@ -84,12 +90,12 @@ def make_ours(generator: ActivationMap, precision: str) -> Maker:
 
 def make_theirs(kind: type, model: torch.nn.Module, masked: int = 0) -> Maker:
     """Return the package's maker of maps, as its description says to use it for a ViT."""
-    side = model.patch_embed.grid_size[0]  # type: ignore[union-attr,index]
+    side: int = get(model, "patch_embed").grid_size[0]
 
     def to_planes(tokens: Tensor) -> Tensor:
         return tokens[:, 1:].transpose(1, 2).reshape(len(tokens), -1, side, side)
 
-    cam = kind(model, [model.blocks[-1].norm1], reshape_transform=to_planes)  # type: ignore[index]
+    cam = kind(model, [get(model, "blocks")[-1].norm1], reshape_transform=to_planes)
     if masked:
         cam.batch_size = masked
     return lambda images: cam(images, [ClassifierOutputTarget(1)] * len(images))
@@ -167,7 +173,7 @@ def main() -> None:
     torch.set_num_threads(flags.threads)
     keep_freed_memory()
     model = build_classifier(flags.encoder, flags.gain).to(flags.device)
-    side = model.patch_embed.img_size[0]
+    side: int = get(model, "patch_embed").img_size[0]
     options = {"encoder": flags.encoder, "layer": LAYER}
     print(f"{flags.encoder} at {LAYER}, {flags.device}, {flags.threads} threads,", end=" ")
     print(f"torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")

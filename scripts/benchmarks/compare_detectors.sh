@@ -4,7 +4,7 @@
 # start to end. It is too short and too small to say which detector is better: those without a
 # pretrained file at hand (all but pcl and msccnet here) start from random weights.
 #
-#   scripts/compare_detectors.sh INDEX MAPS ENCODER_WEIGHTS OUT [STEPS] [DETECTOR ...]
+#   scripts/benchmarks/compare_detectors.sh INDEX MAPS ENCODER_WEIGHTS OUT [STEPS] [DETECTOR ...]
 #
 # INDEX: a face index; MAPS: a folder with focus.h5 and ssim.h5 of it; ENCODER_WEIGHTS: MobileNetV2.
 # lttd wants clips: stills are moved a little (--stills), which has nothing temporal to learn from.

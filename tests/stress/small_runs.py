@@ -59,15 +59,13 @@ def make_small() -> None:
     """Let runs be short: parts of six faces, a detector without weights, and one time of day."""
     from focus.data.prepare import running
 
-    running.open_face_detector = lambda *_: SquareDetector()  # type: ignore[assignment]
+    vars(running)["open_face_detector"] = lambda *_: SquareDetector()
     if sys.argv[0] == "-c" or sys.modules["__main__"].__name__ != "__main__":
         return  # a worker of prepare: it needs neither torch nor the rest
     import focus.generation.command as generation
     from focus.mapstore import merging, rows
 
-    generation.generate = functools.partial(  # type: ignore[assignment]
-        generation.generate, part_rows=6
-    )
+    vars(generation)["generate"] = functools.partial(vars(generation)["generate"], part_rows=6)
     rows.now = merging.now = lambda: "2000-01-01T00:00:00+00:00"  # type: ignore[attr-defined]
 
 
@@ -94,7 +92,7 @@ def dying(name: str, turn: int, after: bool) -> Program:
             if seen == turn:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        os.replace = counted
+        vars(os)["replace"] = counted
         return focus(words)
 
     return program
@@ -123,7 +121,7 @@ def slow_down(seconds: float) -> None:
             time.sleep(seconds)
         return opened
 
-    io.open = builtins.open = open_slowly  # type: ignore[assignment]
+    io.open = builtins.open = open_slowly
     os.replace, os.fsync = later(os.replace), later(os.fsync)
     os.unlink = later(os.unlink, after=True)
 
@@ -289,7 +287,7 @@ def write_clips(folder: Path) -> None:
 
 def _write_clip(path: Path, pictures: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 48))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (64, 48))
     for picture in pictures:
         writer.write(picture)
     writer.release()

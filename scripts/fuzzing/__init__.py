@@ -1,1 +1,0 @@
-"""What scripts/fuzz.py damages, how, and who reads it."""

@@ -1,0 +1,1 @@
+"""What tests/stress/fuzz.py damages, how, and who reads it."""
