@@ -32,7 +32,7 @@ FEWEST = 5
 TOO_FEW = "too few videos for an interval"
 ALIKE = "no interval: it does not vary with the videos"
 # Answers at which the number of videos counts as much as the standard error.
-_PULL, _PULL_COUNTED = 0.05, 0.5
+_PULL, _PULL_COUNTED = 0.05, 2.0
 _ZERO = 1e-9  # below this a standard error is rounding
 _BLOCK = 8_000_000
 _FACES = 8192  # summed at once

@@ -93,9 +93,7 @@ def compare(kind: str, area: float) -> World:
 
     def world(videos: int, generator: np.random.Generator, draws: int) -> Found:
         scores, labels, numbers = draw_scores(kind, area, videos, generator, systems=2)
-        found = auc_difference(
-            scores[0], scores[1], labels, numbers, Resampling(numbers, draws)
-        )
+        found = auc_difference(scores[0], scores[1], labels, numbers, Resampling(numbers, draws))
         return {f"{name} difference": value for name, value in found.items()}
 
     return world
