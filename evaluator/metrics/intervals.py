@@ -32,7 +32,7 @@ FEWEST = 5
 TOO_FEW = "too few videos for an interval"
 ALIKE = "no interval: it does not vary with the videos"
 # Answers at which the number of videos counts as much as the standard error.
-_PULL, _PULL_COUNTED = 0.05, 2.0
+_PULL, _PULL_COUNTED = 0.05, 0.5
 _ZERO = 1e-9  # below this a standard error is rounding
 _BLOCK = 8_000_000
 _FACES = 8192  # summed at once
@@ -179,14 +179,15 @@ def effective(units: np.ndarray, enters: np.ndarray) -> float:
 def effective_pairs(units: np.ndarray, labels: np.ndarray) -> float:
     """Return the effective number of videos of a metric that sets fakes against real faces.
 
-    Twice the harmonic mean of the two sides: 20 for 10 and 10 videos, below 4 where one side has a
-    single one. Not more than there are, where a video (or person) has faces of both classes.
+    Between the videos of the smaller class, which are all that vary where errors are fakes that
+    look real, and those of both: 15 for 10 and 10 videos, below 3 where one side has a single one.
+    Not more than there are, where a video (or person) has faces of both classes.
     """
     fakes, reals = (effective(units, labels == label) for label in (FAKE, REAL))
     if not fakes or not reals:
         return 0.0
     every = effective(units, np.ones(len(units), dtype=bool))
-    return min(4 * fakes * reals / (fakes + reals), every)
+    return min(3 * fakes * reals / (fakes + reals), every)
 
 
 def interval(

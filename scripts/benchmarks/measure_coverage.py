@@ -8,7 +8,7 @@ that see the same videos, the second a little worse. The truth is the value over
 
 Prints, per metric and number of videos: the share of worlds whose interval holds the truth, its
 mean width, and the share of worlds without an interval. For comparison ``--percentile`` gives the
-percentiles of the same draws. The default takes about 15 minutes on one core.
+percentiles of the same draws. The default takes about 8 minutes on one core.
 """
 
 from __future__ import annotations
@@ -186,8 +186,8 @@ def main() -> None:
     )
     parser.add_argument("--kinds", nargs="+", default=list(WORLDS), choices=list(WORLDS))
     parser.add_argument("--videos", nargs="+", type=int, default=[20, 50, 200])
-    parser.add_argument("--worlds", type=int, default=500)
-    parser.add_argument("--draws", type=int, default=300)
+    parser.add_argument("--worlds", type=int, default=400)
+    parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--percentile", action="store_true", help="percentiles of the draws")
     flags = parser.parse_args()
     if flags.percentile:
