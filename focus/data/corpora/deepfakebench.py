@@ -207,13 +207,13 @@ def _list_faces(root: Path, videos: list[_Video]) -> list[Face]:
             path, mask = f"{folder}/{frame}", masks.find(frame)
             faces.setdefault(path, Face(path, label, video.split, method, key, mask))
     if not faces:
-        raise InputError(_explain_nothing(root, videos))
+        raise InputError(_explain_mismatch(root, videos))
     for (name, reason), count in left_out.items():
         note(f"{name}: {count_of(count, 'video')} left out: {reason}")
     return [faces[path] for path in sorted(faces, key=natural)]
 
 
-def _explain_nothing(root: Path, videos: list[_Video]) -> str:
+def _explain_mismatch(root: Path, videos: list[_Video]) -> str:
     folder = next((video.folder for video in videos if video.folder), "no frames at all")
     places = ", ".join(place or "the root" for place in _IMAGE_FOLDERS)
     return f"{root}: no folder listed in its JSON files exists in {places}; they list {folder}"

@@ -81,8 +81,8 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
         folders = [root]
     parts = [_Folder(find_videos(folder), _read_metadata(folder)) for folder in folders]
     if (root / "test").is_dir():
-        inside, beside = root / "test" / "labels.csv", root / "labels.csv"
-        flags = _read_flags(beside if beside.is_file() and not inside.is_file() else inside)
+        inside, in_root = root / "test" / "labels.csv", root / "labels.csv"
+        flags = _read_flags(in_root if in_root.is_file() and not inside.is_file() else inside)
         parts.append(_Folder(find_videos(root / "test"), flags))
     if not parts:
         looked = "dfdc_train_part_*/metadata.json, test/labels.csv or metadata.json"

@@ -88,7 +88,7 @@ def scan(root: Path, options: ScanOptions) -> FaceIndex:
             f"{root / 'manipulated_sequences' / missing}: no folder {levels[0]}/videos"
         )
     if not (youtube or actors or found):
-        raise InputError(_explain_nothing(root, levels[0]))
+        raise InputError(_explain_mismatch(root, levels[0]))
     splits = _read_splits(root) if youtube or found.keys() - {DFD} else {}
     return FaceIndex.of(_list_faces(root, youtube, actors, found, splits), root)
 
@@ -120,7 +120,7 @@ def _find(root: Path, part: str, levels: tuple[str, ...]) -> _Videos | None:
     return None
 
 
-def _explain_nothing(root: Path, level: str) -> str:
+def _explain_mismatch(root: Path, level: str) -> str:
     parts = ("original_sequences/*/*", "manipulated_sequences/*/*")
     folders = [folder for part in parts for folder in sorted(root.glob(part))]
     has = {folder.name for folder in folders if (folder / "videos").is_dir()} - {"masks"}

@@ -67,7 +67,7 @@ def test_a_mask_without_an_image_is_reported(plant, capsys):
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (("real/a.jpg",), "not CASIA: no folder Au .authentic. or Tp"),
         (("Tp/photo.jpg",), "photo.jpg is not in a folder CM or Sp"),
@@ -76,8 +76,8 @@ def test_a_mask_without_an_image_is_reported(plant, capsys):
         (("Tp/Tp_D_1.jpg", "Gt/other.png"), "no mask is named like an image in Tp: other.png"),
     ],
 )
-def test_faults(plant, names, said):
-    with pytest.raises(InputError, match=said):
+def test_faults(plant, names, message):
+    with pytest.raises(InputError, match=message):
         CORPUS_V2.scan(plant(*names), ScanOptions())
 
 

@@ -34,12 +34,12 @@ def test_rows(plant):
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (("Au/a.jpg",), "not COVERAGE: no folder image"),
         (("image/holiday.tif",), "holiday.tif: COVERAGE has <n>.tif and <n>t.tif only"),
     ],
 )
-def test_faults(plant, names, said):
-    with pytest.raises(InputError, match=said):
+def test_faults(plant, names, message):
+    with pytest.raises(InputError, match=message):
         CORPUS.scan(plant(*names), ScanOptions())

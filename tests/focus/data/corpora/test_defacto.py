@@ -79,7 +79,7 @@ def test_choosing_a_method_keeps_the_portraits(plant):
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (("Au/a.jpg",), "not DEFACTO: no folder such as copymove_img"),
         (("holiday_img/img/a.tif",), "holiday_img: not a DEFACTO folder .known: copymove_img"),
@@ -94,6 +94,6 @@ def test_choosing_a_method_keeps_the_portraits(plant):
         ),
     ],
 )
-def test_faults(plant, names, said):
-    with pytest.raises(InputError, match=said):
+def test_faults(plant, names, message):
+    with pytest.raises(InputError, match=message):
         CORPUS.scan(plant(*names), ScanOptions())

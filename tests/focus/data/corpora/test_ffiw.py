@@ -57,7 +57,7 @@ def test_the_test_download_has_no_train(plant):
 
 
 @pytest.mark.parametrize(
-    ("names", "options", "said"),
+    ("names", "options", "message"),
     [
         (("real/a.mp4",), ScanOptions(), "not FFIW10K: no folder source"),
         ((*TREE, "target/extra/a.mp4"), ScanOptions(), "extra: not an FFIW10K split"),
@@ -65,6 +65,6 @@ def test_the_test_download_has_no_train(plant):
         (TREE, ScanOptions(methods=("Deepfakes",)), "method Deepfakes: not in"),
     ],
 )
-def test_faults(plant, names, options, said):
-    with pytest.raises(InputError, match=said):
+def test_faults(plant, names, options, message):
+    with pytest.raises(InputError, match=message):
         CORPUS.scan(plant(*names), options)

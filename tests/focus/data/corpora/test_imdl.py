@@ -41,7 +41,7 @@ def test_lists(plant, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("entries", "said"),
+    ("entries", "message"),
     [
         ({"coverage": "/data/coverage"}, "must be a list of .image, mask. or"),
         ([["a.jpg", "a.png"], ["b.jpg"]], "entry 2 must be .image, mask. or .image, .Negative"),
@@ -54,8 +54,8 @@ def test_lists(plant, tmp_path):
         ),
     ],
 )
-def test_faults_of_a_list(plant, entries, said):
-    with pytest.raises(InputError, match=said):
+def test_faults_of_a_list(plant, entries, message):
+    with pytest.raises(InputError, match=message):
         CORPUS.scan(plant("list.json", text=json.dumps(entries)), ScanOptions())
 
 

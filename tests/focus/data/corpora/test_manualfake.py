@@ -52,7 +52,7 @@ def test_a_path_that_is_absolute_becomes_relative_below_the_root(plant, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("train.txt", LIST, "not Manual-Fake .MoNFAP.: none of test_untrans.txt, test_facebook"),
         ("test_myspace.txt", LIST, "test_myspace.txt: unknown channel .known: untrans, facebook"),
@@ -66,8 +66,8 @@ def test_a_path_that_is_absolute_becomes_relative_below_the_root(plant, tmp_path
         ("test_untrans.txt", LIST + LIST, "line 4 repeats Image/untrans/v1/0.jpg, first in"),
     ],
 )
-def test_faults(plant, name, text, said):
-    with pytest.raises(InputError, match=said):
+def test_faults(plant, name, text, message):
+    with pytest.raises(InputError, match=message):
         CORPUS.scan(plant(name, text=text), ScanOptions())
 
 

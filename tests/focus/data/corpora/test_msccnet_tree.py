@@ -74,16 +74,16 @@ def test_the_root_may_be_the_folder_of_a_type_with_its_own_lists(plant, root):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("train.txt", "000_003\nDeepfakes/000", "train.txt: line 2 must be the name of a fake"),
         ("test.txt", "000_999", "000 is in .* in another list"),
         ("DF/C23/FaceSwapper/a", "", "FaceSwapper: not an MSCCNet method .known: youtube, Deepf"),
     ],
 )
-def test_faults(plant, root, name, text, said):
+def test_faults(plant, root, name, text, message):
     plant(name, text=text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         CORPUS.scan(root, ScanOptions())
 
 

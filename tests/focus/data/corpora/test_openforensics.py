@@ -133,7 +133,7 @@ def broken(**changes):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (broken(category_id=2), "annotation 1 cannot be read: category 2; OpenForensics has 0"),
         (broken(image_id=99), "annotation 1 refers to image 99, which the file does not list"),
@@ -148,8 +148,8 @@ def broken(**changes):
         ({"images": []}, "Val_poly.json: not a COCO file: must have lists categories, images"),
     ],
 )
-def test_faults(plant, tmp_path, content, said):
-    with pytest.raises(InputError, match=said):
+def test_faults(plant, tmp_path, content, message):
+    with pytest.raises(InputError, match=message):
         CORPUS.masks(plant("Val_poly.json", text=json.dumps(content)), tmp_path / "out")
 
 

@@ -30,7 +30,7 @@ def test_rows(plant, base):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("class_labels.txt", "f/a.png,1", "image_ids.txt: line 2: r/b.png has no line in class"),
         ("class_labels.txt", "f/a.png,17", "class_labels.txt: line 1 has class '17'; use 0"),
@@ -40,10 +40,10 @@ def test_rows(plant, base):
         ("image_ids.txt", "r/b.png\nr/b.png", "line 2 repeats r/b.png"),
     ],
 )
-def test_faults(plant, name, text, said):
+def test_faults(plant, name, text, message):
     for listed, content in (LISTS | {name: text}).items():
         plant(f"val/{listed}", text=content)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         CORPUS.scan(plant(), ScanOptions())
 
 
