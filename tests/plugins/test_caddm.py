@@ -292,6 +292,12 @@ def test_loss_terms_with_and_without_maps(small):
     assert list(small.loss(batch._replace(maps=None))) == ["classification"]
 
 
+def test_a_real_face_has_no_box_whatever_its_map(small):
+    local, fake = torch.tensor([[0.0, 0.0, 20.0, 20.0]] * 2), torch.tensor([False, True])
+    positive = small._assign(fake, local, torch.tensor([True, True])).positive
+    assert positive.any(dim=1).tolist() == [False, True]
+
+
 def test_both_anchor_losses_are_weighted(small, monkeypatch):
     small.eval()
     found = []

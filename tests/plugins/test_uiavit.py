@@ -161,6 +161,7 @@ def test_correlation_is_weighted_and_marks_patches_of_fakes_alone(
     for _ in range(3):
         network.loss(batch)
     network.eval()
+    network.centres.data.copy_(torch.tensor([0.2, 0.9, 0.6]))  # inside and outside differ
     everywhere = torch.ones(4, 16)
     monkeypatch.setattr(network.gaussians, "locate", lambda patches: everywhere)
     output, found = network(batch.images), network.loss(batch)["correlation"]
