@@ -1,8 +1,8 @@
 """Faces that two indexes share: the same file, the same bytes, or the same video.
 
-A file is known by its device and inode, so that links, linked folders and other spellings of a path
-count as the file itself. Bytes are compared only where sizes agree: first a block from the middle
-of each file, then a digest of the whole.
+A file is identified by device and inode, so that links, linked folders and other spellings of a
+path count as the same file. Bytes are compared only where sizes agree: first a block from the
+middle of each file, then a digest of the whole file.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ import numpy as np
 
 from focus.data.archives import member_size, read_member
 from focus.data.doctor.duplicates import find_lookalikes
-from focus.data.doctor.looking import hash_picture
+from focus.data.doctor.looking import hash_image
 from focus.data.images import read_face, split_path
 from focus.data.index import FaceIndex
 from focus.errors import UnreadableError
 
 BLOCK = 4096
-MOST_PICTURES = 1000
-"""Faces of either side, one a video, that are compared by their looks."""
+MOST_IMAGES = 1000
+"""Most faces of each side (one per video) whose appearance is compared."""
 _PER_VIDEO, _MOST_VIDEOS = 3, 100
 _THREADS = 8
-_ONE_AT_A_TIME = Lock()  # open archives and videos are shared
+_ONE_AT_A_TIME = Lock()  # open archives and videos are shared between threads
 
 
 class Overlap(NamedTuple):
-    """What one index shares with another."""
+    """The faces or videos that one index shares with another."""
 
     unit: Literal["faces", "videos"]
     names: list[str]
     """Keys of the faces, or names of the videos."""
     reason: str
-    """How the first of them is known to be shared."""
+    """The evidence for the first of them."""
 
 
 class FileTable:
-    """The files of an index, each read at most once however often tables are compared.
+    """The files of an index, each read at most once over all comparisons.
 
     Args:
         index: the faces; files may be missing.
@@ -60,18 +60,18 @@ class FileTable:
         self._place = np.array([places.setdefault(item, len(places)) for item in found], np.int64)
         self._items = list(places)
         self.identities = [self._identify(item) for item in self._items]
-        """Of every file."""
+        """Identity of each file."""
         self.sizes = np.array([self._size(item) for item in self._items], dtype=np.int64)
-        """Of every file, in bytes; 0 where it cannot be read."""
+        """Size of each file in bytes; 0 if it cannot be read."""
         self._blocks, self._digests = np.zeros((2, len(places)), dtype=np.uint64)
 
     def keys(self, files: Iterable[int]) -> list[str]:
-        """Return the faces that are in some files."""
+        """Return the keys of the faces that are in the given files."""
         rows = np.flatnonzero(np.isin(self._place, np.fromiter(files, np.int64)))
         return [self.index.keys[row] for row in rows.tolist()]
 
     def folder(self, row: int) -> Hashable:
-        """Return the identity of the folder (or archive, and folder in it) of a face's file."""
+        """Return the identity of the folder (or of archive and folder in it) of a face's file."""
         item = self._items[self._place[row]]
         if item.member:
             return self._stat(item.file)[0], posixpath.dirname(item.member)
@@ -107,7 +107,7 @@ class FileTable:
             return 0
 
     def _stat(self, path: str) -> tuple[Hashable, int]:
-        """Return identity and size of a file or folder; a missing one is known by its path."""
+        """Return identity and size of a file or folder; if missing, its path is its identity."""
         if path not in self._stats:
             try:
                 found = os.stat(path)
@@ -119,11 +119,11 @@ class FileTable:
 
 
 def find_overlap(known: FileTable, other: FileTable) -> Overlap | None:
-    """Return what ``other`` shares with ``known``, None if nothing was found.
+    """Return the overlap of ``other`` with ``known``, None if none was found.
 
-    In this order: faces of the same file, faces of the same bytes, videos of one name below one
-    root or in one folder, and videos of one name elsewhere whose images look alike (of at most a
-    hundred such videos, three faces each).
+    Checked in this order: faces of the same file, faces of the same bytes, videos of the same name
+    below the same root or in the same folder, and videos of the same name elsewhere whose images
+    look alike (at most a hundred such videos, three faces each).
     """
     return (
         _find_same_files(known, other)
@@ -135,7 +135,7 @@ def find_overlap(known: FileTable, other: FileTable) -> Overlap | None:
 def find_similar(known: FaceIndex, other: FaceIndex) -> list[tuple[str, str]]:
     """Return pairs of keys, of ``other`` and of ``known``, whose images look alike.
 
-    Of either side one face a video is looked at, at most 1,000 spread evenly.
+    One face per video of each side is compared, at most 1,000 spread evenly.
     """
     rows = [_one_per_video(index) for index in (known, other)]
     return _find_lookalikes(known, rows[0], other, rows[1])
@@ -178,7 +178,7 @@ def _find_same_bytes(known: FileTable, other: FileTable) -> Overlap | None:
 def _meet(
     ours: np.ndarray, our_files: np.ndarray, theirs: np.ndarray, their_files: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the files of either side whose values (not 0) the other side has too."""
+    """Return the files of each side whose value (not 0) also occurs on the other side."""
     shared = np.intersect1d(ours, theirs)
     shared = shared[shared != 0]
     return our_files[np.isin(ours, shared)], their_files[np.isin(theirs, shared)]
@@ -195,7 +195,7 @@ def _find_same_videos(known: FileTable, other: FileTable) -> Overlap | None:
         or {known.folder(row) for row in ours[name]} & {other.folder(row) for row in theirs[name]}
     ]
     if shared:
-        return Overlap("videos", shared, "the same name, and in one place")
+        return Overlap("videos", shared, "the same name in the same place")
     names = names[:_MOST_VIDEOS]
     rows = [
         np.array([row for name in names for row in _spread(groups[name], _PER_VIDEO)], dtype=int)
@@ -205,7 +205,7 @@ def _find_same_videos(known: FileTable, other: FileTable) -> Overlap | None:
     videos = [dict(zip(t.index.keys, t.index.column("video"), strict=True)) for t in (known, other)]
     shared = [videos[1][theirs] for theirs, ours in pairs if videos[0][ours] == videos[1][theirs]]
     if shared:
-        return Overlap("videos", list(dict.fromkeys(shared)), "the same name, and they look alike")
+        return Overlap("videos", list(dict.fromkeys(shared)), "the same name and similar images")
     return None
 
 
@@ -232,16 +232,16 @@ def _hash_face(index: FaceIndex, row: int) -> tuple[int, int]:
     shared = where.member or where.frame is not None
     try:
         with _ONE_AT_A_TIME if shared else nullcontext():
-            picture = read_face(index.root, key, index.column("box")[row], smallest=64)
+            image = read_face(index.root, key, index.column("box")[row], smallest=64)
     except UnreadableError:
         return 0, 0
-    return hash_picture(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+    return hash_image(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
 
 def _one_per_video(index: FaceIndex) -> np.ndarray:
     names = [video or key for video, key in zip(index.column("video"), index.keys, strict=True)]
     firsts = list({name: row for row, name in reversed(list(enumerate(names)))}.values())
-    return np.array(_spread(sorted(firsts), MOST_PICTURES), dtype=int)
+    return np.array(_spread(sorted(firsts), MOST_IMAGES), dtype=int)
 
 
 def _group_by_video(index: FaceIndex) -> dict[str, list[int]]:
@@ -284,7 +284,7 @@ def _digest_file(item: _Item) -> int:
 
 
 def _digest(item: _Item, read: Callable[[], Iterable[bytes]]) -> int:
-    """Return a digest of what is read, 0 if it cannot be; archives are read one at a time."""
+    """Return a digest of the bytes, 0 if they cannot be read; archives are read one at a time."""
     digest = hashlib.blake2b(digest_size=8)
     try:
         with _ONE_AT_A_TIME if item.member else nullcontext():

@@ -1,9 +1,9 @@
-"""The doctor: every fault of a corpus in one report, before any hour of a GPU is spent on it.
+"""The doctor: report every fault of a corpus at once, before any GPU time is spent on it.
 
-``files`` lists what the index names, ``looking`` looks at one file, ``survey`` at all of them in
-several processes. One file of checks a subject (``labels``, ``splits``, ``published``,
-``pictures``, ``duplicates``, ``shortcuts``) turns what was seen into findings, ``examining``
-gathers them, and ``command`` prints them.
+``files`` lists the files that the index names, ``looking`` inspects one file, and ``survey``
+inspects all of them in several processes. One module per subject (``labels``, ``splits``,
+``published``, ``images``, ``duplicates``, ``shortcuts``) turns the measurements into findings,
+``examining`` collects them, and ``command`` prints them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DoctorCommand", "Examination", "Finding", "doctor_command", "examine"]
 
-# Import on first use: the processes that look at files do so without torch.
+# Import on first use: the processes that inspect files do not need torch.
 __getattr__ = lazy(
     __name__,
     {

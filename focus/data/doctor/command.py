@@ -1,4 +1,4 @@
-"""``focus doctor``: which faces, and how the report reads."""
+"""``focus doctor``: the command and its report."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from focus.output import present
 
 
 def doctor_command(command: DoctorCommand) -> None:
-    """Run ``focus doctor``: print the report, and write it as JSON if asked to.
+    """Run ``focus doctor``: print the report, and write it as JSON on request.
 
     Raises:
-        InputError: the faces cannot be opened at all, or the file cannot be written.
-        CheckFailedError: something serious was found.
+        InputError: the faces cannot be opened, or the JSON file cannot be written.
+        CheckFailedError: there is a serious fault.
     """
     source = command.source
     examination = _examine(command)
@@ -29,7 +29,7 @@ def doctor_command(command: DoctorCommand) -> None:
 
 
 def describe(examination: Examination, name: str) -> str:
-    """Return the report: counts, findings by severity, and a verdict in one line."""
+    """Return the report: counts, findings by severity, and a one-line verdict."""
     lines = [f"{name}: {_describe_counts(examination)}", *_describe_splits(examination)]
     for severity in SEVERITIES:
         found = [finding for finding in examination.findings if finding.severity == severity]
@@ -45,7 +45,7 @@ def _examine(command: DoctorCommand) -> Examination:
     try:
         index, missing = open_listed(source, quiet)
     except DuplicateKeyError as error:
-        # The index refuses rows that it cannot tell apart, so nothing else can be checked.
+        # An index with duplicate keys cannot be opened, so nothing else can be checked.
         finding = Finding.of("serious", "duplicate keys", "rows with one key", [str(error)])
         return Examination((finding,), {}, {})
     return examine(
@@ -88,7 +88,7 @@ def _describe_finding(finding: Finding) -> str:
 
 
 def _show(text: str) -> str:
-    """Return text that does nothing to a terminal: names of files may hold anything."""
+    """Replace unprintable characters: file names may contain terminal escapes."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 

@@ -1,4 +1,4 @@
-"""Checks of images that stand twice: the same bytes, or look-alikes across splits."""
+"""Checks for duplicate images: the same bytes, or look-alikes across splits."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from focus.data.doctor.survey import Survey
 from focus.data.index import FaceIndex
 
 MOST_DIFFERENT, MOST_DIFFERENT_DETAILS = 4, 12
-"""Bits of 64 in which the two hashes of look-alikes may differ. Of 719,400 pairs of portraits two
-of the first differ in 8 or more and two of the second in 12 or more; an image that is saved at
-quality 30, halved, doubled or blurred stays within 4 and 4."""
+"""Most bits (of 64) in which the two hashes of look-alikes may differ. Measured on 719,400 pairs of
+different portraits: the first hashes differ in at least 8 bits, the second in at least 12. An image
+that is saved at quality 30, halved, doubled or blurred stays within 4 and 4."""
 _BANDS = (11, 11, 11, 11, 10, 10)
 _MOST_NEIGHBOURS = 1000
 
 
 def check_duplicates(index: FaceIndex, survey: Survey) -> Iterator[Finding]:
-    """Yield keys that stand twice, files with the same bytes, look-alikes in two splits."""
+    """Yield repeated keys, files with the same bytes, and look-alikes in two splits."""
     if len(set(index.keys)) < len(index):
         twice = [key for key, count in Counter(index.keys).items() if count > 1]
-        yield Finding.of("serious", "duplicate keys", "keys that stand more than once", twice)
+        yield Finding.of("serious", "duplicate keys", "keys that occur more than once", twice)
     splits = number_splits(index)
     yield from _check_same_bytes(index, survey, splits)
     faces = survey.faces
@@ -33,7 +33,7 @@ def check_duplicates(index: FaceIndex, survey: Survey) -> Iterator[Finding]:
     known = (faces["digest"][first] == faces["digest"][second]) & (faces["digest"][first] != 0)
     if not known.all():
         names = _name_pairs(index, first[~known], second[~known])
-        message = "images that look like one of another split"
+        message = "images that look like an image of another split"
         count = int((~known).sum())
         yield Finding.of("warning", "duplicates across splits", message, names, count)
 
@@ -42,7 +42,7 @@ def _check_same_bytes(index: FaceIndex, survey: Survey, splits: np.ndarray) -> I
     digests = survey.faces["digest"]
     rows = np.flatnonzero(digests)
     _, at, group = np.unique(digests[rows], return_index=True, return_inverse=True)
-    # Each file is compared with the first that has its bytes.
+    # Each file is compared with the first file of the same bytes.
     one, other = rows[at[group]], rows
     keys, labels = np.array(index.keys, dtype=object), index.labels
     apart = keys[one] != keys[other]
@@ -50,9 +50,9 @@ def _check_same_bytes(index: FaceIndex, survey: Survey, splits: np.ndarray) -> I
     crosses = (splits[one] != splits[other]) & (splits[one] >= 0) & (splits[other] >= 0)
     differ = (labels[one] != labels[other]) & (labels[one] >= 0) & (labels[other] >= 0)
     faults: tuple[tuple[Severity, str, np.ndarray], ...] = (
-        ("serious", "files that stand in two splits", crosses),
+        ("serious", "files that are in two splits", crosses),
         ("serious", "files that are labelled both real and fake", differ),
-        ("warning", "files that stand under two keys", ~crosses & ~differ),
+        ("warning", "files that are listed under two keys", ~crosses & ~differ),
     )
     for severity, message, wrong in faults:
         if wrong.any():
@@ -74,17 +74,17 @@ def find_lookalikes(
     images that share two bands are compared (up to a thousand neighbours in their order).
 
     Args:
-        hashes: uint64 (N,), see ``hash_picture``; 0: not known.
-        details: uint64 (N,).
+        hashes: uint64 (N,), the first value of ``hash_image``; 0: unknown.
+        details: uint64 (N,), the second value.
         splits: int8 (N,), -1 for none.
 
     Returns:
-        Rows of two splits, int (M,) each: every row of the later split (val after train, test after
-        val) that has a look-alike, once, and one of its look-alikes, first.
+        Two arrays of rows, int (M,): a look-alike in an earlier split, and the row of the later
+        split (val after train, test after val). Each later row occurs once.
     """
     known = np.flatnonzero((hashes != 0) & (splits >= 0))
     kinds = np.stack([hashes[known], details[known], splits[known].astype(np.uint64)], axis=1)
-    # Frames of a video repeat by the hundred: one of a kind and split stands for them all.
+    # Videos repeat frames by the hundred: keep one row per distinct hash and split.
     kinds, at, group = np.unique(kinds, axis=0, return_index=True, return_inverse=True)
     rows, (values, fine, sides) = known[at], kinds.T
     partner = np.full(len(kinds), -1)
@@ -109,7 +109,7 @@ def find_lookalikes(
 
 
 def _join_bands(values: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield for each two bands of bits the number that they make up."""
+    """Yield, for each pair of bands, the number that their bits form."""
     starts = np.cumsum((0, *_BANDS))[:-1].tolist()
     bands = [
         values >> np.uint64(start) & np.uint64(2**width - 1)

@@ -1,4 +1,4 @@
-"""All checks of an index, in one go."""
+"""Run all checks of an index."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from focus.data.corpus import Corpus
 from focus.data.doctor.duplicates import check_duplicates
 from focus.data.doctor.files import Files, list_files
 from focus.data.doctor.findings import SEVERITIES, Examination, Finding
+from focus.data.doctor.images import check_files, check_masks, check_sizes, measure_sizes
 from focus.data.doctor.labels import check_labels, count_rows
 from focus.data.doctor.looking import FORMATS
-from focus.data.doctor.pictures import check_files, check_masks, check_sizes, measure_sizes
 from focus.data.doctor.published import check_published
 from focus.data.doctor.shortcuts import check_shortcuts, measure_shortcuts, to_facts
 from focus.data.doctor.splits import check_splits
@@ -32,27 +32,27 @@ def examine(
     workers: int = 0,
     quiet: bool = True,
 ) -> Examination:
-    """Look at every file of an index, and check all that can be checked.
+    """Inspect every file of an index and run all checks.
 
-    Each file is read once; nothing of its pixels is kept, so that memory grows by some hundred
-    bytes a row. Whatever is wrong with a file is a finding.
+    Each file is read once and no pixels are kept: memory grows by about a hundred bytes a row. Any
+    error in a file becomes a finding.
 
     Args:
         index: the rows.
-        corpus: what was published about them.
-        split: the only split that ``index`` was cut down to; its counts alone are compared.
-        some_methods: ``index`` was cut down to some methods; their counts alone are compared.
-        missing: files that the lists of the corpus name and that are not on disk.
-        quick: read headers and decode nothing: masks, look-alikes, brightness are not checked.
-        workers: processes that look at files; 0: this one. They start with the main module, which
+        corpus: its published counts and known faults are checked too.
+        split: the only split in ``index``, if restricted; only its published counts are compared.
+        some_methods: ``index`` has some methods only; only their published counts are compared.
+        missing: files that the corpus lists but that are not on disk.
+        quick: read headers only: masks, look-alikes and brightness are not checked.
+        workers: processes that inspect files; 0: this process. They import the main module, which
             must be importable.
-        quiet: no progress.
+        quiet: show no progress.
 
     Returns:
-        The findings, the counts, and what was measured.
+        The findings, the counts and the measurements.
 
     Raises:
-        InputError: processes were asked for and cannot be started.
+        InputError: worker processes cannot be started.
     """
     files = list_files(index)
     seen = survey(files, quick, workers, quiet)

@@ -1,4 +1,4 @@
-"""The files that an index names: each once, however many rows name it."""
+"""The distinct files that an index names."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _ROLES = {"mask": MASK, "region": MASK, "original": ORIGINAL}
 
 @dataclass(frozen=True)
 class Files:
-    """Every path that an index names, faces first and in its order: one place each.
+    """The distinct paths that an index names: first its faces in their order, then the others.
 
     Attributes:
         root: folder that the paths are relative to.
-        paths: one a place; the first ``faces`` of them are the rows of the index.
-        boxes: box of each place, empty where it has none.
-        roles: uint8, FACE, MASK and ORIGINAL as bits.
-        faces: number of rows.
-        links: ``mask``, ``region``, ``original`` -> int32 (rows,), the place that a row names,
-            -1 for none.
+        paths: the first ``faces`` of them are the rows of the index.
+        boxes: the box of each path, empty if it has none.
+        roles: uint8, bits FACE, MASK and ORIGINAL for each path.
+        faces: number of rows of the index.
+        links: ``mask``, ``region``, ``original`` -> int32 (rows,), the position in ``paths`` that a
+            row names, -1 for none.
     """
 
     root: Path
@@ -38,7 +38,7 @@ class Files:
 
 
 def list_files(index: FaceIndex) -> Files:
-    """Return the files of an index; nothing is opened."""
+    """Return the files of an index without opening any."""
     paths = list(index.keys)
     places: dict[str, int] = {}
     for row, path in enumerate(paths):

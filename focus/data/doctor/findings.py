@@ -1,4 +1,4 @@
-"""What the doctor says: a finding, and all of them together."""
+"""Results of the doctor: single findings, and the complete examination."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ MOST_EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault, or one thing worth knowing, in a line."""
+    """One fault or note."""
 
     severity: Severity
-    """serious: numbers from this corpus would be wrong; warning: look at it; note: know it."""
+    """serious: results on this corpus would be wrong; warning: check it; note: for information."""
     check: str
     """Short name of the check, the same in every report."""
     message: str
-    """What was found."""
+    """Description of the fault."""
     count: int
-    """How many rows, files or values it was found in."""
+    """Number of rows, files or values that have it."""
     examples: tuple[str, ...] = ()
     """Some of them."""
 
@@ -36,7 +36,7 @@ class Finding:
         examples: Iterable[str],
         count: int | None = None,
     ) -> Finding:
-        """Build a finding that keeps five of its examples; its count is theirs unless given."""
+        """Build a finding; keep five examples. Default count: the number of examples."""
         if count is None:
             examples = list(examples)
             count = len(examples)
@@ -45,20 +45,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Examination:
-    """All that the doctor found out about an index."""
+    """The results of all checks of an index."""
 
     findings: tuple[Finding, ...]
     """Serious ones first."""
     counts: Mapping[str, Any]
-    """``faces``; ``labels``, ``splits`` and ``methods`` to numbers of rows."""
+    """``faces``: number of rows; ``labels``, ``splits``, ``methods``: number of rows of each."""
     facts: Mapping[str, Any]
-    """What was measured: ``files`` looked at, their ``formats`` and ``sizes``, ``file_alone``
-    (what a feature of the files scores as a detector), ``published`` (filter to found and
-    expected)."""
+    """Measurements: ``files`` inspected, their ``formats`` and ``sizes``, ``file_alone`` (scores
+    of file features as detectors), ``published`` (filter -> found and expected rows)."""
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing serious was found."""
+        """Whether there is no serious finding."""
         return not self.count("serious")
 
     def count(self, severity: Severity) -> int:

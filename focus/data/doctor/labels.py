@@ -1,4 +1,4 @@
-"""Checks of labels: their polarity, and what each class comes with."""
+"""Checks of labels: polarity, classes, and the columns that go with them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INVERTED = 0.1
 
 
 def check_labels(index: FaceIndex) -> Iterator[Finding]:
-    """Yield faults of labels: one class only, names or columns that contradict them."""
+    """Yield label faults: a single class, or names or columns that contradict the labels."""
     yield from _check_classes(index)
     yield from _check_columns(index)
     yield from _check_names(index)
@@ -36,7 +36,7 @@ def _check_classes(index: FaceIndex) -> Iterator[Finding]:
         return
     if len(set(known)) == 1:
         name = "fake" if known[0] == FAKE else "real"
-        message = f"labelled faces, all of them {name}: nothing can be told apart"
+        message = f"labelled faces, all of them {name}: nothing to compare with"
         yield Finding.of("warning", "one class", message, (), len(known))
         return
     splits = np.array(index.column("split"))
@@ -44,19 +44,19 @@ def _check_classes(index: FaceIndex) -> Iterator[Finding]:
         labels = index.labels[splits == split]
         if len(labels) and len(set(labels[labels >= 0])) == 1:
             name = "fake" if FAKE in labels else "real"
-            message = f"faces of split {split}, all of them {name}: nothing can be told apart"
+            message = f"faces of split {split}, all of them {name}: nothing to compare with"
             yield Finding.of("serious", "one class", message, (), len(labels))
 
 
 def _check_columns(index: FaceIndex) -> Iterator[Finding]:
-    """Compare labels with the columns that only a fake has."""
+    """Compare labels with the columns that only fakes have."""
     is_fake = index.labels == FAKE
     has_mask = np.array([bool(value) for value in index.column("mask")])
     has_method = np.array([bool(value) for value in index.column("method")])
     odd = np.flatnonzero((index.labels == REAL) & has_method).tolist()
     if len(odd):
         names = (f"{index.keys[row]} ({index.column('method')[row]})" for row in odd)
-        message = "real faces with a forgery method: is label 0 meant?"
+        message = "real faces with a forgery method: should the label be 1?"
         yield Finding.of("warning", "label polarity", message, names, len(odd))
     bare = np.flatnonzero(is_fake & ~has_mask & ~has_method).tolist()
     if len(bare):
@@ -70,18 +70,18 @@ def _check_columns(index: FaceIndex) -> Iterator[Finding]:
 
 
 def _check_names(index: FaceIndex) -> Iterator[Finding]:
-    """Compare labels with what file and folder names say."""
+    """Compare labels with the words in file and folder names."""
     from sklearn.metrics import roc_auc_score
 
-    said = np.fromiter((_read_name(path) for path in index.keys), np.int8, len(index))
-    spoken = (said >= 0) & (index.labels >= 0)
-    against = np.flatnonzero(spoken & (said != index.labels)).tolist()
+    named = np.fromiter((_read_name(path) for path in index.keys), np.int8, len(index))
+    has_both = (named >= 0) & (index.labels >= 0)
+    against = np.flatnonzero(has_both & (named != index.labels)).tolist()
     if not len(against):
         return
-    labels = index.labels[spoken]
-    auc = roc_auc_score(labels, said[spoken]) if len(set(labels)) == 2 else float("nan")
+    labels = index.labels[has_both]
+    auc = roc_auc_score(labels, named[has_both]) if len(set(labels)) == 2 else float("nan")
     share = f"names agree with labels at AUC {auc:.2f}" if auc == auc else "all of one label"
-    message = f"faces whose path says the opposite of their label ({share})"
+    message = f"faces whose path contradicts their label ({share})"
     severity: Severity = "warning"
     if auc <= _INVERTED:
         severity, message = "serious", f"{message}: the labels look inverted"
@@ -90,10 +90,10 @@ def _check_names(index: FaceIndex) -> Iterator[Finding]:
 
 
 def _read_name(path: str) -> int:
-    """Return the label that the words of a path speak of, -1 if none or both."""
+    """Return the label that the words of a path indicate, -1 for none or both."""
     words = set(re.split(r"[^a-z]+", path.lower()))
-    said = [label for label, known in _WORDS.items() if words & known]
-    return said[0] if len(said) == 1 else -1
+    found = [label for label, known in _WORDS.items() if words & known]
+    return found[0] if len(found) == 1 else -1
 
 
 def count_rows(index: FaceIndex) -> dict[str, object]:

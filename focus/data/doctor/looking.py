@@ -1,7 +1,7 @@
-"""A look at one file: its bytes read once, its image measured and let go.
+"""Inspect one file: read its bytes once, and measure its image without keeping it.
 
-What is kept of a file is the fixed record ``LOOK``, so that a million of them fit in memory.
-Nothing here imports torch: it runs in processes of its own.
+The result is the fixed-size record ``LOOK``, so that a million results fit in memory. Nothing here
+imports torch: it runs in worker processes.
 """
 
 from __future__ import annotations
@@ -44,66 +44,68 @@ LOOK = np.dtype(
     [
         ("status", np.uint8),
         ("format", np.uint8),  # of FORMATS
-        ("height", np.int32),  # upright; 0: not known
+        ("height", np.int32),  # after EXIF rotation; 0: unknown
         ("width", np.int32),
         ("bytes", np.int64),
-        ("digest", np.uint64),  # of the bytes; 0: not known
-        ("hash", np.uint64),  # perceptual, see hash_picture; 0: not known
+        ("digest", np.uint64),  # of the bytes; 0: unknown
+        ("hash", np.uint64),  # perceptual, see hash_image; 0: unknown
         ("detail", np.uint64),
         ("quantisation", np.int32),  # sum over the tables of a JPEG
         ("subsampling", np.int32),  # sampling factors of a JPEG's components, a byte each
         ("exif", np.bool_),
-        ("brightness", np.float32),  # mean of grey, in [0, 255]; NaN: not looked at
-        ("sharpness", np.float32),  # variance of the Laplacian at a side of 64 to 127; or NaN
-        ("marked", np.float32),  # share of a mask that is set; NaN: no mask, or not looked at
+        ("brightness", np.float32),  # mean of grey, in [0, 255]; NaN: not measured
+        ("sharpness", np.float32),  # variance of the Laplacian, shorter side 64 to 127; or NaN
+        ("marked", np.float32),  # share of a mask that is set; NaN: no mask, or not measured
         ("grey", np.float32),  # share of a mask that is neither black nor white
-        ("frames", np.int32),  # of a whole video: those that decode
-        ("promised", np.int32),  # and those of the container's header
+        ("frames", np.int32),  # of a whole video: frames that can be decoded
+        ("promised", np.int32),  # frames that its header declares
     ]
 )
 SMALLEST = 32
 BOMB_PIXELS, BOMB_RATIO = 2**24, 300
-"""A larger image of more pixels per byte is not decoded: no photograph or mask is so empty."""
+"""An image above both limits is not decoded; no photograph or mask has so many pixels per byte."""
 _EDGE_BYTES = 2**16
 _LOSSY = (*LOSSY_SUFFIXES, *VIDEO_SUFFIXES)
 _MAGIC = {b"\xff\xd8": 1, b"\x89P": 2, b"RI": 3, b"II": 4, b"MM": 4, b"BM": 5}
 
 
-class Task(NamedTuple):
-    """One file to look at."""
+class FileEntry(NamedTuple):
+    """One file to inspect."""
 
     place: int
+    """Its position in ``Files.paths``."""
     path: str
     """An image, a video, a frame of one, or an archive member."""
     box: str
     """The face's box, if the path names a face in an image."""
     role: int
-    """FACE, MASK and ORIGINAL as bits; what is an original only is not decoded."""
+    """Bits FACE, MASK and ORIGINAL; a file that is only an original is not decoded."""
 
 
-Seen = tuple[np.ndarray, dict[int, str]]
+LookResults = tuple[np.ndarray, dict[int, str]]
+"""``LOOK`` records, and place -> fault of the files that are not fine."""
 
 
 def start_process() -> None:
-    """Prepare a process that looks at files."""
+    """Prepare a process that inspects files."""
     cv2.setNumThreads(0)
 
 
-def look_at_all(root: Path, quick: bool, tasks: Sequence[Task]) -> Seen:
-    """Look at some files of a folder: ``LOOK`` in their order, and by place what is wrong."""
-    looks, reasons = np.zeros(len(tasks), LOOK), {}
-    for at, task in enumerate(tasks):
-        looks[at], reason = look_at(root, task.path, task.box, task.role, quick)
+def look_at_all(root: Path, quick: bool, entries: Sequence[FileEntry]) -> LookResults:
+    """Inspect files of a folder; return ``LOOK`` records in their order, and faults by place."""
+    looks, reasons = np.zeros(len(entries), LOOK), {}
+    for at, entry in enumerate(entries):
+        looks[at], reason = look_at(root, entry.path, entry.box, entry.role, quick)
         if reason:
-            reasons[task.place] = reason
+            reasons[entry.place] = reason
     return looks, reasons
 
 
 def look_at(root: Path, path: str, box: str, role: int, quick: bool) -> tuple[np.ndarray, str]:
-    """Look at one file, see ``Task``; with ``quick`` decode nothing of it.
+    """Inspect one file, see ``FileEntry``; with ``quick`` read its header only. Never raises.
 
     Returns:
-        A ``LOOK`` record, and why the file is not fine (else empty); never raises.
+        A ``LOOK`` record, and the fault of the file (empty: none).
     """
     look = np.zeros((), LOOK)
     for name in ("brightness", "sharpness", "marked", "grey"):
@@ -116,15 +118,15 @@ def look_at(root: Path, path: str, box: str, role: int, quick: bool) -> tuple[np
     elif is_video or where.frame is not None:
         look_closer = functools.partial(_look_at_frame, path=path, box=box)
     try:
-        with _overhearing() as heard:
+        with _capture_stderr() as messages:
             look_closer(look, root, where, role, quick)
     except UnreadableError as error:
         reason = str(error)
-    except Exception as error:  # whatever a hostile file does to a decoder is a finding
+    except Exception as error:  # any decoder error on a hostile file is a finding
         reason = " ".join(f"{type(error).__name__}: {error}".split())
     else:
-        look["status"] = DAMAGED if heard else FINE
-        return look, "".join(heard[:1])
+        look["status"] = DAMAGED if messages else FINE
+        return look, "".join(messages[:1])
     gone = reason.endswith("no such member") or not os.path.exists(root / where.file)
     look["status"] = MISSING if gone else UNREADABLE
     return look, reason
@@ -142,20 +144,20 @@ def _look_at_image(look: np.ndarray, root: Path, where: FacePath, role: int, qui
     look["height"], look["width"], look["exif"] = height, width, _has_exif(data)
     if height * width > max(BOMB_PIXELS, BOMB_RATIO * len(data)):
         raise UnreadableError(
-            f"{len(data)} bytes promise {width} x {height} pixels: a decompression bomb"
+            f"{len(data)} bytes declare {width} x {height} pixels: a decompression bomb"
         )
     if FORMATS[look["format"]] == "JPEG":
         try:
             look["quantisation"], look["subsampling"] = read_compression(data)
         except (IndexError, ValueError, struct.error):
             raise UnreadableError("its header is damaged") from None
-    # An original is looked at for its size alone, which only EXIF can turn.
+    # Only the size of an original is needed; only EXIF can rotate it.
     if quick or (role == ORIGINAL and not look["exif"] and height):
         return
     pixels = decode_pixels(data, None if role & MASK else SMALLEST)
     look["height"], look["width"] = _find_size(pixels, data, height, width)
     if role & FACE:
-        _measure_picture(look, pixels)
+        _measure_image(look, pixels)
     if role & MASK:
         _measure_mask(look, pixels, (where.member or where.file).lower().endswith(_LOSSY))
 
@@ -176,8 +178,8 @@ def read_compression(data: bytes) -> tuple[int, int]:
     """Read how a JPEG was compressed.
 
     Returns:
-        The sum of its quantisation tables (the lower, the better the quality), and the sampling
-        factors of its components, one byte each with the first lowest: 0x111122 is 4:2:0.
+        The sum of its quantisation tables (lower means better quality), and the sampling factors
+        of its components, one byte each, the first in the lowest byte: 0x111122 is 4:2:0.
     """
     total = sampling = 0
     at = 2
@@ -197,7 +199,7 @@ def read_compression(data: bytes) -> tuple[int, int]:
 
 
 def _sum_tables(segment: bytes) -> int:
-    """Sum the tables of a DQT segment: each one byte of precision and number, and 64 values."""
+    """Sum the tables of a DQT segment: each has one byte (precision, number) and 64 values."""
     total = at = 0
     while at < len(segment):
         size = 128 if segment[at] >> 4 else 64
@@ -208,11 +210,11 @@ def _sum_tables(segment: bytes) -> int:
 
 
 def _find_size(pixels: np.ndarray, data: bytes, height: int, width: int) -> tuple[int, int]:
-    """Return the upright size of an image that may have been decoded at a part of its own."""
+    """Return the full upright size of an image that may have been decoded at reduced size."""
     shown = pixels.shape
     if shown[:2] in ((height, width), (width, height)) or not height:
         return shown[0], shown[1]
-    if shown[0] == shown[1] and height != width:  # too small to tell which way it was turned
+    if shown[0] == shown[1] and height != width:  # too small to show its orientation
         shown = decode_pixels(data).shape
         return shown[0], shown[1]
     return (height, width) if (shown[0] > shown[1]) == (height > width) else (width, height)
@@ -224,17 +226,17 @@ def _find_size(pixels: np.ndarray, data: bytes, height: int, width: int) -> tupl
 def _look_at_frame(
     look: np.ndarray, root: Path, where: FacePath, role: int, quick: bool, path: str, box: str
 ) -> None:
-    """Look at a frame of a video, or at a face in an image."""
+    """Inspect a frame of a video, or a face in an image."""
     if quick:
         (root / where.file).stat()
         return
     whole = path.rpartition(".")[0] if role == MASK and where.face is not None else path
-    picture = read_face(root, whole, box)
-    look["height"], look["width"] = picture.shape[:2]
+    image = read_face(root, whole, box)
+    look["height"], look["width"] = image.shape[:2]
     if role & FACE:
-        _measure_picture(look, picture)
+        _measure_image(look, image)
     if role & MASK:
-        _measure_mask(look, picture, lossy=True)
+        _measure_mask(look, image, lossy=True)
 
 
 def _look_at_video(look: np.ndarray, root: Path, where: FacePath, role: int, quick: bool) -> None:
@@ -244,7 +246,7 @@ def _look_at_video(look: np.ndarray, root: Path, where: FacePath, role: int, qui
     look["bytes"], look["digest"] = path.stat().st_size, _digest_edges(path)
     with silence_opencv():
         capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
-    # A container without a count gives an absurd one.
+    # A container without a frame count returns absurd values.
     look["promised"] = np.clip(capture.get(cv2.CAP_PROP_FRAME_COUNT), 0, 2**30)
     look["height"] = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
     look["width"] = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
@@ -252,16 +254,16 @@ def _look_at_video(look: np.ndarray, root: Path, where: FacePath, role: int, qui
         return
     look["frames"] = reader.frames
     sampled = (1, 3, 5, 7, 9) if role & MASK else (5,)
-    pictures = [reader.read(reader.frames * tenth // 10) for tenth in sampled]
-    look["height"], look["width"] = pictures[0].shape[:2]
+    images = [reader.read(reader.frames * tenth // 10) for tenth in sampled]
+    look["height"], look["width"] = images[0].shape[:2]
     if role & FACE:
-        _measure_picture(look, pictures[len(pictures) // 2])
+        _measure_image(look, images[len(images) // 2])
     if role & MASK:
-        _measure_mask(look, np.concatenate(pictures), lossy=True)
+        _measure_mask(look, np.concatenate(images), lossy=True)
 
 
 def _digest_edges(path: Path) -> int:
-    """Digest a video by its length and ends: reading all of it takes as long as decoding."""
+    """Return a digest of a video's size, start and end; reading all of it would be slow."""
     with path.open("rb") as file:
         head = file.read(_EDGE_BYTES)
         size = file.seek(0, os.SEEK_END)
@@ -272,7 +274,7 @@ def _digest_edges(path: Path) -> int:
 # Pixels
 
 
-def _measure_picture(look: np.ndarray, pixels: np.ndarray) -> None:
+def _measure_image(look: np.ndarray, pixels: np.ndarray) -> None:
     """Measure brightness, sharpness and perceptual hash, at a shorter side of 64 to 127."""
     if pixels.dtype == np.uint16:
         pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
@@ -283,15 +285,15 @@ def _measure_picture(look: np.ndarray, pixels: np.ndarray) -> None:
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     look["brightness"] = grey.mean()
     look["sharpness"] = cv2.Laplacian(grey, cv2.CV_32F).var()
-    look["hash"], look["detail"] = hash_picture(grey)
+    look["hash"], look["detail"] = hash_image(grey)
 
 
-def hash_picture(grey: np.ndarray) -> tuple[int, int]:
-    """Return twice 64 bits that look-alikes share: coarse shapes, and finer detail.
+def hash_image(grey: np.ndarray) -> tuple[int, int]:
+    """Return two 64-bit perceptual hashes: coarse shapes, and finer detail.
 
-    The first are the lowest 8 x 8 DCT coefficients of 32 x 32 pixels, each compared with their
-    median; the second the signs of the next four columns and rows. Coarse shapes alone take
-    strangers for look-alikes: portraits are much alike. An image of one colour gives 0, 0.
+    The first: the lowest 8 x 8 DCT coefficients of 32 x 32 pixels, each compared with their median;
+    the second: the signs of the next four columns and rows. Coarse shapes alone would match
+    different people, since portraits are much alike. An image of one colour gives 0, 0.
 
     Args:
         grey: uint8 (H, W).
@@ -310,9 +312,9 @@ def _pack(bits: np.ndarray) -> int:
 
 
 def _measure_mask(look: np.ndarray, pixels: np.ndarray, lossy: bool) -> None:
-    """Measure which share of a mask is set, by the rule of ``read_mask``, and which is grey.
+    """Measure the share of a mask that is set, as in ``read_mask``, and the share that is grey.
 
-    After lossy compression only the middle half of the scale counts as grey.
+    After lossy compression only the middle half of the value range counts as grey.
     """
     white = 1 if not lossy and pixels.max() <= 1 else int(np.iinfo(pixels.dtype).max)
     values = cv2.transform(pixels, np.full((1, 3), 1 / 3))
@@ -321,27 +323,29 @@ def _measure_mask(look: np.ndarray, pixels: np.ndarray, lossy: bool) -> None:
     look["grey"] = np.mean((values > margin) & (values < white - margin))
 
 
-# What decoders say
+# Messages of decoders
 
 
 @contextmanager
-def _overhearing() -> Iterator[list[str]]:
-    """Collect what decoders print of damage: libjpeg fills up with grey, and says so only there."""
-    ear, heard = _ear(), list[str]()
+def _capture_stderr() -> Iterator[list[str]]:
+    """Collect decoders' damage messages from stderr: libjpeg fills gaps and only prints them."""
+    file, messages = _stderr_file(), list[str]()
     kept = os.dup(2)
-    os.dup2(ear.fileno(), 2)
+    os.dup2(file.fileno(), 2)
     try:
-        yield heard
+        yield messages
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        if os.fstat(ear.fileno()).st_size:
-            lines = _drain(ear).splitlines()
-            heard += [line for line in lines if line.startswith(("Corrupt JPEG", "libpng error"))]
+        if os.fstat(file.fileno()).st_size:
+            lines = _drain(file).splitlines()
+            messages += [
+                line for line in lines if line.startswith(("Corrupt JPEG", "libpng error"))
+            ]
 
 
 @functools.cache
-def _ear() -> IO[bytes]:
+def _stderr_file() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 

@@ -10,15 +10,15 @@ from focus.runtime import Runtime
 
 @dataclass(frozen=True)
 class DoctorCommand:
-    """Look for every fault of a corpus at once; exit code 1 if one is serious."""
+    """Check a corpus for faults; exit with code 1 if any is serious."""
 
     source: Source = field(default_factory=Source)
     """The faces."""
     json: str = ""
-    """Also write the findings to this file (-: to standard output, and nothing else)."""
+    """Also write the findings to this file as JSON (-: print only the JSON to standard output)."""
     workers: int = -1
-    """Processes that look at files; -1: as many as there are cores but one, at most 16."""
+    """Processes that inspect files; -1: one fewer than the cores, at most 16."""
     quick: bool = False
-    """Read the headers of files and decode nothing."""
+    """Read file headers only; decode nothing."""
     runtime: Runtime = field(default_factory=Runtime)
     """Flags that every command has."""

@@ -1,4 +1,4 @@
-"""Checks against what was published about a corpus: counts, and files known to be bad."""
+"""Checks against the published counts of a corpus and its known bad files."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def check_published(
     counts: Mapping[str, Mapping[str, int]],
     missing: Sequence[str] = (),
 ) -> Iterator[Finding]:
-    """Yield parts that are absent, incomplete or too large, and files that are known to be bad.
+    """Yield parts that are absent, incomplete or too large, and known bad files.
 
-    A subset of a corpus is a note and not a fault: most people have one. A filter that sums up
-    others is reported only if none of them explains it.
+    A subset of a corpus is a note, not a fault: most people have one. A filter that includes others
+    is reported only if none of those differs.
 
     Args:
         index: the rows.
         corpus: its title, published counts and known faults.
-        counts: as ``count_published`` gives them.
-        missing: files that the lists of the corpus name and that are not on disk.
+        counts: as ``count_published`` returns them.
+        missing: files that the corpus lists but that are not on disk.
     """
     if missing:
-        message = f"files that the lists of {corpus.title} name and that are not on disk"
+        message = f"files listed by {corpus.title} that are not on disk"
         yield Finding.of("note", "subset", message, missing, len(missing))
     found = {name: count["found"] for name, count in counts.items()}
     off = {name for name, count in counts.items() if count["found"] != count["expected"]}
@@ -46,10 +46,10 @@ def check_published(
         message = f"parts of {title} that are incomplete"
         yield Finding.of("note", "published counts", message, faults["incomplete"])
     if faults["absent"]:
-        message = f"parts of {title} that are not there"
+        message = f"parts of {title} that are missing"
         yield Finding.of("note", "published counts", message, faults["absent"])
     if faults["too many"]:
-        message = f"parts of {title} with more than was published"
+        message = f"parts of {title} with more rows than published"
         yield Finding.of("warning", "published counts", message, faults["too many"])
     yield from _check_known_faults(index, corpus)
 
@@ -67,5 +67,5 @@ def _check_known_faults(index: FaceIndex, corpus: Corpus) -> Iterator[Finding]:
 
 
 def _is_part(name: str, whole: str) -> bool:
-    """Return whether a filter chooses among the rows of another: ``test fake`` among ``test``."""
+    """Return whether a filter selects a subset of another's rows: ``test fake`` of ``test``."""
     return set(whole.split()) < set(name.split())

@@ -1,8 +1,8 @@
-"""Checks of what tells real from fake without a look at the face.
+"""Checks for shortcuts: file features that separate real from fake without the face.
 
-A detector that is trained on JPEG fakes and PNG real faces learns to tell JPEG from PNG. Each
-feature of a file is therefore scored as a detector of its own; one that does well is a fault of the
-corpus. The content's own features, brightness and sharpness, are only noted: forging changes them.
+A detector that is trained on JPEG fakes and PNG real faces learns to tell JPEG from PNG. Each file
+feature is therefore scored as a detector; a high score is a fault of the corpus. Features of the
+content (brightness, sharpness) are only noted, since forging changes them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from focus.data.index import FaceIndex
 from focus.types import FAKE, REAL
 
 SERIOUS, WARNING = 0.75, 0.6
-"""Area under the ROC curve from which a feature of the file is a serious fault, or a warning."""
+"""Area under the ROC curve from which a file feature is a serious fault, or a warning."""
 _MOST_LEVELS = 16
 _MOST_CHANCE = 3.0
 _CLEARLY = 0.02
@@ -29,25 +29,25 @@ _SAMPLING = {0x11: "grey", 0x111111: "4:4:4", 0x111121: "4:2:2", 0x111122: "4:2:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How well one feature of the files tells real from fake."""
+    """How well one file feature separates real from fake."""
 
     auc: float
     """Area under the ROC curve, at least 0.5."""
     among: str
-    """The forgery method whose fakes it is most telling of, or ``all``."""
+    """The forgery method that it separates best, or ``all``."""
     faces: int
-    """How many were compared."""
+    """Number of faces compared."""
     real: str
-    """The feature of a typical real face (median, or commonest)."""
+    """Typical value for real faces (median, or commonest)."""
     fake: str
-    """That of a typical fake."""
+    """Typical value for fakes."""
 
 
 def measure_shortcuts(index: FaceIndex, survey: Survey) -> dict[str, Shortcut]:
-    """Return the features that tell real from fake better than chance, by name.
+    """Return the features that separate real from fake better than chance, by name.
 
-    Each is scored over all faces, and for each method against the real faces; what is clearly
-    better for one method stands for that.
+    Each is scored over all faces, and for each method against the real faces; the result of a
+    method is returned only if it is clearly better.
     """
     features = _read_features(survey)
     methods = np.array(index.column("method"))
@@ -68,11 +68,11 @@ def measure_shortcuts(index: FaceIndex, survey: Survey) -> dict[str, Shortcut]:
 
 
 def score_feature(values: np.ndarray, is_fake: np.ndarray) -> float:
-    """Return the area under the ROC curve of a feature as a detector, whichever way it points.
+    """Return the area under the ROC curve of a feature as a detector, in either direction.
 
     A feature of at most 16 values is scored by the share of fakes at each of them, since formats
-    have no order. 0.5 where chance gives as much: less than three deviations (of the rank-sum
-    statistic), or one class only.
+    have no order. Returns 0.5 for a result within three standard deviations of chance (rank-sum
+    statistic), and for a single class.
 
     Args:
         values: float (N,).
@@ -94,9 +94,9 @@ def score_feature(values: np.ndarray, is_fake: np.ndarray) -> float:
 
 
 def check_shortcuts(shortcuts: Mapping[str, Shortcut], are_videos: bool) -> Iterator[Finding]:
-    """Yield the features by which a detector could do without the face.
+    """Yield the features by which a detector could separate the classes without the face.
 
-    Those of whole videos are warnings: the crops that are cut out of them are files of their own.
+    For whole videos they are warnings at most: crops cut from them are new files.
     """
     for name, shortcut in sorted(shortcuts.items(), key=lambda item: -item[1].auc):
         if shortcut.auc < WARNING:
@@ -121,7 +121,7 @@ def to_facts(shortcuts: Mapping[str, Shortcut]) -> dict[str, dict[str, object]]:
 
 
 def _read_features(survey: Survey) -> dict[str, np.ndarray]:
-    """Return each feature as float (rows,), NaN where a file does not have it."""
+    """Return each feature as float (rows,), NaN where a file lacks it."""
     looks = survey.faces
     is_read = np.isin(looks["status"], (FINE, DAMAGED))
     is_jpeg = looks["format"] == FORMATS.index("JPEG")
@@ -149,7 +149,7 @@ def _read_features(survey: Survey) -> dict[str, np.ndarray]:
 
 
 def _describe(name: str, values: np.ndarray) -> str:
-    """Return the typical value of a feature in words."""
+    """Return the typical value of a feature as text."""
     levels, counts = np.unique(values, return_counts=True)
     commonest = levels[counts.argmax()]
     share = counts.max() / len(values)

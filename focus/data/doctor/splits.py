@@ -1,4 +1,4 @@
-"""Checks of splits: what must not stand in two of them, and what each needs."""
+"""Checks of splits: units that must not cross them, originals, and a missing val."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from focus.data.doctor.findings import Finding, Severity
 from focus.data.index import SPLITS, FaceIndex
 from focus.types import FAKE
 
-# What must not cross; a corpus whose published split shares people is no fault of its copy.
+# Units that must not cross splits. People may cross in a published split: only a warning.
 _UNITS: tuple[tuple[Severity, str, tuple[str, ...]], ...] = (
     ("serious", "videos", ("video",)),
     ("warning", "people", ("person",)),
@@ -23,19 +23,19 @@ _UNITS: tuple[tuple[Severity, str, tuple[str, ...]], ...] = (
 
 
 def number_splits(index: FaceIndex) -> np.ndarray:
-    """Return the split of each row as int8: its place in ``SPLITS``, -1 for none."""
+    """Return the split of each row as int8: its position in ``SPLITS``, -1 for none."""
     places = {split: place for place, split in enumerate(SPLITS)}
     return np.array([places.get(split, -1) for split in index.column("split")], dtype=np.int8)
 
 
 def check_splits(index: FaceIndex, files: Files) -> Iterator[Finding]:
-    """Yield what crosses splits, originals that do not belong to their fakes, and a missing val."""
+    """Yield units that cross splits, originals that do not match their fakes, and a missing val."""
     splits = number_splits(index)
     if (splits < 0).all():
-        message = "faces without a split: what crosses splits cannot be checked"
+        message = "faces without a split: leaks between splits cannot be checked"
         yield Finding.of("note", "splits", message, (), len(index))
     elif 0 in splits and 1 not in splits:
-        message = "faces of train, but none of val: training must not choose by test"
+        message = "faces of train, but none of val: a model must not be selected on test"
         yield Finding.of("warning", "splits", message, (), int((splits == 0).sum()))
     for severity, name, columns in _UNITS:
         yield from _check_crossing(index, splits, severity, name, columns)
@@ -58,12 +58,12 @@ def _check_crossing(
             f"{value} ({', '.join(split for k, split in enumerate(SPLITS) if bits >> k & 1)})"
             for value, bits in crossing.items()
         )
-        message = f"{name} that stand in more than one split"
+        message = f"{name} that are in more than one split"
         yield Finding.of(severity, "crosses splits", message, examples, len(crossing))
 
 
 def _check_originals(index: FaceIndex, splits: np.ndarray, files: Files) -> Iterator[Finding]:
-    """Yield originals in another split than their fake, labelled fake, or of a real face."""
+    """Yield originals that are in another split than their fake, labelled fake, or not listed."""
     originals = files.links["original"]
     rows = np.flatnonzero((originals >= 0) & (originals < files.faces))
     rows = rows[index.labels[rows] == FAKE]
@@ -77,15 +77,15 @@ def _check_originals(index: FaceIndex, splits: np.ndarray, files: Files) -> Iter
         if len(found):
             names = (f"{index.keys[row]} of {index.column('original')[row]}" for row in found)
             yield Finding.of(severity, "originals", message, names, len(found))
-    strangers = np.flatnonzero(originals >= files.faces).tolist()
-    if len(strangers):
-        names = (index.column("original")[row] for row in strangers)
-        message = "fakes whose original is no row of the index"
-        yield Finding.of("note", "originals", message, names, len(strangers))
+    unlisted = np.flatnonzero(originals >= files.faces).tolist()
+    if len(unlisted):
+        names = (index.column("original")[row] for row in unlisted)
+        message = "fakes whose original is not a row of the index"
+        yield Finding.of("note", "originals", message, names, len(unlisted))
 
 
 def _check_file_names(index: FaceIndex) -> Iterator[Finding]:
-    """Yield names that stand in several folders."""
+    """Yield file names that occur in several folders."""
     first: dict[str, str] = {}
     repeated: dict[str, int] = {}
     for path in index.keys:
@@ -95,5 +95,7 @@ def _check_file_names(index: FaceIndex) -> Iterator[Finding]:
             repeated[name] = repeated.get(name, 1) + 1
     if repeated:
         names = (f"{name} ({count} times)" for name, count in repeated.items())
-        message = "file names that stand in several folders: tools that go by name mix them up"
+        message = (
+            "file names that occur in several folders: tools that match by name would confuse them"
+        )
         yield Finding.of("note", "file names", message, names, len(repeated))

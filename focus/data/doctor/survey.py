@@ -1,4 +1,4 @@
-"""A look at every file of an index, in several processes."""
+"""Inspect every file of an index, in several processes."""
 
 from __future__ import annotations
 
@@ -12,25 +12,32 @@ from pathlib import Path
 import numpy as np
 
 from focus.data.doctor.files import Files
-from focus.data.doctor.looking import LOOK, UNREADABLE, Seen, Task, look_at_all, start_process
+from focus.data.doctor.looking import (
+    LOOK,
+    UNREADABLE,
+    FileEntry,
+    LookResults,
+    look_at_all,
+    start_process,
+)
 from focus.data.images import VIDEO_SUFFIXES, split_path
 from focus.errors import InputError
 from focus.processes.pools import Pool
 from focus.runtime import Progress
 
 IMAGE_CHUNK, VIDEO_CHUNK = 256, 4
-"""Files that a process takes at a time."""
+"""Files that a process inspects at a time."""
 CRASHED = "the decoder crashed on it, or ran out of memory"
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What was seen.
+    """Measurements of all files.
 
     Attributes:
-        files: what was to be looked at.
-        looks: ``LOOK`` records, one a place of ``files``.
-        reasons: place -> why the file is not fine.
+        files: the files inspected.
+        looks: ``LOOK`` records, in the order of ``files.paths``.
+        reasons: position in ``files.paths`` -> fault of the file.
     """
 
     files: Files
@@ -39,44 +46,44 @@ class Survey:
 
     @property
     def faces(self) -> np.ndarray:
-        """The records of the rows of the index."""
+        """The records of the faces, in the order of the index."""
         return self.looks[: self.files.faces]
 
     def linked(self, column: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows that name a file in a column (int), and that file's records."""
+        """Return the rows (int) that name a file in a column, and the records of those files."""
         rows = np.flatnonzero(self.files.links[column] >= 0)
         return rows, self.looks[self.files.links[column][rows]]
 
 
 def survey(files: Files, quick: bool, workers: int, quiet: bool = False) -> Survey:
-    """Look at every file.
+    """Inspect every file.
 
     Args:
-        files: what there is.
+        files: the files.
         quick: read headers only.
-        workers: processes; 0: in this one.
-        quiet: no progress.
+        workers: processes; 0: this process.
+        quiet: show no progress.
     """
     looks = np.zeros(len(files.paths), LOOK)
     reasons: dict[int, str] = {}
     known: dict[str, str] = {}
     with Progress(len(files.paths), "looking at files", "files", quiet) as progress:
         chunks = _cut(files)
-        # Fewer files than this are seen to before a process has started.
+        # Fewer files than this are done before a process has started.
         here = workers < 1 or len(files.paths) < IMAGE_CHUNK // 4
         results = _look_here if here else _look_elsewhere
-        for tasks, (seen, why) in results(files.root, quick, chunks, workers):
-            looks[[task.place for task in tasks]] = seen
-            # A million missing files have one reason: one copy of it serves them all.
+        for entries, (seen, why) in results(files.root, quick, chunks, workers):
+            looks[[entry.place for entry in entries]] = seen
+            # A million missing files share one reason: keep one copy of the text.
             reasons.update((place, known.setdefault(text, text)) for place, text in why.items())
-            progress.advance(len(tasks))
+            progress.advance(len(entries))
     return Survey(files, looks, reasons)
 
 
-def _cut(files: Files) -> Iterator[list[Task]]:
-    """Yield chunks of files; what lies in one archive or video stays together and in order."""
+def _cut(files: Files) -> Iterator[list[FileEntry]]:
+    """Yield chunks of files; those in one archive or video stay together and in order."""
     held: dict[str, list[int]] = {}
-    chunk: list[Task] = []
+    chunk: list[FileEntry] = []
     for place, path in enumerate(files.paths):
         if "#" in path or "!/" in path:
             held.setdefault(split_path(path).file, []).append(place)
@@ -95,70 +102,72 @@ def _cut(files: Files) -> Iterator[list[Task]]:
         yield chunk
 
 
-def _describe(files: Files, place: int) -> Task:
-    return Task(place, files.paths[place], files.boxes[place], int(files.roles[place]))
+def _describe(files: Files, place: int) -> FileEntry:
+    return FileEntry(place, files.paths[place], files.boxes[place], int(files.roles[place]))
 
 
 def _look_here(
-    root: Path, quick: bool, chunks: Iterator[list[Task]], _: int
-) -> Iterator[tuple[list[Task], Seen]]:
-    for tasks in chunks:
-        yield tasks, look_at_all(root, quick, tasks)
+    root: Path, quick: bool, chunks: Iterator[list[FileEntry]], _: int
+) -> Iterator[tuple[list[FileEntry], LookResults]]:
+    for entries in chunks:
+        yield entries, look_at_all(root, quick, entries)
 
 
 def _look_elsewhere(
-    root: Path, quick: bool, chunks: Iterator[list[Task]], workers: int
-) -> Iterator[tuple[list[Task], Seen]]:
-    """Keep the processes busy, with few chunks waiting; outlive a process that dies."""
-    waiting: deque[tuple[list[Task], Future[Seen]]] = deque()
+    root: Path, quick: bool, chunks: Iterator[list[FileEntry]], workers: int
+) -> Iterator[tuple[list[FileEntry], LookResults]]:
+    """Keep the processes busy with few chunks waiting; replace a process that dies."""
+    waiting: deque[tuple[list[FileEntry], Future[LookResults]]] = deque()
     pool = Pool(workers, start_process)
     try:
         while True:
-            while len(waiting) < 2 * workers and (tasks := next(chunks, None)):
-                waiting.append((tasks, _submit(pool, root, quick, tasks)))
+            while len(waiting) < 2 * workers and (entries := next(chunks, None)):
+                waiting.append((entries, _submit(pool, root, quick, entries)))
             if not waiting:
                 return
-            tasks, future = waiting.popleft()
+            entries, future = waiting.popleft()
             try:
                 seen = future.result()
             except BrokenProcessPool:
                 pool.shutdown()
-                seen = _look_one_by_one(root, quick, tasks)
+                seen = _look_one_by_one(root, quick, entries)
                 pool = Pool(workers, start_process)
-                lost = [tasks for tasks, _ in waiting]
-                waiting = deque((tasks, _submit(pool, root, quick, tasks)) for tasks in lost)
-            yield tasks, seen
+                lost = [entries for entries, _ in waiting]
+                waiting = deque((entries, _submit(pool, root, quick, entries)) for entries in lost)
+            yield entries, seen
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _look_one_by_one(root: Path, quick: bool, tasks: Sequence[Task]) -> Seen:
-    """Look at files of which one may kill the process that looks.
+def _look_one_by_one(root: Path, quick: bool, entries: Sequence[FileEntry]) -> LookResults:
+    """Inspect files one at a time, since one of them may crash the process.
 
     Raises:
-        InputError: no process can be started at all.
+        InputError: no process can be started.
     """
-    looks, reasons = np.zeros(len(tasks), LOOK), dict[int, str]()
+    looks, reasons = np.zeros(len(entries), LOOK), dict[int, str]()
     pool = Pool(1, start_process)
     if _submit(pool, root, quick, []).exception():
-        raise InputError("processes cannot be started here: use --workers 0")
-    for at, task in enumerate(tasks):
+        raise InputError("worker processes cannot be started: use --workers 0")
+    for at, entry in enumerate(entries):
         try:
-            seen, why = _submit(pool, root, quick, [task]).result()
+            seen, why = _submit(pool, root, quick, [entry]).result()
             looks[at] = seen[0]
             reasons.update(why)
         except BrokenProcessPool:  # noqa: PERF203 (a process is started in this loop)
-            looks[at]["status"], reasons[task.place] = UNREADABLE, CRASHED
+            looks[at]["status"], reasons[entry.place] = UNREADABLE, CRASHED
             pool.shutdown()
             pool = Pool(1, start_process)
     pool.shutdown()
     return looks, reasons
 
 
-def _submit(pool: Pool, root: Path, quick: bool, tasks: Sequence[Task]) -> Future[Seen]:
+def _submit(
+    pool: Pool, root: Path, quick: bool, entries: Sequence[FileEntry]
+) -> Future[LookResults]:
     try:
-        return pool.submit(look_at_all, root, quick, tasks)
-    except BrokenProcessPool as error:  # a process died while another chunk was waited for
-        future: Future[Seen] = Future()
+        return pool.submit(look_at_all, root, quick, entries)
+    except BrokenProcessPool as error:  # a process died during another chunk
+        future: Future[LookResults] = Future()
         future.set_exception(error)
         return future

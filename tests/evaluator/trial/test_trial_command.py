@@ -146,7 +146,8 @@ def test_videos_of_one_corpus_are_kept_apart(demo_corpus, tmp_path):
     data = open_training(index, "none", 0, 0)
     shared = index.take(np.arange(4))
     shared.columns["path"] = [f"other/{key}" for key in shared.keys]
-    with pytest.raises(InputError, match=r"1 of its videos is trained on, such as .*in one place"):
+    message = r"1 of its videos is trained on, such as .*in the same place"
+    with pytest.raises(InputError, match=message):
         check_apart(data, [open_tests((), index)[0]._replace(faces=shared)])
 
 

@@ -17,7 +17,7 @@ from focus.data.corpus import CORPORA, Corpus
 from focus.data.doctor import DoctorCommand, doctor_command, examine, looking, survey
 from focus.data.doctor.duplicates import find_lookalikes
 from focus.data.doctor.files import list_files
-from focus.data.doctor.looking import FACE, FINE, hash_picture, look_at, read_compression
+from focus.data.doctor.looking import FACE, FINE, hash_image, look_at, read_compression
 from focus.data.doctor.shortcuts import score_feature
 from focus.data.index import Face, FaceIndex
 from focus.data.sources import Source
@@ -145,21 +145,21 @@ PLANTED = [
     ("serious", "missing files", "masks whose file", 1, "m/v8.png"),
     ("serious", "missing files", "originals whose file", 1, "elsewhere.jpg"),
     ("serious", "unreadable files", "faces", 4, "a/v1.jpg (truncated"),
-    ("serious", "unreadable files", "faces", 4, "b/v0x.jpg (its header promises 100000 x 100000"),
+    ("serious", "unreadable files", "faces", 4, "b/v0x.jpg (its header declares 100000 x 100000"),
     ("serious", "unreadable files", "faces", 4, "pixels: a decompression bomb"),
     ("serious", "unreadable files", "faces", 4, "b/v2x.jpg (the file is empty"),
     ("serious", "damaged files", "faces that are damaged", 1, "a/v2.jpg (Corrupt JPEG data"),
     ("warning", "blank images", "one colour", 1, "a/v3.jpg"),
     ("serious", "sizes", "masks of another size", 1, "b/v6x.jpg 64x64, mask 32x32"),
-    ("serious", "sizes", "masks that are turned", 1, "b/v7x.jpg 64x48, mask 48x64"),
+    ("serious", "sizes", "masks that are rotated", 1, "b/v7x.jpg 64x48, mask 48x64"),
     ("serious", "sizes", "originals of another size", 2, "b/v4x.jpg 64x64, original 80x48"),
     ("warning", "masks", "fakes that are empty", 1, "b/v3x.jpg (m/v3.png)"),
-    ("warning", "masks", "mark everything", 1, "b/v4x.jpg (m/v4.png)"),
+    ("warning", "masks", "mark the whole image", 1, "b/v4x.jpg (m/v4.png)"),
     ("warning", "masks", "values other than", 1, "m/v5.png"),
     ("serious", "masks", "real faces that are not empty", 1, "a/v5.jpg (m/real.png)"),
     ("warning", "masks missing", "most have one", 3, "b/v9x.jpg"),
     ("warning", "label polarity", "with a forgery method", 1, "a/v6.jpg (swap)"),
-    ("warning", "label polarity", "says the opposite", 1, "fake/w.jpg (label 0)"),
+    ("warning", "label polarity", "contradicts their label", 1, "fake/w.jpg (label 0)"),
     ("note", "labels", "neither method nor mask", 1, "d/v.jpg"),
     ("note", "labels", "without a label", 1, "e/test2.jpg"),
     ("serious", "one class", "split test, all of them real", 2, ""),
@@ -171,7 +171,7 @@ PLANTED = [
     ("warning", "crosses splits", "people", 1, "Ann (train, val)"),
     ("serious", "originals", "in another split", 1, "b/v22x.jpg of a/v8.jpg"),
     ("serious", "originals", "labelled fake", 1, "b/v23x.jpg of b/v22x.jpg"),
-    ("note", "originals", "no row", 1, "elsewhere.jpg"),
+    ("note", "originals", "not a row", 1, "elsewhere.jpg"),
     ("note", "file names", "several folders", 1, "v22.jpg (2 times)"),
     ("serious", "shortcut", "JPEG quantisation", 31, ""),
 ]
@@ -323,19 +323,19 @@ def test_compression_is_read_as_another_library_reads_it(subsampling, code, tmp_
 # Duplicates
 
 
-def test_hashes_stay_through_saving_and_scaling_and_differ_between_pictures():
+def test_hashes_stay_through_saving_and_scaling_and_differ_between_images():
     grey = [cv2.cvtColor(picture(seed, 128, 128), cv2.COLOR_BGR2GRAY) for seed in range(30)]
-    hashes = [hash_picture(image) for image in grey]
+    hashes = [hash_image(image) for image in grey]
     for image, (coarse, fine) in zip(grey, hashes, strict=True):
         code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 40])[1]
         saved = cv2.imdecode(code, cv2.IMREAD_GRAYSCALE)
         for again in (saved, cv2.resize(image, None, fx=0.5, fy=0.5)):
-            other = hash_picture(again)
+            other = hash_image(again)
             assert (coarse ^ other[0]).bit_count() <= 4
             assert (fine ^ other[1]).bit_count() <= 12
     apart = [(a[0] ^ b[0]).bit_count() for a in hashes for b in hashes if a is not b]
     assert min(apart) > 8
-    assert hash_picture(np.full((64, 64), 7, np.uint8)) == (0, 0)
+    assert hash_image(np.full((64, 64), 7, np.uint8)) == (0, 0)
 
 
 def test_lookalikes_are_those_of_a_search_over_all_pairs():
@@ -369,7 +369,7 @@ def test_lookalikes_are_those_of_a_search_over_all_pairs():
 # Single files
 
 
-def test_turned_pictures_have_their_upright_size(tmp_path):
+def test_rotated_images_have_their_upright_size(tmp_path):
     exif = Image.Exif()
     exif[0x112] = 6
     for height, width in ((300, 500), (514, 513), (50, 40)):
@@ -389,7 +389,7 @@ def test_stray_bytes_are_a_warning_and_damage_is_serious(tmp_path):
     spoil(tmp_path / "a/v1.jpg")
     examination = examine(FaceIndex.of(faces, tmp_path))
     assert found(examination, "damaged files", "stray").severity == "warning"
-    assert found(examination, "damaged files", "made up").severity == "serious"
+    assert found(examination, "damaged files", "filled in").severity == "serious"
 
 
 def test_archives_and_faces_in_frames_are_looked_at(tmp_path):
@@ -434,7 +434,7 @@ def test_videos_are_examined_whole(tmp_path):
         Face(f"f/{n}.avi", 1, "", "swap", f"f/{n}", f"m/{n}.mp4", f"r/{n}.mp4") for n in range(3)
     ]
     examination = examine(FaceIndex.of(faces, tmp_path))
-    short = found(examination, "truncated videos", "promise")
+    short = found(examination, "truncated videos", "declare")
     assert "f/0.avi" in short.examples[0]
     assert found(examination, "truncated videos", "than their video").examples == (
         "f/1.avi (8 of 12)",
@@ -495,10 +495,11 @@ def test_published_counts_say_what_is_missing(tmp_path):
     assert found(examination, "published counts", "incomplete").examples == (
         "test fake swap: 2 of 5, 3 missing",
     )
-    assert found(examination, "published counts", "not there").examples == (
+    assert found(examination, "published counts", "are missing").examples == (
         "train fake morph: 0 of 9, 9 missing",
     )
-    assert found(examination, "published counts", "more than").examples == ("train real: 3 of 2",)
+    too_many = found(examination, "published counts", "more rows than")
+    assert too_many.examples == ("train real: 3 of 2",)
     assert examination.facts["published"][""] == {"found": 10, "expected": 24}
     assert found(examination, "known faults").examples == (
         "b/v0x.jpg (its mask shows another face)",
@@ -529,7 +530,7 @@ def test_a_named_corpus_is_compared_unless_it_is_an_index(tmp_path, capsys):
         doctor_command(DoctorCommand(source, runtime=QUIET))
         text = capsys.readouterr().out
         notes = text[text.index("\nnote\n") :]
-        line = "1  files that the lists of Tiny Faces name and that are not on disk: b/v2x.jpg"
+        line = "1  files listed by Tiny Faces that are not on disk: b/v2x.jpg"
         assert line in notes
         assert "all: 5 of 9, 4 missing" in notes
         listed.write(tmp_path / "index.csv")  # an index is held to what it says

@@ -25,7 +25,7 @@ def draw(seed):
     return np.clip(128 + 60 * smooth, 0, 255).astype(np.uint8)
 
 
-def write_pictures(folder, seeds):
+def write_images(folder, seeds):
     folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         cv2.imwrite(str(folder / f"{seed}.png"), draw(seed))
@@ -43,12 +43,12 @@ def found(one, other):
 
 @pytest.fixture
 def known(tmp_path):
-    root = write_pictures(tmp_path / "train", range(4))
+    root = write_images(tmp_path / "train", range(4))
     return index_of(root, [f"{seed}.png" for seed in range(4)])
 
 
 def test_other_faces_share_nothing(known, tmp_path):
-    root = write_pictures(tmp_path / "test", range(10, 14))
+    root = write_images(tmp_path / "test", range(10, 14))
     assert found(known, index_of(root, [f"{seed}.png" for seed in range(10, 14)])) is None
 
 
@@ -140,8 +140,8 @@ def test_frames_of_one_video_file_are_shared_from_either_index(tmp_path):
 
 
 def test_a_name_of_a_video_counts_below_one_root_and_in_one_folder(tmp_path):
-    write_pictures(tmp_path / "data" / "v", (1, 2))
-    write_pictures(tmp_path / "data" / "w", (3,))
+    write_images(tmp_path / "data" / "v", (1, 2))
+    write_images(tmp_path / "data" / "w", (3,))
     one = index_of(tmp_path / "data", ["v/1.png"], ["v"])
     assert found(one, index_of(tmp_path / "data", ["w/3.png"], ["v"])).names == ["v"]
     moved = index_of(tmp_path, ["data/v/2.png"], ["v"])
@@ -150,8 +150,8 @@ def test_a_name_of_a_video_counts_below_one_root_and_in_one_folder(tmp_path):
     assert found(one, index_of(tmp_path, ["data/w/3.png"], ["v"])) is None
 
 
-def test_a_name_of_a_video_elsewhere_counts_if_its_pictures_look_alike(tmp_path):
-    write_pictures(tmp_path / "a" / "v", range(4))
+def test_a_name_of_a_video_elsewhere_counts_if_its_images_look_alike(tmp_path):
+    write_images(tmp_path / "a" / "v", range(4))
     paths = [f"v/{seed}.png" for seed in range(4)]
     one = index_of(tmp_path / "a", paths, ["v"] * 4)
     (tmp_path / "b" / "v").mkdir(parents=True)
@@ -163,19 +163,19 @@ def test_a_name_of_a_video_elsewhere_counts_if_its_pictures_look_alike(tmp_path)
     copies = [f"v/{seed}.jpg" for seed in range(4)]
     shared = found(one, index_of(tmp_path / "b", copies, ["v"] * 4))
     assert (shared.unit, shared.names) == ("videos", ["v"])
-    assert "look alike" in shared.reason
+    assert "similar images" in shared.reason
     # Another name: no refusal, but a pair to warn of.
     renamed = index_of(tmp_path / "b", copies, ["u"] * 4)
     assert found(one, renamed) is None
     assert find_similar(one, renamed) == [("v/0.jpg", "v/0.png")]
-    write_pictures(tmp_path / "c" / "v", range(20, 24))
+    write_images(tmp_path / "c" / "v", range(20, 24))
     others = index_of(tmp_path / "c", [f"v/{seed}.png" for seed in range(20, 24)], ["v"] * 4)
     assert found(one, others) is None
     assert find_similar(one, others) == []
 
 
 def test_only_files_of_one_size_are_read_and_once(known, tmp_path, monkeypatch):
-    other = write_pictures(tmp_path / "test", (10, 11))
+    other = write_images(tmp_path / "test", (10, 11))
     size = (known.root / "1.png").stat().st_size
     (other / "same.png").write_bytes(bytes(size))
     read, real = [], open

@@ -1,4 +1,4 @@
-"""Checks of files: there, readable, whole, of one size with what belongs to them; and masks."""
+"""Checks of image files (present, readable, complete, matching sizes) and of masks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLURALS = {"mask": "masks", "region": "regions", "original": "originals"}
 
 
 def check_files(survey: Survey) -> Iterator[Finding]:
-    """Yield files that are missing, unreadable, damaged, cut short or of one colour."""
+    """Yield files that are missing, unreadable, damaged, truncated or of one colour."""
     done = np.zeros(len(survey.looks), dtype=np.bool_)
     for noun, places in _group_places(survey).items():
         places = places[~done[places]]
@@ -29,14 +29,14 @@ def check_files(survey: Survey) -> Iterator[Finding]:
         yield from _check_status(survey, noun, places)
     looks = survey.looks
     lost = looks["promised"] - looks["frames"]
-    # A count that a container derives from its length in time may be a little off.
+    # Containers that derive the frame count from the duration may be slightly off.
     short = np.flatnonzero((looks["frames"] > 0) & (lost > np.maximum(2, 0.02 * looks["promised"])))
     if len(short):
         examples = (
             f"{survey.files.paths[place]} ({looks['frames'][place]} of {looks['promised'][place]})"
             for place in short.tolist()
         )
-        message = "videos with fewer frames than they promise"
+        message = "videos with fewer frames than their header declares"
         yield Finding.of("serious", "truncated videos", message, examples, len(short))
     flat = np.flatnonzero(survey.faces["sharpness"] < _FLAT)
     if len(flat):
@@ -44,9 +44,9 @@ def check_files(survey: Survey) -> Iterator[Finding]:
 
 
 def check_sizes(survey: Survey, quick: bool) -> Iterator[Finding]:
-    """Yield masks, regions and originals that do not lie on their image.
+    """Yield masks, regions and originals whose size differs from that of their image.
 
-    From headers alone (``quick``) nothing is said of turned ones: orientation may be EXIF's.
+    With ``quick``, swapped height and width are not reported: EXIF may rotate the image.
     """
     for column, plural in _PLURALS.items():
         rows, linked = survey.linked(column)
@@ -57,7 +57,7 @@ def check_sizes(survey: Survey, quick: bool) -> Iterator[Finding]:
         turned = (own["height"] == linked["width"]) & (own["width"] == linked["height"]) & differ
         faults = [(differ & ~turned, f"{plural} of another size than their image")]
         if not quick:
-            faults.append((turned, f"{plural} that are turned against their image"))
+            faults.append((turned, f"{plural} that are rotated relative to their image"))
         for wrong, message in faults:
             if wrong.any():
                 examples = (
@@ -77,7 +77,7 @@ def check_sizes(survey: Survey, quick: bool) -> Iterator[Finding]:
 
 
 def check_masks(index: FaceIndex, survey: Survey) -> Iterator[Finding]:
-    """Yield masks that are empty, full, not binary, or set on a real face."""
+    """Yield masks that are empty, full, not binary, or not empty for a real face."""
     rows, masks = survey.linked("mask")
     labels, marked = index.labels[rows], masks["marked"]
     paths = index.column("mask")
@@ -90,7 +90,7 @@ def check_masks(index: FaceIndex, survey: Survey) -> Iterator[Finding]:
             "masks of fakes that are empty",
             empty,
         ),
-        ("warning", "masks of fakes that mark everything", full),
+        ("warning", "masks of fakes that mark the whole image", full),
     ]
     for severity, message, wrong in faults:
         if wrong.any():
@@ -103,12 +103,14 @@ def check_masks(index: FaceIndex, survey: Survey) -> Iterator[Finding]:
         names = (
             f"{paths[rows[at]]} ({masks['grey'][at]:.1%} of it grey)" for at in np.flatnonzero(grey)
         )
-        message = "masks with values other than 0 and 255 (or 0 and 1), which are cut at half"
+        message = (
+            "masks with values other than 0 and 255 (or 0 and 1), which are thresholded at half"
+        )
         yield Finding.of("warning", "masks", message, names, int(grey.sum()))
 
 
 def measure_sizes(survey: Survey) -> dict[str, int]:
-    """Return the five commonest sizes of the faces, as ``height x width``, and how many have it."""
+    """Return the five commonest face sizes (``HEIGHTxWIDTH``) and their counts."""
     faces = survey.faces[survey.faces["height"] > 0]
     sizes, counts = np.unique(faces[["height", "width"]], return_counts=True)
     common = np.argsort(-counts, kind="stable")[:5]
@@ -138,8 +140,8 @@ def _check_status(survey: Survey, noun: str, places: np.ndarray) -> Iterator[Fin
     damaged = places[status == DAMAGED]
     odd = np.array([_is_stray(survey.reasons[place]) for place in damaged.tolist()], np.bool_)
     faults: tuple[tuple[Severity, str, np.ndarray], ...] = (
-        ("serious", f"{noun} that are damaged: parts are made up by the decoder", damaged[~odd]),
-        ("warning", f"{noun} with stray bytes: perhaps damaged", damaged[odd]),
+        ("serious", f"{noun} that are damaged: the decoder filled in missing parts", damaged[~odd]),
+        ("warning", f"{noun} with stray bytes: possibly damaged", damaged[odd]),
     )
     for severity, message, wrong in faults:
         if len(wrong):
@@ -147,7 +149,7 @@ def _check_status(survey: Survey, noun: str, places: np.ndarray) -> Iterator[Fin
 
 
 def _is_stray(reason: str) -> bool:
-    """Tell a few bytes that some cameras leave from many: there the decoder has lost its way."""
+    """Return whether the file has only the few stray bytes that some cameras write."""
     stray = re.search(r"([0-9]+) extraneous bytes", reason)
     return stray is not None and int(stray[1]) <= _MOST_STRAY
 
