@@ -1,8 +1,8 @@
-"""``focus prepare``: videos and photographs to face crops, with masks and originals to match.
+"""``focus prepare``: cut face crops out of videos and photographs, with masks and originals.
 
-Read in this order: ``planning`` (rows of an index to clips), ``frames`` (which images, and
-reading them), ``tracks`` (which face is which), ``crops`` (a clip to its crops), ``running`` (all
-clips, in processes, resumable), ``command``.
+Modules in reading order: ``planning`` (index rows to clips), ``frames`` (choice and reading of
+images), ``tracks`` (faces of one person across frames), ``crops`` (the crops of a clip),
+``running`` (all clips, in processes, resumable), ``command``.
 """
 
 from focus.data.prepare.command import PrepareCommand, prepare_command

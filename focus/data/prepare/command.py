@@ -1,4 +1,4 @@
-"""``focus prepare``: what is prepared, where it goes, and what is said at the end."""
+"""``focus prepare``: the command, its checks and its report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from focus.data.images import VIDEO_SUFFIXES
 from focus.data.index import COLUMNS, FaceIndex
 from focus.data.prepare.crops import ADDED, PADDED, RECORDS, CropConfig, Cropper, Outcome
 from focus.data.prepare.planning import Task, plan
-from focus.data.prepare.running import Job, Unit, recall, run
+from focus.data.prepare.running import CropperSettings, Unit, recall, run
 from focus.data.prepare.truth import needs_masks, write_truth
 from focus.data.sources import INDEX_NAME, Source, open_source
 from focus.errors import CheckFailedError, InputError, count_of
@@ -28,16 +28,16 @@ from focus.folders import hold
 from focus.runtime import Progress, Runtime, available_cores, note
 
 ERRORS_NAME = "errors.csv"
-SPOKEN_FAILURES = 20
+SHOWN_FAILURES = 20
 _WHOLE_VIDEO = 2**30
 _COUNTED = {
-    "faceless": "images show no face",
-    "mask": "images lack the mask that their row names; it is left empty",
-    "region": "images lack the region that their row names; it is left empty",
-    "original": "images lack the original that their row names; it is left empty",
-    "guessed": "fake images have no mask that marks a face; their largest face was taken",
-    PADDED: "crops reach beyond the edge of their image, which is reflected there: column padded",
-    "blank": "faces of fakes show no forged pixel; --faces forged takes those that do",
+    "faceless": "images have no face",
+    "mask": "images lack the mask that their row names; the mask column is empty",
+    "region": "images lack the region that their row names; the region column is empty",
+    "original": "images lack the original that their row names; the original column is empty",
+    "guessed": "fake images have no mask that marks a face; their largest face was used",
+    PADDED: "crops extend beyond their image, which is reflected there: see column padded",
+    "blank": "faces of fakes have no forged pixel; --faces forged cuts only those that have",
 }
 
 
@@ -46,17 +46,17 @@ class PrepareCommand(CropConfig):
     """Cut faces out of videos and photographs."""
 
     source: Source = field(default_factory=Source)
-    """What to prepare: a corpus, an index, a folder, a video or an image."""
+    """Input: a corpus, an index, a folder, a video or an image."""
     out: str = "prepared"
     """Folder for the crops and their index.csv. Re-running the same command resumes."""
     workers: int = -1
-    """Processes, each with a video at a time; -1: one for each core; 0: only this one."""
+    """Worker processes, one video at a time each; -1: one per core; 0: this process only."""
     overwrite: bool = False
-    """Make everything again, where --out holds faces that were prepared otherwise."""
+    """Prepare everything again if --out has faces prepared with other settings."""
     on_error: Literal["skip", "stop"] = "skip"
-    """Skip a video that cannot be read and say so at the end, or stop at the first."""
+    """skip: skip unreadable videos and report them at the end; stop: fail at the first."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
+    """Flags shared by all commands."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,15 +65,14 @@ class PrepareCommand(CropConfig):
 
 
 def prepare_command(command: PrepareCommand) -> None:
-    """Run ``focus prepare``: write ``crops/``, what belongs to them, and ``index.csv``.
+    """Run ``focus prepare``: write ``crops/``, their masks and originals, and ``index.csv``.
 
-    A corpus whose truth is polygons or colours gets its masks written, and nothing is cut.
+    For a corpus whose ground truth is polygons or colours, only its masks are written.
 
     Raises:
-        InputError: a source that needs no preparing or cannot be opened, an --out that holds
-            something else, no face at all; with ``on_error="stop"``, what cannot be read.
-        CheckFailedError: some videos or images could not be read; the index is complete without
-            them.
+        InputError: the source needs no preparing or cannot be opened, --out has other contents, or
+            no face is found; with ``on_error="stop"``, a file cannot be read.
+        CheckFailedError: some videos or images cannot be read; the index has all others.
     """
     out = Path(command.out)
     corpus = needs_masks(command.source)
@@ -81,28 +80,34 @@ def prepare_command(command: PrepareCommand) -> None:
         with hold(out):
             written, count = write_truth(corpus, command.source, out)
         print(
-            f"{out / INDEX_NAME}: {count_of(len(written), 'row')} of {corpus.name} in "
-            f"place, {count_of(count, 'mask')}"
+            f"{out / INDEX_NAME}: {count_of(len(written), 'row')} of {corpus.name}, "
+            f"{count_of(count, 'mask')}"
         )
         return
-    index = _open(command)
+    index = _open_index(command)
     tasks = plan(index, whole=_is_listing(command.source))
     config = CropConfig(**{each.name: getattr(command, each.name) for each in fields(CropConfig)})
     source = command.source
-    job = Job(index.root, out, config, source.face_detector, source.face_detector_weights)
-    cropper = job.open()
+    settings = CropperSettings(
+        index.root, out, config, source.face_detector, source.face_detector_weights
+    )
+    cropper = settings.open()
     with hold(out):
         _claim(out, command, config)
-        _prepare(job, cropper, index, tasks, command)
+        _prepare(settings, cropper, index, tasks, command)
 
 
 def _prepare(
-    job: Job, cropper: Cropper, index: FaceIndex, tasks: Sequence[Task], command: PrepareCommand
+    settings: CropperSettings,
+    cropper: Cropper,
+    index: FaceIndex,
+    tasks: Sequence[Task],
+    command: PrepareCommand,
 ) -> None:
-    """Cut what is not cut yet, write the index, and say what came of it."""
-    start, out = time.monotonic(), job.out
+    """Cut what is not finished, write the index, and print a summary."""
+    start, out = time.monotonic(), settings.out
     units = [Unit(task, out / RECORDS / f"{task.digest(index.root)}.json") for task in tasks]
-    made = _do(job, cropper, units, command)
+    made = _do(settings, cropper, units, command)
     total = Outcome()
     prepared = _gather(units, index, out, total)
     write_failures(out / ERRORS_NAME, [*total.failures, *total.gaps])
@@ -112,13 +117,12 @@ def _prepare(
         path, reason = (total.failures or total.gaps)[0]
         raise InputError(f"no face in any of {counted}; {path}: {reason}")
     prepared.write(out / INDEX_NAME)
-    there = f" ({clips - made} were there)" if made < clips else ""
+    kept = f" ({clips - made} already done)" if made < clips else ""
     seconds = time.monotonic() - start
     print(
-        f"{out / INDEX_NAME}: {count_of(len(prepared), 'face')} of {counted}"
-        f"{there}, {seconds:.1f} s"
+        f"{out / INDEX_NAME}: {count_of(len(prepared), 'face')} of {counted}{kept}, {seconds:.1f} s"
     )
-    _speak(total, out, command.runtime.quiet)
+    _print_notes(total, out, command.runtime.quiet)
     if total.failures:
         raise CheckFailedError(
             f"{len(total.failures)} of {counted} could not be read and are not in the index; "
@@ -126,31 +130,33 @@ def _prepare(
         )
 
 
-def _open(command: PrepareCommand) -> FaceIndex:
-    """Open the source; refuse what needs no preparing."""
+def _open_index(command: PrepareCommand) -> FaceIndex:
+    """Open the source; refuse one that needs no preparing."""
     source, path = command.source, Path(command.source.data).expanduser()
     if source.every != Source.every:
-        raise InputError(f"--every {source.every}: prepare takes --frames N of a video, evenly")
+        raise InputError(
+            f"--every {source.every}: use --frames N, evenly spaced frames of each video"
+        )
     if source.data in CORPORA.names() and CORPORA.get(source.data).unit == "face":
         raise InputError(
-            f"corpus {source.data}: its images are face crops already, so there is nothing to "
-            f"prepare; use --data {source.data} as it is"
+            f"corpus {source.data}: its images are face crops already: nothing to prepare; "
+            f"use --data {source.data} directly"
         )
     out = Path(command.out).resolve()
     if _is_listing(source) and path.resolve() in (out, *out.parents):
         raise InputError(
-            f"--out {command.out}: lies inside --data {source.data}, where its crops would be "
-            "taken for images to prepare; give a folder elsewhere"
+            f"--out {command.out}: is inside --data {source.data}, where its crops would count "
+            "as images to prepare; choose a folder elsewhere"
         )
     taken = replace(source, crop="frame", every=_WHOLE_VIDEO)
     index = open_source(taken, command.runtime.quiet)
     if set(ADDED) <= set(index.columns):
-        raise InputError(f"{source.data}: holds faces that focus prepare cut; use it as it is")
+        raise InputError(f"{source.data}: has faces that focus prepare cut; use it directly")
     return index
 
 
 def _is_listing(source: Source) -> bool:
-    """Return whether frames in the rows come of listing files, so that nobody chose them."""
+    """Return whether the source is listed files: the user has not chosen frames."""
     path = Path(source.data).expanduser()
     if source.data in CORPORA.names():
         return False
@@ -160,14 +166,14 @@ def _is_listing(source: Source) -> bool:
 
 
 def _claim(out: Path, command: PrepareCommand, config: CropConfig) -> None:
-    """Record in ``out`` how it is made; refuse a folder that holds something else."""
+    """Record the settings in ``out``; refuse a folder with other contents."""
     source, record = command.source, out / RECORDS / "run.json"
     this = {"format": "focus-prepare", "version": 2, "data": source.data}
     this |= {"detector": source.face_detector, **to_json(config)}
     if (out / INDEX_NAME).exists() and not record.exists():
         raise InputError(
-            f"--out {out}: holds an {INDEX_NAME} that focus prepare did not write; "
-            "give another folder"
+            f"--out {out}: has an {INDEX_NAME} that focus prepare did not write; "
+            "choose another folder"
         )
     if record.exists() and not command.overwrite:
         try:
@@ -181,8 +187,8 @@ def _claim(out: Path, command: PrepareCommand, config: CropConfig) -> None:
             differs = ["its record cannot be read"]
         if differs:
             raise InputError(
-                f"--out {out}: was prepared otherwise ({'; '.join(differs)}); give another folder, "
-                "or --overwrite"
+                f"--out {out}: was prepared with other settings ({'; '.join(differs)}); choose "
+                "another folder, or add --overwrite"
             )
     if command.overwrite and record.exists():
         (out / INDEX_NAME).unlink(missing_ok=True)
@@ -194,11 +200,13 @@ def _claim(out: Path, command: PrepareCommand, config: CropConfig) -> None:
         temporary.write_text(json.dumps(this, indent=1), encoding="utf-8")
 
 
-def _do(job: Job, cropper: Cropper, units: Sequence[Unit], command: PrepareCommand) -> int:
-    """Do what is not finished, and what could not be read before; return how many clips."""
+def _do(
+    settings: CropperSettings, cropper: Cropper, units: Sequence[Unit], command: PrepareCommand
+) -> int:
+    """Prepare units that are unfinished or had failures; return the number of their clips."""
     quiet, pending = command.runtime.quiet, []
     for unit in units:
-        kept = recall(unit, job.out)
+        kept = recall(unit, settings.out)
         if kept is None or kept.failures:
             pending.append(unit)
     workers = available_cores() if command.workers < 0 else command.workers
@@ -207,21 +215,23 @@ def _do(job: Job, cropper: Cropper, units: Sequence[Unit], command: PrepareComma
     try:
         with (
             Progress(clips, "preparing", kind, quiet) as progress,
-            closing(run(job, cropper, pending, workers)) as running,
+            closing(run(settings, cropper, pending, workers)) as running,
         ):
             for done, failures in running:
                 if failures and command.on_error == "stop":
                     path, reason = failures[0]
-                    raise InputError(f"{job.root / path}: {reason} (--on-error skip passes it by)")
+                    raise InputError(
+                        f"{settings.root / path}: {reason} (to skip it: --on-error skip)"
+                    )
                 progress.advance(done)
     except KeyboardInterrupt:
-        text = f"{job.out}: stopped; re-run the same command to resume"
+        text = f"{settings.out}: stopped; re-run the same command to resume"
         raise KeyboardInterrupt(text) from None
     return clips
 
 
 def _gather(units: Sequence[Unit], index: FaceIndex, out: Path, total: Outcome) -> FaceIndex:
-    """Put the outcomes together, in the order of the source whatever the order of the work."""
+    """Join the outcomes in the order of the source."""
     further = [
         f"{name}_id" if name in ADDED else name for name in index.columns if name not in COLUMNS
     ]
@@ -231,11 +241,11 @@ def _gather(units: Sequence[Unit], index: FaceIndex, out: Path, total: Outcome) 
     for unit in units:
         outcome = recall(unit, out)
         if outcome is None:
-            raise InputError(f"{unit.record}: is gone; re-run the same command")
+            raise InputError(f"{unit.record}: was removed; re-run the same command")
         for row in outcome.rows:
             labels.append(int(row["label"]))
             for name, values in columns.items():
-                # All but paths repeat: one copy of each serves a million rows.
+                # Values other than paths repeat: keep one copy of each.
                 values.append(sys.intern(str(row.get(name, ""))))
         total.add(replace(outcome, rows=[]))
     kept = {name: values for name, values in columns.items() if name == "path" or any(values)}
@@ -244,11 +254,11 @@ def _gather(units: Sequence[Unit], index: FaceIndex, out: Path, total: Outcome) 
     return index
 
 
-def _speak(total: Outcome, out: Path, quiet: bool) -> None:
+def _print_notes(total: Outcome, out: Path, quiet: bool) -> None:
     for kind, text in _COUNTED.items():
         if total.counts[kind]:
             note(f"  {total.counts[kind]} {text}", quiet)
-    for path, reason in total.failures[:SPOKEN_FAILURES]:
+    for path, reason in total.failures[:SHOWN_FAILURES]:
         note(f"  {path}: {reason}", quiet)
 
 

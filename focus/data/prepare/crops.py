@@ -1,4 +1,4 @@
-"""A clip to face crops: find, follow, choose, cut, and a row of the new index for each."""
+"""The face crops of a clip: detect, track, choose and cut faces, one index row each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from focus.data.cropping import (
 from focus.data.face_detection import FaceDetector
 from focus.data.images import count_frames, read_mask, split_path
 from focus.data.index import Face
-from focus.data.prepare.frames import PictureReader, at_frame, spread
+from focus.data.prepare.frames import ImageReader, at_frame, spread
 from focus.data.prepare.planning import Clip
 from focus.data.prepare.tracks import follow, steady_boxes
 from focus.errors import InputError, UnreadableError
@@ -32,29 +32,29 @@ from focus.files import replace_file
 from focus.types import FAKE
 
 RECORDS = ".prepare"
-"""Folder of what is finished, and of what is being written."""
+"""Folder of the records of finished work, and of temporary files."""
 ADDED = ("source", "frame", "box", "detector", "score", "track")
+"""Columns of the new index. A source column with such a name is kept as ``<name>_id``: corpora use
+``source`` for the person whose face was inserted."""
 PADDED = "padded"
-"""Column for the share of a crop that lies beyond the image's edge; empty for most."""
-"""Columns of the new index. A further column of such a name is kept as ``<name>_id``: corpora call
-the person whose face was put in ``source``."""
+"""Column for the share of a crop beyond the image's edge; empty for most crops."""
 ALSO_FORGED = 0.5
 
 
 @dataclass(frozen=True)
 class CropConfig:
-    """Which frames and faces are taken, and how they are cut and saved."""
+    """Choice of frames and faces, and settings of the crops."""
 
     frames: int = 10
-    """Frames of each video, evenly spread over it; 0: all."""
+    """Number of evenly spaced frames of each video; 0: all."""
     faces: Literal["largest", "forged", "all"] = "largest"
-    """Of each frame: the largest face; those that the mask marks (else the largest); or all."""
+    """Faces of each frame: the largest, those marked by the mask (else the largest), or all."""
     enlarge: float = 1.3
-    """Side of the crop over the longer side of the face's box."""
+    """Side of the crop relative to the longer side of the face box."""
     size: int = 0
-    """Resize crops to so many pixels a side; 0: leave them as cut, which loses nothing."""
+    """Side of the crops in pixels; 0: do not resize."""
     png: bool = False
-    """Save crops as PNG, without loss; they take several times the room."""
+    """Save crops as lossless PNG; needs several times the disk space."""
     quality: int = 95
     """JPEG quality of the crops."""
 
@@ -70,14 +70,14 @@ class CropConfig:
 
 @dataclass
 class Outcome:
-    """What became of some clips, in plain values that JSON can keep.
+    """Result of some clips, in plain JSON values.
 
     Attributes:
-        rows: of the new index: column -> text, but ``label``, a number.
-        failures: (path, reason) of clips that cannot be read; they have no row.
-        gaps: (path, reason) of what is missing: a face in a clip; a mask, original or region.
-        counts: ``pictures`` looked at; of them, those that are ``faceless``, and those without
-            the ``mask``, ``original`` or ``region`` that their row names; of fakes' faces, those
+        rows: rows of the new index: column -> text, except ``label``, a number.
+        failures: (path, reason) of unreadable clips; they have no row.
+        gaps: (path, reason) of clips without a face, and of missing masks, originals or regions.
+        counts: ``pictures``: images processed; of them, those ``faceless``, and those without the
+            ``mask``, ``original`` or ``region`` that their row names; of fakes' faces, those
             ``guessed`` to be the forged one, and those whose mask is ``blank``.
     """
 
@@ -87,25 +87,25 @@ class Outcome:
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Outcome) -> None:
-        """Take in what became of other clips."""
+        """Add the result of other clips."""
         self.rows += other.rows
         self.failures += other.failures
         self.gaps += other.gaps
         self.counts.update(other.counts)
 
 
-class Picture(NamedTuple):
-    """One image to find faces in; its row names one frame throughout."""
+class SourceImage(NamedTuple):
+    """One image to detect faces in; all paths of its row name a single frame."""
 
     row: Face
     frame: int
     name: str
 
 
-class Seen(NamedTuple):
-    """An image with its faces: as detected, the tracks they belong to, the squares to cut."""
+class DetectedFaces(NamedTuple):
+    """The faces of an image: as detected, their track numbers, and the squares to cut."""
 
-    picture: Picture
+    source: SourceImage
     faces: Sequence[FaceBox]
     tracks: Sequence[int]
     boxes: Sequence[Box]
@@ -117,9 +117,9 @@ class Cropper:
     Args:
         root: the folder that clips and their rows are relative to.
         out: where ``crops/``, ``masks/``, ``originals/`` and ``regions/`` go.
-        config: what is taken, and how.
-        detector: finds faces.
-        name: of the detector, for the rows.
+        config: choice of frames and faces, and settings of the crops.
+        detector: the face detector.
+        name: name of the detector, for the rows.
     """
 
     def __init__(
@@ -146,55 +146,55 @@ class Cropper:
             return Outcome(failures=[(clip.path, str(error))])
 
     def _cut(self, clip: Clip) -> Outcome:
-        reader, losses = PictureReader(self._root), _Losses()
-        pictures = list(list_pictures(self._root, clip, self._config.frames))
-        outcome = Outcome(counts=Counter(pictures=len(pictures)))
-        for seen in self._look(pictures, reader, losses):
+        reader, losses = ImageReader(self._root), _Losses()
+        sources = list(list_images(self._root, clip, self._config.frames))
+        outcome = Outcome(counts=Counter(pictures=len(sources)))
+        for seen in self._detect(sources, reader, losses):
             outcome.counts["faceless"] += not seen.faces
             outcome.rows += self._save(seen, clip, reader, losses, outcome.counts)
         if not outcome.rows:
-            where = f" in {len(pictures)} frames" if clip.is_video else ""
+            where = f" in {len(sources)} frames" if clip.is_video else ""
             outcome.gaps.append((clip.path, f"no face found{where}"))
-        outcome.gaps += losses.describe(len(pictures))
+        outcome.gaps += losses.describe(len(sources))
         outcome.counts.update(losses.counts)
         return outcome
 
-    def _look(
-        self, pictures: Sequence[Picture], reader: PictureReader, losses: _Losses
-    ) -> Iterator[Seen]:
-        """Find the faces of all images, then follow them.
+    def _detect(
+        self, sources: Sequence[SourceImage], reader: ImageReader, losses: _Losses
+    ) -> Iterator[DetectedFaces]:
+        """Detect the faces of all images, then track them.
 
-        A fake is cut by the box found in its original where there is one, as papers do: both have
-        the same crop, and what a forgery does to a detector moves no box.
+        If a fake has an original, its boxes are detected in the original, as in papers: both get
+        the same crop, and the forgery cannot shift the box.
         """
-        known, found = list[Picture](), list[list[FaceBox]]()
-        for picture in pictures:
-            image, row, original = reader.read(picture.row.path), picture.row, None
+        known, found = list[SourceImage](), list[list[FaceBox]]()
+        for source in sources:
+            image, row, original = reader.read(source.row.path), source.row, None
             if row.original:
                 original = losses.attempt(
                     "original", row.original, partial(reader.read, row.original), image
                 )
                 if original is None:
-                    picture = picture._replace(row=replace(row, original=""))
+                    source = source._replace(row=replace(row, original=""))
             faces = self._detector.detect(original) if original is not None else []
-            known.append(picture)
+            known.append(source)
             found.append(faces or self._detector.detect(image))
         tracks = follow(found)
         boxes = steady_boxes(found, tracks, self._config.enlarge)
-        return map(Seen, known, found, tracks, boxes)
+        return map(DetectedFaces, known, found, tracks, boxes)
 
     def _save(
         self,
-        seen: Seen,
+        seen: DetectedFaces,
         clip: Clip,
-        reader: PictureReader,
+        reader: ImageReader,
         losses: _Losses,
         counts: Counter[str],
     ) -> Iterator[dict[str, str | int]]:
         """Cut and write the chosen faces of an image; yield a row for each."""
         if not seen.faces:
             return
-        row = seen.picture.row
+        row = seen.source.row
         image = reader.read(row.path)
         truth = {
             kind: losses.attempt(kind, path, partial(read_mask, self._root / path), image)
@@ -206,7 +206,7 @@ class Cropper:
         counts["guessed"] += is_guess and row.label == FAKE
         original = reader.read(row.original) if row.original else None
         for place in chosen:
-            box, name = seen.boxes[place], f"{seen.picture.name}.{place}"
+            box, name = seen.boxes[place], f"{seen.source.name}.{place}"
             files = {"path": self._write("crops", name, crop(image, box))}
             if original is not None:
                 files["original"] = self._write("originals", name, crop(original, box))
@@ -221,9 +221,9 @@ class Cropper:
             yield self._describe(seen, place, clip, files)
 
     def _describe(
-        self, seen: Seen, place: int, clip: Clip, files: dict[str, str]
+        self, seen: DetectedFaces, place: int, clip: Clip, files: dict[str, str]
     ) -> dict[str, str | int]:
-        row, face = seen.picture.row, seen.faces[place]
+        row, face = seen.source.row, seen.faces[place]
         further = {f"{name}_id" if name in ADDED else name: row.extra[name] for name in row.extra}
         return {
             "label": row.label,
@@ -233,7 +233,7 @@ class Cropper:
             **files,
             **further,
             "source": clip.path,
-            "frame": str(seen.picture.frame),
+            "frame": str(seen.source.frame),
             "box": format_box(seen.boxes[place]),
             "detector": self._name,
             "score": f"{face.score:.3f}",
@@ -241,7 +241,7 @@ class Cropper:
         }
 
     def _write(self, kind: str, name: str, image: np.ndarray) -> str:
-        """Write a crop (RGB), or a mask (bool) as PNG of 0 and 255; return its path below out."""
+        """Write a crop (RGB) or a mask (bool, as PNG of 0 and 255); return its path."""
         lossless = self._config.png or image.dtype == bool
         pixels = (
             np.uint8(255) * image if image.dtype == bool else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
@@ -259,7 +259,7 @@ class Cropper:
 
 
 class _Losses:
-    """Masks, originals and regions that a clip has to do without, and why."""
+    """Missing masks, originals and regions of a clip, and the reasons."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -268,36 +268,36 @@ class _Losses:
     def attempt(
         self, kind: str, path: str, read: Callable[[], np.ndarray], like: np.ndarray
     ) -> np.ndarray | None:
-        """Read an image that must be as large as another; None, and noted, if that fails."""
+        """Read an image of the same size as ``like``; on failure, record it and return None."""
         try:
             image = read()
             if image.shape[:2] == like.shape[:2]:
                 return image
             (height, width), (rows, columns) = image.shape[:2], like.shape[:2]
-            reason = f"{height} x {width} pixels, where the image has {rows} x {columns}"
+            reason = f"{height} x {width} pixels, but the image has {rows} x {columns}"
         except UnreadableError as error:
             reason = str(error)
         self.counts[kind] += 1
         self._reasons.setdefault((split_path(path).file, kind), []).append(reason)
         return None
 
-    def describe(self, pictures: int) -> list[tuple[str, str]]:
-        """Return file and reason, a line for each file."""
-        share = " for {} of {} frames" if pictures > 1 else ""
+    def describe(self, images: int) -> list[tuple[str, str]]:
+        """Return (file, reason) for each file."""
+        share = " for {} of {} frames" if images > 1 else ""
         return [
-            (file, f"no {kind}{share.format(len(reasons), pictures)}: {reasons[0]}")
+            (file, f"no {kind}{share.format(len(reasons), images)}: {reasons[0]}")
             for (file, kind), reasons in self._reasons.items()
         ]
 
 
-def list_pictures(root: Path, clip: Clip, frames: int) -> Iterator[Picture]:
-    """Yield the images of a clip: the photograph, the frames that rows name, or a choice.
+def list_images(root: Path, clip: Clip, frames: int) -> Iterator[SourceImage]:
+    """Yield the images of a clip: the photograph, the frames in its rows, or chosen frames.
 
     Raises:
-        UnreadableError: a video without a frame that can be decoded.
+        UnreadableError: a video of which no frame can be decoded.
     """
     if not clip.is_video:
-        yield Picture(clip.rows[0], 0, clip.name)
+        yield SourceImage(clip.rows[0], 0, clip.name)
         return
     rows = {split_path(row.path).frame or 0: row for row in clip.rows}
     if clip.whole:
@@ -310,18 +310,18 @@ def list_pictures(root: Path, clip: Clip, frames: int) -> Iterator[Picture]:
             original=at_frame(row.original, frame),
             region=at_frame(row.region, frame),
         )
-        yield Picture(exact, frame, f"{clip.name}/{frame:05d}")
+        yield SourceImage(exact, frame, f"{clip.name}/{frame:05d}")
 
 
 def choose(
     faces: Sequence[FaceBox], which: str, mask: np.ndarray | None
 ) -> tuple[Sequence[int], bool]:
-    """Return the places of the faces to take, and whether the largest stands in for the forged.
+    """Return the indices of the chosen faces, and whether the largest replaces the forged one.
 
     Args:
         faces: of one image, the largest first.
-        which: ``largest``, ``all``, or ``forged``: the face with the largest part of its box under
-            the mask, and those with at least half as much; the largest, without a mask on any.
+        which: ``largest``, ``all``, or ``forged``: the face with the largest share of its box under
+            the mask, and those with at least half that share; the largest, if the mask is on none.
         mask: bool (H, W) of the image, if it has one.
     """
     if which == "all":

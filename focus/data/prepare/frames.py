@@ -1,4 +1,4 @@
-"""Which frames of a video are taken, and reading them twice for the price of once."""
+"""Choose frames of a video, and cache images that are read twice."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ KEPT_BYTES = 2**28
 
 
 def spread(count: int, frames: int) -> list[int]:
-    """Return the frames to take: the middles of ``frames`` equal shares of a video.
+    """Return evenly spaced frames: the middles of ``frames`` equal parts of a video.
 
-    Place k is round((k + 0.5) * count / frames), half to even; all frames of a video that has no
-    more than that, or with ``frames=0``.
+    Frame k is round((k + 0.5) * count / frames), half to even. Returns all frames of a video with
+    at most ``frames`` frames, or with ``frames=0``.
     """
     if frames == 0 or frames >= count:
         return list(range(count))
@@ -23,21 +23,21 @@ def spread(count: int, frames: int) -> list[int]:
 
 
 def at_frame(path: str, frame: int) -> str:
-    """Return the path of a frame, if ``path`` is a whole video; else ``path`` itself."""
+    """Return the path of a frame if ``path`` is a whole video, else ``path``."""
     whole = path.lower().endswith(VIDEO_SUFFIXES) and split_path(path).frame is None
     return f"{path}#{frame}" if whole else path
 
 
-class PictureReader:
-    """Images below a folder; keeps the first of them, up to 256 MiB, to be read again.
+class ImageReader:
+    """Reader of images below a folder; caches the first ones, up to 256 MiB.
 
-    Boxes are smoothed over a clip before anything is cut, so each image is needed twice, and
-    decoding is what takes time. Of a long clip of large frames the rest is decoded again.
+    Boxes are smoothed over a clip before cutting, so each image is needed twice, and decoding is
+    slow. Images beyond the cache (a long clip of large frames) are decoded again.
     """
 
     def __init__(self, root: Path, kept_bytes: int = KEPT_BYTES) -> None:
-        self._root, self._room = root, kept_bytes
-        self._kept: dict[str, np.ndarray] = {}
+        self._root, self._free_bytes = root, kept_bytes
+        self._cache: dict[str, np.ndarray] = {}
 
     def read(self, path: str) -> np.ndarray:
         """Return an image as uint8 (H, W, 3), RGB.
@@ -45,10 +45,10 @@ class PictureReader:
         Raises:
             UnreadableError: as in :func:`~focus.data.images.read_face`.
         """
-        if path in self._kept:
-            return self._kept[path]
+        if path in self._cache:
+            return self._cache[path]
         image = read_face(self._root, path)
-        if image.nbytes <= self._room:
-            self._kept[path] = image
-            self._room -= image.nbytes
+        if image.nbytes <= self._free_bytes:
+            self._cache[path] = image
+            self._free_bytes -= image.nbytes
         return image

@@ -1,4 +1,4 @@
-"""What is cut out of an index: its rows as clips, each with a place for its crops."""
+"""Group the rows of an index into clips, and name the crops of each."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PHOTOGRAPHS_TOGETHER = 32
 
 @dataclass(frozen=True)
 class Clip:
-    """What is followed together: a video with the rows of it, or one photograph.
+    """A video with its rows, or one photograph; faces are tracked within a clip.
 
     Attributes:
         path: the file, or archive member, relative to the root of the index.
-        name: where its crops go below ``crops/``: a folder for a video, else the start of a name.
-        rows: one row, or one for each frame that the index names.
-        whole: frames are to be chosen, whatever frame the rows name.
+        name: path of its crops below ``crops/``: a folder for a video, else the prefix of a name.
+        rows: one row, or one for each frame in the index.
+        whole: choose frames, whichever frames the rows name.
     """
 
     path: str
@@ -34,18 +34,18 @@ class Clip:
 
     @property
     def is_video(self) -> bool:
-        """Whether it has frames."""
+        """Whether it is a video."""
         return self.path.lower().endswith(VIDEO_SUFFIXES)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one process does at a time, finished as a whole: a video, or some photographs."""
+    """Clips that one process finishes together: a video, or some photographs."""
 
     clips: tuple[Clip, ...]
 
     def digest(self, root: Path) -> str:
-        """Return a name for the task: another when a row, or the size of a file, is another."""
+        """Return a digest that changes with any row and with the size of any file."""
         files = {
             split_path(path).file
             for clip in self.clips
@@ -58,21 +58,21 @@ class Task:
 
 
 def plan(index: FaceIndex, whole: bool) -> list[Task]:
-    """Return the work, in the order in which the index names the files.
+    """Return the tasks, in the order of the files in the index.
 
     Args:
-        index: rows of videos, of frames of them, of photographs or of archive members.
-        whole: frames that rows name stand for the whole video (a listing, not a choice).
+        index: rows of videos, video frames, photographs or archive members.
+        whole: frames in the rows represent the whole video (listed files, not the user's choice).
 
     Raises:
-        InputError: rows that name single faces, or two files whose crops would meet.
+        InputError: rows that name single faces, or two files with the same crop names.
     """
     rows: dict[str, list[Face]] = {}
     for row in index:
         where = split_path(row.path)
         if where.face is not None:
             raise InputError(
-                f"{row.path}: the row names a face, so its box is known; prepare looks for faces "
+                f"{row.path}: the row names a face, so its box is known; prepare detects faces "
                 "itself: index the images without --crop faces"
             )
         path = f"{where.file}!/{where.member}" if where.member else where.file
@@ -81,28 +81,28 @@ def plan(index: FaceIndex, whole: bool) -> list[Task]:
     for path, name in zip(rows, name_crops(list(rows)), strict=True):
         chosen = not whole and all(split_path(row.path).frame is not None for row in rows[path])
         if len(rows[path]) > 1 and not chosen:
-            raise InputError(f"{path}: a row names it whole, so another row must not name it too")
+            raise InputError(f"{path}: a row names the whole file, so no other row may name it")
         clips.append(Clip(path, name, tuple(rows[path]), not chosen))
     return list(_gather(clips))
 
 
 def name_crops(paths: Sequence[str]) -> list[str]:
-    """Return where the crops of each file go: its path without suffix, or with it to be unique.
+    """Return the crop name of each file: its path without suffix, unless that is ambiguous.
 
-    The names lead nowhere but down, and differ even where capitals count for nothing.
+    The names stay below their folder, and are unique on case-insensitive file systems too.
 
     Raises:
-        InputError: two paths that differ in no way that a name can show.
+        InputError: two paths that would have the same name.
     """
-    tamed = _tame(paths)
-    stems = [str(PurePosixPath(path).with_suffix("")) for path in tamed]
+    safe = _make_safe(paths)
+    stems = [str(PurePosixPath(path).with_suffix("")) for path in safe]
     count = Counter(stem.casefold() for stem in stems)
     is_video = [path.lower().endswith(VIDEO_SUFFIXES) for path in paths]
     folders = {stem.casefold() for stem, video in zip(stems, is_video, strict=True) if video}
     names = [
         # A photograph a/7.png beside a video a.mp4 would share a/7.0.jpg with frame 7.
         path if count[stem.casefold()] > 1 or _parent(stem).casefold() in folders else stem
-        for path, stem in zip(tamed, stems, strict=True)
+        for path, stem in zip(safe, stems, strict=True)
     ]
     seen: dict[str, str] = {}
     for name, path in zip(names, paths, strict=True):
@@ -113,7 +113,7 @@ def name_crops(paths: Sequence[str]) -> list[str]:
 
 
 def _gather(clips: Sequence[Clip]) -> Iterator[Task]:
-    """Yield each video alone and photographs together: a record for each would be many files."""
+    """Yield each video alone, and photographs in groups to limit the number of record files."""
     together: list[Clip] = []
     for clip in clips:
         if clip.is_video:
@@ -127,11 +127,11 @@ def _gather(clips: Sequence[Clip]) -> Iterator[Task]:
         yield Task(tuple(together))
 
 
-def _tame(paths: Sequence[str]) -> list[str]:
-    """Take from paths what leads up or out, and what marks an archive.
+def _make_safe(paths: Sequence[str]) -> list[str]:
+    """Remove from paths parts that lead up or out, and archive markers.
 
-    When files lie outside the root, the folders that all have in common say where on this machine,
-    and nothing else: they go too.
+    If files are outside the root, their common parent folders only depend on this machine, so they
+    are removed too.
     """
     split = [path.replace("!/", "/").replace("\\", "/").split("/") for path in paths]
     parts = [[part for part in each if part not in ("", ".", "..")] for each in split]

@@ -1,4 +1,4 @@
-"""All tasks of a run, in this process or several; what is finished stays finished."""
+"""Run all tasks, in this process or several, and record finished ones."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ FILES = ("path", "mask", "original", "region")
 
 
 @dataclass(frozen=True)
-class Job:
-    """What every process of a run needs to know."""
+class CropperSettings:
+    """Settings from which each process of a run builds its :class:`Cropper`."""
 
     root: Path
     out: Path
@@ -35,7 +35,7 @@ class Job:
     weights: str
 
     def open(self) -> Cropper:
-        """Load the detector.
+        """Load the detector and return the cropper.
 
         Raises:
             InputError: as in :func:`~focus.data.face_detection.open_face_detector`.
@@ -45,21 +45,21 @@ class Job:
 
 
 class Unit(NamedTuple):
-    """A task and the file that keeps its outcome once it is finished."""
+    """A task and the record file of its outcome, written when it is finished."""
 
     task: Task
     record: Path
 
 
 class Done(NamedTuple):
-    """A finished task: how many clips, and (path, reason) of those that cannot be read."""
+    """A finished task: its number of clips, and (path, reason) of unreadable ones."""
 
     clips: int
     failures: list[tuple[str, str]]
 
 
 def recall(unit: Unit, out: Path) -> Outcome | None:
-    """Return the outcome of a task, None if it is not finished."""
+    """Return the recorded outcome of a task, None if it is not finished."""
     try:
         kept = json.loads(unit.record.read_text(encoding="utf-8"))
         outcome = Outcome(
@@ -68,7 +68,7 @@ def recall(unit: Unit, out: Path) -> Outcome | None:
             [(str(path), str(reason)) for path, reason in kept["gaps"]],
             Counter({name: int(count) for name, count in kept["counts"].items()}),
         )
-        # One look tells whether the crops were moved away; a million would take minutes.
+        # Check one crop only, to notice moved crops: a million checks would take minutes.
         whole = not outcome.rows or (out / str(outcome.rows[0]["path"])).is_file()
     except (
         OSError,
@@ -84,37 +84,37 @@ def recall(unit: Unit, out: Path) -> Outcome | None:
 
 
 def run(
-    job: Job, cropper: Cropper, units: Sequence[Unit], workers: int
+    settings: CropperSettings, cropper: Cropper, units: Sequence[Unit], workers: int
 ) -> Generator[Done, None, None]:
-    """Do tasks and keep their outcomes; yield what each came to as it is finished.
+    """Run tasks and record their outcomes; yield each as it is finished.
 
     Args:
-        job: the run.
-        cropper: used when the work is done in this process.
-        units: those that are not finished.
-        workers: processes; fewer than two, or a single task: this one.
+        settings: settings of worker processes.
+        cropper: used if the work is done in this process.
+        units: the unfinished ones.
+        workers: processes; fewer than two, or a single task: this process.
 
     Raises:
-        InputError: a crop cannot be written, or a process was killed.
+        InputError: a crop cannot be written, or a worker was killed.
     """
     workers = min(workers, len(units))
     if workers < 2:
         for unit in units:
-            yield _finish(job.out, cropper, unit)
+            yield _finish(settings.out, cropper, unit)
         return
     others = set(active_children())
-    pool = Pool(workers, _start_worker, job)
+    pool = Pool(workers, _start_worker, settings)
     try:
         for done in as_completed([pool.submit(_work, unit) for unit in units]):
             yield done.result()
         pool.shutdown()
     except BrokenProcessPool:
         raise InputError(
-            "a worker process was killed, as happens when memory is short: give the same command "
-            f"with fewer --workers than {workers}; finished videos are kept"
+            "a worker process was killed, probably out of memory; re-run with fewer --workers than "
+            f"{workers}; finished videos are kept"
         ) from None
     finally:
-        # Nothing waits for a video under way when the run is stopped.
+        # Do not wait for unfinished videos when the run is stopped.
         for process in set(active_children()) - others:
             process.terminate()
         pool.shutdown(cancel_futures=True)
@@ -122,7 +122,7 @@ def run(
 
 def _finish(out: Path, cropper: Cropper, unit: Unit) -> Done:
     outcome = cropper.cut(unit.task.clips)
-    # What the record says is there has to be there after a power cut.
+    # Recorded files must exist after a power failure.
     for row in outcome.rows:
         for name in FILES:
             if name in row:
@@ -135,15 +135,15 @@ def _finish(out: Path, cropper: Cropper, unit: Unit) -> Done:
 _worker: tuple[Path, Cropper] | None = None
 
 
-def _start_worker(job: Job) -> None:
-    """Load the detector, once a process, and keep to one thread."""
+def _start_worker(settings: CropperSettings) -> None:
+    """Load the detector once per process, and use one thread."""
     global _worker
     cv2.setNumThreads(1)
-    if job.detector != "yunet":
+    if settings.detector != "yunet":
         import torch
 
         torch.set_num_threads(1)
-    _worker = job.out, job.open()
+    _worker = settings.out, settings.open()
 
 
 def _work(unit: Unit) -> Done:

@@ -1,4 +1,4 @@
-"""Which faces of a clip are one person's, and a steady size for the boxes of each."""
+"""Track faces through a clip, and give the boxes of each track one size."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ LEAST_OVERLAP = 0.1
 
 
 def follow(frames: Sequence[Sequence[FaceBox]]) -> list[list[int]]:
-    """Give each face of each frame the number of its track.
+    """Return the track number of each face of each frame.
 
     Frames may be a second apart, so boxes are compared at twice their size: a face continues the
-    track whose last box it overlaps by an intersection over union of 0.1 or more, the best pairs
-    first, and no two faces of a frame share a track. That carries over a shift of one and
-    a half box sides and over frames without the face. A face that moved further starts a new
-    track; nothing but places is compared.
+    track whose last box it overlaps by an intersection over union of at least 0.1, best pairs
+    first; no two faces of a frame share a track. This tolerates a shift of one and a half box sides
+    and frames without the face. A face that moved further starts a new track; only positions are
+    compared.
 
     Returns:
-        A number for each face, from 0 in the order of appearance.
+        A number for each face, from 0 in order of appearance.
     """
     last: dict[int, FaceBox] = {}
     tracks = []
@@ -55,10 +55,10 @@ def follow(frames: Sequence[Sequence[FaceBox]]) -> list[list[int]]:
 def steady_boxes(
     frames: Sequence[Sequence[FaceBox]], tracks: Sequence[Sequence[int]], factor: float
 ) -> list[list[Box]]:
-    """Return the squares to cut: around each face's own centre, of one size a track.
+    """Return the squares to cut: around the centre of each face, of one size per track.
 
-    The side is ``factor`` times the median, over the track, of the longer sides of its boxes: a
-    detector's boxes breathe from frame to frame, and crops would with them.
+    The side is ``factor`` times the median, over the track, of the longer sides of its boxes, since
+    the size of detected boxes fluctuates between frames.
     """
     sides: dict[int, list[float]] = {}
     for faces, numbers in zip(frames, tracks, strict=True):

@@ -1,4 +1,4 @@
-"""Corpora whose truth is not an image yet: polygons or colours, written out as masks."""
+"""Corpora whose ground truth is polygons or colours: write it as masks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from focus.errors import InputError
 
 
 def needs_masks(source: Source) -> Corpus | None:
-    """Return the corpus that a source names, if its masks have to be written first."""
+    """Return the corpus of a source if its masks must be written first, else None."""
     if source.data not in CORPORA.names():
         return None
     corpus = CORPORA.get(source.data)
@@ -23,14 +23,14 @@ def write_truth(corpus: Corpus, source: Source, out: Path) -> tuple[FaceIndex, i
     """Write a corpus's masks to ``out/masks`` and an index with them; the images stay in place.
 
     Returns:
-        The index, and how many masks there are.
+        The index, and the number of masks.
 
     Raises:
-        InputError: the corpus cannot be opened, or ``out`` holds another index.
+        InputError: the corpus cannot be opened, or ``out`` has another index.
     """
     index = open_source(source)
     if (out / INDEX_NAME).exists() and not (out / "masks").is_dir():
-        raise InputError(f"--out {out}: holds an {INDEX_NAME} already; give another folder")
+        raise InputError(f"--out {out}: has an {INDEX_NAME} already; choose another folder")
     assert corpus.masks is not None
     out.mkdir(parents=True, exist_ok=True)
     count = corpus.masks(index.root, out)

@@ -20,7 +20,7 @@ from focus.data.images import read_face, read_image, read_mask
 from focus.data.index import Face, FaceIndex
 from focus.data.prepare import PrepareCommand, prepare_command, running
 from focus.data.prepare.crops import choose
-from focus.data.prepare.frames import PictureReader, at_frame, spread
+from focus.data.prepare.frames import ImageReader, at_frame, spread
 from focus.data.prepare.planning import name_crops, plan
 from focus.data.prepare.tracks import follow, steady_boxes
 from focus.data.sources import Source
@@ -202,7 +202,7 @@ def test_a_reader_keeps_what_it_has_room_for(tmp_path, monkeypatch):
         "focus.data.prepare.frames.read_face",
         lambda root, path: reads.append(path) or np.zeros((10, 10, 3), np.uint8),
     )
-    reader = PictureReader(tmp_path, kept_bytes=700)
+    reader = ImageReader(tmp_path, kept_bytes=700)
     for path in ("a", "b", "c", "a", "b", "c"):
         reader.read(path)
     assert reads == ["a", "b", "c", "c"]
@@ -273,7 +273,7 @@ def test_an_original_of_another_size_is_not_used(tmp_path):
     index = prepare(tmp_path / "list.csv", tmp_path / "out")
     assert "original" not in index.columns
     assert parse_box(index[0].extra["box"]) == (8, 8, 29, 29)
-    reason = "no original: 96 x 128 pixels, where the image has 48 x 64"
+    reason = "no original: 96 x 128 pixels, but the image has 48 x 64"
     assert errors(tmp_path / "out") == [("real.png", reason)]
 
 
@@ -324,7 +324,7 @@ def test_frames_that_the_index_names_are_taken_and_no_others(tmp_path):
     index = prepare(tmp_path / "list.csv", tmp_path / "out")
     assert index.column("frame") == ["7", "2"]
     (tmp_path / "mixed.csv").write_text("path,label\na.mp4#7,0\na.mp4,0\n")
-    with pytest.raises(InputError, match=r"a\.mp4: a row names it whole"):
+    with pytest.raises(InputError, match=r"a\.mp4: a row names the whole file"):
         prepare(tmp_path / "mixed.csv", tmp_path / "mixed")
 
 
@@ -398,9 +398,9 @@ def test_refusals(tmp_path):
     cv2.imwrite(str(data / "photo.png"), draw((8, 8)))
     with pytest.raises(InputError, match="--data is missing"):
         prepare("", tmp_path / "out")
-    with pytest.raises(InputError, match="lies inside --data"):
+    with pytest.raises(InputError, match="is inside --data"):
         prepare(data, data / "deep/out")
-    with pytest.raises(InputError, match="--frames N of a video"):
+    with pytest.raises(InputError, match="use --frames N, evenly spaced"):
         prepare(data, tmp_path / "out", source={"every": 3})
     with pytest.raises(InputError, match=r"--enlarge 0: must be 0\.5 or more"):
         PrepareCommand(enlarge=0)
@@ -414,9 +414,9 @@ def test_refusals(tmp_path):
     with pytest.raises(InputError, match="the row names a face"):
         prepare(tmp_path / "faces.csv", tmp_path / "out")
     prepare(data, tmp_path / "out")
-    with pytest.raises(InputError, match="faces that focus prepare cut; use it as it is"):
+    with pytest.raises(InputError, match="faces that focus prepare cut; use it directly"):
         prepare(tmp_path / "out", tmp_path / "again")
-    with pytest.raises(InputError, match=r"prepared otherwise \(enlarge 1.3, not 2.0\)"):
+    with pytest.raises(InputError, match=r"prepared with other settings \(enlarge 1.3, not 2.0\)"):
         prepare(data, tmp_path / "out", enlarge=2.0)
     assert parse_box(prepare(data, tmp_path / "out")[0].extra["box"]) == (6, 6, 27, 27)
     other = prepare(data, tmp_path / "out", enlarge=2.0, overwrite=True)
@@ -427,7 +427,7 @@ def test_a_corpus_of_faces_needs_no_preparing(tmp_path):
     corpus = Corpus("faces-x", "Faces", "here", lambda *_: FaceIndex.of([], tmp_path), unit="face")
     with (
         CORPORA.temporarily("faces-x", corpus),
-        pytest.raises(InputError, match="nothing to prepare; use --data faces-x as it is"),
+        pytest.raises(InputError, match="nothing to prepare; use --data faces-x directly"),
     ):
         prepare("faces-x", tmp_path / "out")
 
