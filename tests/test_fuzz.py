@@ -304,7 +304,7 @@ def test_more_pixels_than_bytes_can_hold_are_refused(tmp_path: Path) -> None:
     struct.pack_into(">II", png, 16, 16000, 16000)
     (tmp_path / "a.png").write_bytes(png)
     for name in ("a.jpg", "a.png"):
-        with pytest.raises(UnreadableError, match="promises 16000 x 16000"):
+        with pytest.raises(UnreadableError, match="declares 16000 x 16000"):
             read_image(tmp_path / name)
 
 

@@ -146,7 +146,7 @@ def test_newest_finished_run_is_taken_and_named(demo_corpus, run, tmp_path, monk
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["generate", "--data", "nowhere"], "no such file or folder, and no corpus"),
+        (["generate", "--data", "nowhere"], "no such file, folder or corpus"),
         (["generate", "--data", "{corpus}", "--weights", "nowhere"], "no such run folder"),
         (["generate", "--data", "{corpus}", "--method", "gradcm"], "perhaps gradcam?"),
         (
@@ -178,7 +178,7 @@ def test_newest_finished_run_is_taken_and_named(demo_corpus, run, tmp_path, monk
             ],
             "fp16 needs a GPU",
         ),
-        (["generate", "--data", "{maps}"], "the flag for it is --maps"),
+        (["generate", "--data", "{maps}"], "use --maps for it"),
         (
             ["generate", "--data", "{corpus}", "--weights", "{run}", "--normalise", "most"],
             "--normalise most: use one of class_minmax",

@@ -1,1 +1,1 @@
-"""Faces from disk: the index, the inputs it comes from, and the data sets made of it."""
+"""Faces from disk: the index, its sources, and data sets."""

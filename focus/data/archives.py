@@ -1,6 +1,6 @@
 """Members of tar, tar.gz and zip archives and of LMDB folders, read in place.
 
-Nothing is ever unpacked under its own name, so no member can reach a folder of the user.
+Members are never unpacked under their own names, so none can write into a folder of the user.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ MAX_MEMBER_BYTES = 2**28
 MAX_UNPACKED_BYTES = 2**36
 OPEN_ARCHIVES = 4
 _POSITIONLESS = hasattr(os, "pread")
-_ZIP_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and of what follows it
+_ZIP_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and extra field
 _ZIP_ODD = 0x61  # flags: encrypted, a patch, strongly encrypted
-# What the standard library raises on damaged input; RuntimeError: encrypted, unknown compression.
+# Errors of the standard library on damaged input; RuntimeError: encrypted, unknown compression.
 _DAMAGED = (
     OSError,
     EOFError,
@@ -55,19 +55,19 @@ _DAMAGED = (
 def read_member(archive: Path, member: str) -> bytes:
     """Read a member of an archive.
 
-    Each process keeps the last four archives open, and shares what was open before a fork. A tar.gz
-    allows no jumps, so it is decompressed once, into a nameless temporary file; a broken archive is
-    remembered as broken.
+    Each process keeps the last four archives open and shares those opened before a fork. A tar.gz
+    has no random access, so it is decompressed once, into an unnamed temporary file. The error of a
+    broken archive is cached.
 
     Raises:
         UnreadableError: a missing or broken archive, no such member, a link, a name that is
-            absolute or holds "..", a member over 256 MiB, a tar.gz over 64 GiB.
+            absolute or contains "..", a member over 256 MiB, a tar.gz over 64 GiB.
     """
     return _open(archive).read(member)
 
 
 def member_size(archive: Path, member: str) -> int:
-    """Return the size of a member in bytes, unpacked.
+    """Return the uncompressed size of a member in bytes.
 
     Raises:
         UnreadableError: as in :func:`read_member`.
@@ -85,10 +85,10 @@ def list_members(archive: Path) -> list[str]:
 
 
 def share_archives(archives: Iterable[Path]) -> None:
-    """Open archives for the processes that will be forked, unless they are more than stay open.
+    """Open archives before processes are forked, unless there are more than can stay open.
 
-    Reading the table of a million members takes twenty seconds, which each would spend otherwise.
-    What is broken is reported by whoever reads it.
+    Reading the table of a million members takes twenty seconds, which each process would repeat.
+    A broken archive is reported when it is read.
     """
     archives = list(archives)
     for archive in archives if len(archives) <= OPEN_ARCHIVES else ():
@@ -111,7 +111,7 @@ class _Member(NamedTuple):
 
 
 class _Archive:
-    """Members by name; a failure is kept, so that a broken archive is opened once only."""
+    """Members by name; a failure is cached, so that a broken archive is opened only once."""
 
     def __init__(self, path: str) -> None:
         self._failure = ""
@@ -143,7 +143,7 @@ class _Archive:
         if self._failure:
             raise UnreadableError(self._failure)
         if _escapes(name):
-            raise UnreadableError("a member's name may not be absolute or hold '..'")
+            raise UnreadableError("a member's name must not be absolute or contain '..'")
         member = self._table.find(posixpath.normpath(name))
         if member is None:
             raise UnreadableError("the archive has no such member")
@@ -155,13 +155,13 @@ class _Archive:
 
 
 class _Table(ABC):
-    """Members in arrays: a million take a hundred megabytes, as objects a thousand.
+    """Members in arrays: a million take 100 MB, as objects 1 GB.
 
-    Nothing is written on reading, so processes that are forked share them, and the open file too.
+    Reading modifies nothing, so forked processes share the arrays and the open file.
     """
 
     def __init__(self, members: Iterable[tuple[str, Sequence[int]]]) -> None:
-        """Enter names and what is known of each: size, whether it is a file, and more."""
+        """Store the names and numbers of each member: size, whether it is a file, and more."""
         kept = ((name, known) for name, known in members if not _escapes(name))
         names, numbers = TextGatherer(), array("q")
         while block := list(islice(kept, BLOCK)):
@@ -169,7 +169,7 @@ class _Table(ABC):
             try:
                 numbers.extend(chain.from_iterable(known for _, known in block))
             except OverflowError:
-                raise ValueError("a member of impossible size") from None
+                raise ValueError("a member has an impossible size") from None
         self._names = names.finish()
         self._rows = Lookup(self._names)
         self._known = np.array(numbers, dtype=np.int64).reshape(len(self._names), -1)
@@ -199,7 +199,7 @@ class _Zip(_Table):
     def _list(self) -> Iterator[tuple[str, Sequence[int]]]:
         with zipfile.ZipFile(self._file) as archive:
             for number, info in enumerate(archive.infolist()):
-                # Its own is_dir() fails where a name is empty.
+                # ZipInfo.is_dir() fails for an empty name.
                 is_file = info.filename != "" and not info.filename.endswith("/")
                 is_file &= not stat.S_ISLNK(info.external_attr >> 16)
                 how = info.compress_type if not info.flag_bits & _ZIP_ODD else -1
@@ -214,7 +214,7 @@ class _Zip(_Table):
         header = _read_at(self._file, start, _ZIP_HEADER.size)
         signature, *lengths = _ZIP_HEADER.unpack(header)
         if signature != b"PK\3\4" or packed_size > 2 * MAX_MEMBER_BYTES:
-            raise ValueError("no header where the directory says")
+            raise ValueError("no header at the offset in the directory")
         data = _read_at(self._file, start + len(header) + sum(lengths), packed_size)
         if how == zipfile.ZIP_DEFLATED:
             data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
@@ -228,22 +228,22 @@ class _Tar(_Table):
 
     def __init__(self, path: str) -> None:
         self._file = _open_plain(path)
-        self._sparse: dict[int, Any] = {}  # where it starts -> [(offset, length)]
+        self._sparse: dict[int, Any] = {}  # start in the archive -> [(offset, length)]
         super().__init__(self._list())
 
     def _list(self) -> Iterator[tuple[str, Sequence[int]]]:
         archive = tarfile.TarFile(fileobj=self._file)
         while (info := archive.next()) is not None:
-            # It would keep them all, a kilobyte each.
+            # Otherwise it keeps every member, 1 kB each.
             archive.members.clear()  # type: ignore[attr-defined]
             if info.size < 0:
-                raise ValueError("a member of impossible size")
+                raise ValueError("a member has an impossible size")
             if info.sparse:
                 self._sparse[info.offset_data] = info.sparse
             yield info.name, (info.size, info.isreg(), info.offset_data)
 
     def _read(self, size: int, *place: int) -> bytes:
-        """Read a member; one with holes lies in pieces behind each other."""
+        """Read a member; the pieces of a sparse one are stored consecutively."""
         (start,) = place
         data = bytearray(size)
         for offset, length in self._sparse.get(start, [(0, size)]):
@@ -256,7 +256,7 @@ class _Tar(_Table):
 
 
 class _Lmdb:
-    """Images by key, as DeepfakeBench stores them: the path, with either separator."""
+    """Images by key, as in DeepfakeBench: the key is the path, with either separator."""
 
     def __init__(self, path: str) -> None:
         try:
@@ -306,7 +306,7 @@ def _open(path: Path) -> _Members:
         status = os.stat(path)
     except (OSError, ValueError) as error:
         raise UnreadableError.because(error) from None
-    # After a fork an open file shares its position with the parent; one that has none is shared.
+    # After a fork an open file shares its position with the parent; with pread, that is harmless.
     process = 0 if _POSITIONLESS else os.getpid()
     if stat.S_ISDIR(status.st_mode):
         return _cached_lmdb(str(path), process)
@@ -341,7 +341,7 @@ def _open_plain(path: str) -> IO[bytes]:
 
 
 def _read_at(file: IO[bytes], start: int, size: int) -> bytes:
-    """Read up to ``size`` bytes, where there can be without a position that processes share."""
+    """Read up to ``size`` bytes, if possible without moving the file position."""
     if _POSITIONLESS:
         return os.pread(file.fileno(), size, start)
     file.seek(start)

@@ -1,4 +1,4 @@
-"""Clips: which frames stand around a face in its video, or small motion of a still image."""
+"""Clips: the frames around a face in its video, or small motion of a still image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUMBERS = re.compile(r"(\d+)")
 
 
 class Frame(NamedTuple):
-    """One frame of a clip: its row, and the part of its image that is seen."""
+    """One frame of a clip: its row, and the visible part of its image."""
 
     row: int
     geometry: Geometry
@@ -28,17 +28,17 @@ class Frame(NamedTuple):
 class ClipPlan:
     """The frames of the clip around each face.
 
-    A clip has consecutive faces of one video, label and method, by the numbers in their names; a
-    video with fewer faces than a clip has frames repeats them evenly. Of several persons in a video
-    each has clips of its own, told apart by the index's columns ``source`` and ``track`` and the
-    number of the face in its path, as far as they are there.
+    A clip has consecutive faces of one video, label and method, ordered by the numbers in their
+    names; a video with fewer faces than ``frames`` repeats them evenly. Each person in a video has
+    separate clips, distinguished by the index's columns ``source`` and ``track`` and the face
+    number in the path, if present.
 
     Args:
         index: the faces.
-        frames: in a clip.
-        stills: every face is a still: a clip is a slow random pan and zoom of a few per cent over
-            it, its own frame (:meth:`place_of`) the whole image. A stand-in for video, for
-            material that has none: there is nothing temporal to learn from it.
+        frames: number of frames in a clip.
+        stills: treat every face as a still image: a clip is a slow random pan and zoom of a few per
+            cent over it, whose frame :meth:`place_of` is the whole image. A substitute for video if
+            there is none; it has no temporal information.
     """
 
     def __init__(self, index: FaceIndex, frames: int, stills: bool = False) -> None:
@@ -53,16 +53,16 @@ class ClipPlan:
             groups.setdefault(name, []).append(row)
         for rows in groups.values():
             rows.sort(key=lambda row: _natural(index.keys[row]))
-        # Arrays, which forked processes share: all rows group by group, where a group begins, and
-        # the place of each row in that order.
+        # Arrays, which forked processes share: all rows by group, the start of each group, and the
+        # position of each row in that order.
         self._rows = np.fromiter(chain.from_iterable(groups.values()), np.int64, len(index))
         self._starts = np.cumsum([0, *map(len, groups.values())])
         self._places = np.argsort(self._rows)
 
     def frames_of(self, row: int, geometry: Geometry, seed: tuple[int, int]) -> list[Frame]:
-        """Return the frames of the clip around a row, all seen through ``geometry``."""
+        """Return the frames of the clip around a row, with ``geometry`` applied to each."""
         if self.stills:
-            # By its name: the same face moves alike in whichever share of an index it stands.
+            # Seeded by the key: a face has the same motion in any subset of the index.
             rng = np.random.default_rng((*seed, zlib.crc32(os.fsencode(self._keys[row])), 1))
             return [Frame(row, _look(geometry, view)) for view in _pan(rng, self.frames)]
         place = self._places[row]
@@ -78,7 +78,7 @@ class ClipPlan:
         return [Frame(rows[place], geometry) for place in places]
 
     def place_of(self, row: int) -> int:
-        """Return which frame of its clip a row is."""
+        """Return the position of a row in its clip."""
         if self.stills:
             return self.frames // 2
         return [frame.row for frame in self.frames_of(row, Geometry(), (0, 0))].index(row)
@@ -87,7 +87,7 @@ class ClipPlan:
 def _pan(rng: np.random.Generator, frames: int) -> list[tuple[float, float, float]]:
     """Return (top, left, side) of the view in each frame.
 
-    It goes from one random view to another, by way of the whole image in the middle frame.
+    The view moves from one random view to another, through the whole image in the middle frame.
     """
     sides = rng.uniform(SMALLEST_VIEW, 1, 2)
     corners = rng.uniform(0, 1, (2, 2)) * (1 - sides)[:, None]
@@ -99,7 +99,7 @@ def _pan(rng: np.random.Generator, frames: int) -> list[tuple[float, float, floa
 
 
 def _look(geometry: Geometry, view: tuple[float, float, float]) -> Geometry:
-    """Return a view (top, left, side) inside a geometry."""
+    """Return the geometry of a view (top, left, side) inside a geometry."""
     top, left, side = view
     return Geometry(
         geometry.top + geometry.side * top,
@@ -110,6 +110,6 @@ def _look(geometry: Geometry, view: tuple[float, float, float]) -> Geometry:
 
 
 def _natural(key: str) -> list[str | int]:
-    """Return a sort key in which numbers count as numbers."""
-    # Not isdigit, which takes superscripts, for numbers too.
+    """Return a sort key that compares numbers by value."""
+    # Not isdigit, which also accepts superscripts.
     return [int(part) if part.isdecimal() else part for part in _NUMBERS.split(key)]

@@ -1,9 +1,8 @@
-"""Videos that OpenCV opens but cannot read: interlaced ones, and those of codecs that it lacks.
+"""Videos that OpenCV opens but cannot read: interlaced ones, and codecs that it lacks.
 
-It decodes interlaced frames, fails to convert them, reports success and returns memory that
-nothing was written to. A failed conversion
-shows in two ways: the image stays the same from frame to frame, and it is whatever the memory
-held before. Such videos are read by PyAV (extra ``video``) where it is installed.
+OpenCV decodes interlaced frames, fails to convert them, reports success and returns uninitialised
+memory. A failed conversion has two symptoms: the image does not change from frame to frame, and it
+equals the previous contents of the memory. PyAV (extra ``video``), if installed, reads such videos.
 """
 
 from __future__ import annotations
@@ -18,33 +17,33 @@ import numpy as np
 from focus.errors import UnreadableError, printable
 
 _SLACK = (0, 64, 512, 4096)  # bytes that an allocator may add to an image
-_CURE = "install PyAV to read it: pip install 'focus-forgery[video]'"
-UNCONVERTED = f"interlaced, or in a pixel format that OpenCV cannot convert; {_CURE}"
+_ADVICE = "install PyAV to read it: pip install 'focus-forgery[video]'"
+UNCONVERTED = f"interlaced, or in a pixel format that OpenCV cannot convert; {_ADVICE}"
 Open = Callable[[Path], cv2.VideoCapture]
 
 
 def looks_unconverted(image: np.ndarray, before: np.ndarray) -> bool:
     """Return whether two images (uint8 (H, W, 3)) of different frames are identical."""
-    # A few rows tell most frames apart.
+    # A few rows differ in most frames.
     return np.array_equal(image[::32], before[::32]) and np.array_equal(image, before)
 
 
 def converts(path: Path, frame: int, open_video: Open) -> bool:
-    """Return whether OpenCV converts a frame, by decoding it twice after memory of two fillings."""
+    """Return whether OpenCV converts a frame: decode it twice, into differently filled memory."""
     images = [_retrieve(path, frame, open_video, filling) for filling in (85, 170)]
     return np.array_equal(images[0], images[1])
 
 
 def no_decoder(codec: int) -> str:
-    """Return the reason why no frame can be decoded.
+    """Return the error message for a video of which no frame can be decoded.
 
     Args:
-        codec: four letters as OpenCV's number.
+        codec: FourCC as a number.
     """
     letters = codec.to_bytes(4, "little") if codec > 0 else b""
     name = printable(letters.decode("latin-1")) or "unknown"
     reason = f"OpenCV has no decoder for codec {name}, or it is damaged"
-    return f"no frame can be decoded: {reason}; {_CURE}"
+    return f"no frame can be decoded: {reason}; {_ADVICE}"
 
 
 def _retrieve(path: Path, frame: int, open_video: Open, filling: int) -> np.ndarray:
@@ -61,12 +60,12 @@ def _retrieve(path: Path, frame: int, open_video: Open, filling: int) -> np.ndar
 
 
 class PyAvFrames:
-    """Frames of a video by number, decoded by PyAV from its start; fields are woven, not blended.
+    """Frames of a video by number, decoded by PyAV from the start; fields are woven, not blended.
 
     Args:
         path: the video.
-        turns: quarter turns to the right that bring a frame upright.
-        reason: why OpenCV cannot read it, for the error where PyAV is not installed.
+        turns: clockwise quarter turns that make a frame upright.
+        reason: message of the error if PyAV is not installed: why OpenCV cannot read it.
 
     Raises:
         UnreadableError: PyAV is not installed, or cannot open the video.

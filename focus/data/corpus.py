@@ -1,4 +1,4 @@
-"""What a corpus is to FoCus: a name, its folders on disk, and what was published about it."""
+"""Corpus: a name, its folders on disk, and its published counts and faults."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from focus.registry import Registry
 
 @dataclass(frozen=True)
 class ScanOptions:
-    """Which part of a corpus to take."""
+    """The part of a corpus to use."""
 
     compression: str = ""
-    """FaceForensics++ and its kin: raw (c0), c23 or c40; empty: the corpus's default."""
+    """For FaceForensics++ and similar corpora: raw (c0), c23 or c40; empty: the default."""
     methods: tuple[str, ...] = ()
     """Forgery methods, by the corpus's names or short names; empty: all."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A published collection as people have it on disk; found through ``focus.corpora``.
+    """A published collection in its usual folders; registered through ``focus.corpora``.
 
     ``scan(root, options)`` lists files and decodes nothing. It raises
-    :class:`~focus.errors.InputError` when the root does not look like this corpus, saying what it
-    looked for. Files that its lists name are rows even if they are missing; opening the corpus
-    (:func:`focus.data.sources.open_source`) leaves those out and counts them.
+    :class:`~focus.errors.InputError` with the expected files if the root does not look like this
+    corpus. Listed files are rows even if they are missing; opening the corpus
+    (:func:`focus.data.sources.open_source`) skips and counts missing ones.
     """
 
     name: str
@@ -38,20 +38,20 @@ class Corpus:
     source: str
     """Where it was published."""
     scan: Callable[[Path, ScanOptions], FaceIndex]
-    """Folder and options to index; a row a video, an image, or a face."""
+    """Function of root folder and options that returns the index: a row per ``unit``."""
     unit: Literal["video", "image", "face"] = "image"
-    """What a row of the scanned index is; only ``face`` can be trained on without prepare."""
+    """Unit of a row of the scanned index; only ``face`` can be trained on without prepare."""
     published: Mapping[str, int] = field(default_factory=dict)
-    """Published counts of rows, by filter: any of split, real or fake, and method, in that order
-    with blanks between, such as ``test fake Deepfakes``; the empty filter counts all rows."""
+    """Published counts of rows, by filter: any of split, real or fake, and method, in that order,
+    separated by spaces, such as ``test fake Deepfakes``; the empty filter counts all rows."""
     known_faults: Mapping[str, str] = field(default_factory=dict)
-    """Keys (or ends of keys) of known bad files, and what is wrong with them."""
+    """Keys (or ends of keys) of known bad files -> description of the fault."""
     masks: Callable[[Path, Path], int] | None = None
-    """For truth that is not an image (polygons, colours): root and folder to number of masks
-    written, that of a row as ``masks/KEY.png`` below the folder, in the geometry of its ``path``. A
-    scan of a root that holds them names them."""
+    """For ground truth that is not a mask image (polygons, colours): function of root and output
+    folder that writes the mask of each row to ``masks/KEY.png``, in the geometry of its ``path``,
+    and returns the number of masks. A scan of a root with such masks lists them."""
     counted: Literal["rows", "videos"] = "rows"
-    """What the published counts count."""
+    """Unit of the published counts."""
 
 
 CORPORA: Registry[Corpus] = Registry("focus.corpora", "corpus")

@@ -1,7 +1,7 @@
-"""Boxes to crops, and maps of crops back into the frame they were cut from.
+"""Cut boxes out of frames, and paste maps of crops back into the frame.
 
-A box is (left, top, right, bottom) in pixels of the frame, right and bottom excluded. It may reach
-outside the frame, and its numbers say so: a crop and its map always have the geometry of the box.
+A box is (left, top, right, bottom) in pixels of the frame, right and bottom excluded. It may extend
+beyond the frame: a crop and its map always have the geometry of the full box.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 Box = tuple[int, int, int, int]
 _Slices = tuple[slice, slice]
 LARGEST_SIDE = 1280
-"""Detectors see larger images reduced to so many pixels on the longer side."""
+"""Longer side, in pixels, to which larger images are reduced for detectors."""
 
 
 class FaceBox(NamedTuple):
-    """A detected face, in pixels of the image; a box may reach outside it."""
+    """A detected face, in pixels of the image; the box may extend beyond it."""
 
     left: float
     top: float
@@ -37,8 +37,8 @@ class FaceBox(NamedTuple):
 def crop(image: np.ndarray, box: Box) -> np.ndarray:
     """Cut a box out of an image or its mask.
 
-    Where the box leaves the image, the image is reflected at its edge, however far the box reaches:
-    a black area would be a trace of its own. A mask is reflected with it, so that both agree.
+    Beyond its edge the image is reflected, however far the box extends: a black area would be an
+    artefact. A mask is reflected in the same way, so that both agree.
 
     Args:
         image: (H, W) or (H, W, C), of any type; not empty.
@@ -55,14 +55,14 @@ def crop(image: np.ndarray, box: Box) -> np.ndarray:
 
 
 def _reflect(first: int, last: int, length: int) -> np.ndarray:
-    """Return the places in an axis that ``range(first, last)`` stands for: ... 2 1 0 1 2 ..."""
+    """Return the reflected indices of ``range(first, last)`` on an axis: ... 2 1 0 1 2 ..."""
     period = max(2 * (length - 1), 1)
     places = np.arange(first, last) % period
     return np.minimum(places, period - places) if length > 1 else np.zeros_like(places)
 
 
 def measure_padding(box: Box, size: tuple[int, int]) -> float:
-    """Return the share of a box that lies outside an image of (height, width), in [0, 1]."""
+    """Return the share of a box outside an image of (height, width), in [0, 1]."""
     left, top, right, bottom = box
     (rows, columns), _ = _overlap(box, size)
     inside = (rows.stop - rows.start) * (columns.stop - columns.start)
@@ -70,18 +70,18 @@ def measure_padding(box: Box, size: tuple[int, int]) -> float:
 
 
 def measure_cover(mask: np.ndarray, box: Box) -> float:
-    """Return the share of a box that a mask (bool (H, W)) marks; nothing is marked outside it."""
+    """Return the share of a box that a mask (bool (H, W)) marks; outside it, nothing is marked."""
     left, top, right, bottom = box
     (rows, columns), _ = _overlap(box, (mask.shape[0], mask.shape[1]))
     return float(mask[rows, columns].sum()) / ((bottom - top) * (right - left))
 
 
 def paste(values: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:
-    """Lay the map of a crop over the frame that the crop was cut from.
+    """Paste the map of a crop into the frame that the crop was cut from.
 
     Args:
-        values: float (h, w), on whatever grid; it is resized to the box, bilinearly.
-        box: of the crop.
+        values: float (h, w), any grid; it is resized to the box, bilinearly.
+        box: box of the crop.
         size: (height, width) of the frame.
 
     Returns:
@@ -102,19 +102,19 @@ def paste(values: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:
 
 
 def resize(image: np.ndarray, side: int) -> np.ndarray:
-    """Bring a uint8 image to side x side: by area when it shrinks, else by cubic spline."""
+    """Resize a uint8 image to side x side: area averaging when it shrinks, else bicubic."""
     shrinks = side < max(image.shape[:2])
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return cv2.resize(image, (side, side), interpolation=method)
 
 
 def format_box(box: Box) -> str:
-    """Return a box as the column ``box`` holds it: "left top right bottom"."""
+    """Format a box for the column ``box``: "left top right bottom"."""
     return " ".join(map(str, box))
 
 
 def parse_box(text: str) -> Box:
-    """Read what :func:`format_box` wrote.
+    """Parse a box formatted by :func:`format_box`.
 
     Raises:
         ValueError: not four whole numbers.
@@ -124,7 +124,7 @@ def parse_box(text: str) -> Box:
 
 
 def _overlap(box: Box, size: tuple[int, int]) -> tuple[_Slices, _Slices]:
-    """Return the rows and columns that box and frame share, as the frame and as the box counts."""
+    """Return the rows and columns shared by box and frame, in frame and in box coordinates."""
     left, top, right, bottom = box
     first, last = (min(max(edge, 0), size[0]) for edge in (top, bottom))
     start, end = (min(max(edge, 0), size[1]) for edge in (left, right))

@@ -1,4 +1,4 @@
-"""Face detectors behind one small interface: boxes and five points."""
+"""Face detectors with a common interface: boxes and five points."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from focus.errors import InputError
 
 WEIGHTS_VARIABLE = "FOCUS_DETECTOR_WEIGHTS"
 SMALLEST_SIDE = 320
-_WEIGHTS = {  # detector -> what to download for it
+_WEIGHTS = {  # detector -> file to download
     "yunet": "face_detection_yunet_2023mar.onnx from the OpenCV Zoo",
     "retinaface": "retinaface_resnet50_2020-07-20.pth of retinaface-pytorch",
     "retinaface-mobilenet": "mobilenet0.25_Final.pth of Pytorch_Retinaface",
@@ -26,7 +26,7 @@ FACE_DETECTORS = tuple(_WEIGHTS)
 
 
 class FaceDetector(Protocol):
-    """Whatever finds faces."""
+    """Interface of a face detector."""
 
     def detect(self, image: np.ndarray) -> list[FaceBox]:
         """Return the faces of an image (uint8 (H, W, 3), RGB), the largest first."""
@@ -37,18 +37,18 @@ def open_face_detector(name: str, weights: str = "") -> FaceDetector:
 
     Args:
         name: one of ``FACE_DETECTORS``.
-        weights: its weights file; empty: ``$FOCUS_DETECTOR_WEIGHTS``. ``retinaface`` (ResNet-50)
-            can do without.
+        weights: its weights file; empty: ``$FOCUS_DETECTOR_WEIGHTS``. Optional for ``retinaface``
+            (ResNet-50).
 
     Raises:
-        InputError: an unknown name, no weights file, a broken one, or a package that is missing.
+        InputError: an unknown name, a missing or invalid weights file, or a missing package.
     """
     weights = weights or os.environ.get(WEIGHTS_VARIABLE, "")
     if name not in FACE_DETECTORS:
-        raise InputError(f"--face-detector {name}: not known; use {' or '.join(FACE_DETECTORS)}")
+        raise InputError(f"--face-detector {name}: unknown; use {' or '.join(FACE_DETECTORS)}")
     file = Path(weights) if weights else None
     advice = (
-        f"download {_WEIGHTS[name]} and give it by --face-detector-weights FILE or "
+        f"download {_WEIGHTS[name]} and pass it with --face-detector-weights FILE or "
         f"${WEIGHTS_VARIABLE}"
     )
     if file and not file.is_file():
@@ -65,10 +65,10 @@ def open_face_detector(name: str, weights: str = "") -> FaceDetector:
 
 
 class YuNetDetector:
-    """YuNet (Wu et al., 2023) as OpenCV runs it: about 10 ms for a small image on one core.
+    """YuNet (Wu et al., 2023), run by OpenCV: about 10 ms for a small image on one core.
 
-    It is made for faces of 10 to 300 pixels. An image is brought down to 1280 pixels on its longer
-    side, and to a half and a quarter as long as nothing is found, or a close-up would have no face.
+    It is designed for faces of 10 to 300 pixels. An image is scaled down to 1280 pixels on its
+    longer side, and halved up to twice while no face is found, to detect close-ups too.
 
     Args:
         weights: the ONNX file.
@@ -88,26 +88,26 @@ class YuNetDetector:
 
     def detect(self, image: np.ndarray) -> list[FaceBox]:
         """Return the faces of an image (uint8 (H, W, 3), RGB), the largest first."""
-        picture = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         shorter, longer = sorted(image.shape[:2])
         side = min(longer, LARGEST_SIDE)
-        faces = self._find(picture, side / longer)
-        # OpenCV 4 finds faces in nothing when an image is thinner than the network's stride, 32.
+        faces = self._find(image, side / longer)
+        # OpenCV 4 detects false faces in an image thinner than the network's stride, 32.
         while not faces and side > SMALLEST_SIDE and side * shorter >= 64 * longer:
             side //= 2
-            faces = self._find(picture, side / longer)
+            faces = self._find(image, side / longer)
         return sorted(faces, key=lambda face: -face.area)
 
-    def _find(self, picture: np.ndarray, scale: float) -> list[FaceBox]:
+    def _find(self, image: np.ndarray, scale: float) -> list[FaceBox]:
         if scale < 1:
-            picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        self._model.setInputSize((picture.shape[1], picture.shape[0]))
-        rows = self._model.detect(picture)[1]
+            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        self._model.setInputSize((image.shape[1], image.shape[0]))
+        rows = self._model.detect(image)[1]
         return [_from_yunet(row, scale) for row in rows] if rows is not None else []
 
 
 def _from_yunet(row: np.ndarray, scale: float) -> FaceBox:
-    """Read a row of 15: left, top, width, height, five points, score."""
+    """Parse a row of 15 values: left, top, width, height, five points, score."""
     left, top, width, height = (float(value) for value in row[:4] / scale)
     points = row[4:14].reshape(5, 2) / scale
     return FaceBox(left, top, left + width, top + height, float(row[14]), points)
@@ -119,10 +119,10 @@ class RetinaFaceDetector:
     Args:
         weights: its state dict; None: the package's own file, downloaded once by torch.hub.
         threshold: lowest score of a face, in [0, 1].
-        device: where the network runs.
+        device: torch device of the network.
 
     Raises:
-        InputError: the package is missing, or the file holds other weights.
+        InputError: the package is missing, or the file has other weights.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class RetinaFaceDetector:
 
         release = models["resnet50_2020-07-20"]
         try:
-            # Not the package's get_model, which unpickles whatever the file holds.
+            # Not the package's get_model, which unpickles arbitrary objects.
             if weights is None:
                 state = torch.hub.load_state_dict_from_url(release.url, weights_only=True)
             else:
@@ -148,7 +148,7 @@ class RetinaFaceDetector:
         except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
             reason = str(error).splitlines()[0].rstrip(":")
             raise InputError(
-                f"{weights or release.url}: no RetinaFace weights ({reason})"
+                f"{weights or release.url}: not RetinaFace weights ({reason})"
             ) from None
         self._model.eval()
         self._threshold = threshold
@@ -156,7 +156,7 @@ class RetinaFaceDetector:
     def detect(self, image: np.ndarray) -> list[FaceBox]:
         """Return the faces of an image (uint8 (H, W, 3), RGB), the largest first."""
         found = self._model.predict_jsons(image, confidence_threshold=self._threshold)
-        # The package says "no face" by one entry with an empty box.
+        # The package returns one entry with an empty box for "no face".
         faces = []
         for face in (face for face in found if face["bbox"]):
             left, top, right, bottom = face["bbox"]
@@ -169,7 +169,7 @@ def enlarge(box: FaceBox | Sequence[float], factor: float = 1.3) -> tuple[int, i
     """Return the square around a box's centre, ``factor`` times its longer side.
 
     Returns:
-        left, top, right, bottom in pixels; right and bottom excluded; it may leave the image.
+        left, top, right, bottom in pixels, right and bottom excluded; may exceed the image.
     """
     left, top, right, bottom = box[:4]
     side = round(max(right - left, bottom - top) * factor)

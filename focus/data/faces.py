@@ -1,4 +1,4 @@
-"""Data sets of faces: an index, and maps if there are any, to samples."""
+"""Data sets of faces: samples from an index and optional maps."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Perturb = Callable[[np.ndarray, str], np.ndarray]
 
 
 class Draw(NamedTuple):
-    """A row of the index and the number of its draw, which seeds the augmentation."""
+    """An index row and its position in the training stream, which seeds the augmentation."""
 
     row: int
     number: int
 
 
 class Maps(Protocol):
-    """Maps by key: a map file, or truth masks taken as maps."""
+    """Maps by key: a map file, or ground-truth masks used as maps."""
 
     def __contains__(self, key: object) -> bool: ...
     def __getitem__(self, key: str) -> np.ndarray:
@@ -46,11 +46,11 @@ class Maps(Protocol):
 
 
 class TruthMaps:
-    """The truth masks of an index as maps, on a grid of their own.
+    """The ground-truth masks of an index as maps on a square grid.
 
     Args:
         index: the faces; a fake without a mask has no map.
-        side: of the square grid; a cell holds the share of the mask in it.
+        side: side of the grid; the value of a cell is the share of it that the mask covers.
     """
 
     def __init__(self, index: FaceIndex, side: int = 56) -> None:
@@ -65,12 +65,12 @@ class TruthMaps:
         """Return the mask of a face, float32 (side, side); zero for a real face.
 
         Raises:
-            UnreadableError: its file cannot be read.
+            UnreadableError: the mask file cannot be read.
         """
         row = self._find(key)
         if row is None:
             raise KeyError(key)
-        if self._real[row]:  # whatever its column says
+        if self._real[row]:  # whatever its mask column contains
             return np.zeros((self.side, self.side), dtype=np.float32)
         mask = read_mask(self._root / self._masks[row]).astype(np.float32)
         return cv2.resize(mask, (self.side, self.side), interpolation=cv2.INTER_AREA)
@@ -81,25 +81,26 @@ class TruthMaps:
 
 
 class FaceDataset(Dataset["Sample | Failure"]):
-    """Faces of an index, decoded and brought to one size.
+    """Faces of an index, decoded and resized to one size.
 
-    Asked for a row it yields the face as it is; asked for a :class:`Draw` it augments, by a
-    generator seeded with (seed, draw number, row), so that a draw is the same in whichever worker,
-    process or resumed run it happens.
+    A row number returns the face without augmentation; a :class:`Draw` returns it augmented, with a
+    generator seeded by (seed, number, row), so that the result is the same in any worker, process
+    or resumed run.
 
     Args:
         index: the faces.
         image_size: side of the square image.
-        maps: a map file or truth masks; a real face's map is exactly 0 whatever they say, and a
-            fake without one has none.
-        augmentation: used for draws.
-        seed: of the draws.
+        maps: a map file or truth masks; the map of a real face is always 0, and a fake without one
+            has none.
+        augmentation: applied to each :class:`Draw`.
+        seed: random seed of the augmentation.
         frames: above 1 a sample is a clip of the row's video (:mod:`focus.data.clips`).
-        stills: every face is a still image, and a clip is made of it by small motion.
-        companion: ``original`` or ``mask``, to be read and moved with the face; a real face's
-            original is itself, its mask empty. A face of unknown label needs one as a fake does.
-        perturb: what is done to the decoded image (uint8 (H, W, 3), key) before all else, of a
-            face in a frame to the whole frame.
+        stills: treat every face as a still image, and make a clip of it by small motion.
+        companion: ``original`` or ``mask``, read and transformed with the face. The original of a
+            real face is the face itself, its mask is empty; a fake or an unlabelled face must have
+            one in the index.
+        perturb: function of the decoded image (uint8 (H, W, 3)) and key, applied before all else;
+            for a face in a frame, to the whole frame.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class FaceDataset(Dataset["Sample | Failure"]):
         whole = next((path for path in self._paths if path.lower().endswith(VIDEO_SUFFIXES)), None)
         if whole is not None:
             raise InputError(
-                f"{whole}: a row of the index is a whole video; cut faces out of it first: "
+                f"{whole}: this row is a whole video; cut faces out of it first: "
                 f"focus prepare --data ... --out DIR, then --data DIR"
             )
         archives = {path.partition("!/")[0] for path in self._paths if "!/" in path}
@@ -135,7 +136,7 @@ class FaceDataset(Dataset["Sample | Failure"]):
         return len(self.index)
 
     def __getitem__(self, item: int | Draw) -> Sample | Failure:
-        """Return the sample of a row or a draw, or why a file of it could not be read."""
+        """Return the sample of a row or a draw, or the failure if a file cannot be read."""
         row = int(item.row if isinstance(item, Draw) else item)
         geometry, number = Geometry(), 0
         if isinstance(item, Draw):
@@ -149,9 +150,9 @@ class FaceDataset(Dataset["Sample | Failure"]):
             return Failure(row, self._paths[row], str(error))
 
     def _read(self, row: int, geometry: Geometry) -> Sample:
-        """Read one face, with what goes with it."""
+        """Read one face with its map and companion."""
         key, label = self._paths[row], int(self.index.labels[row])
-        # A crop looks at part of the image, so the decoder must keep that part's pixels.
+        # A crop uses part of the image, so the decoder must keep enough pixels for that part.
         smallest = None if self.companion else round(self.image_size / geometry.side) or None
         change = partial(self._perturb, key) if self.perturb is not None else None
         image = read_face(self.index.root, key, self._box(row), smallest, change)
@@ -164,15 +165,15 @@ class FaceDataset(Dataset["Sample | Failure"]):
         return Sample(row, pixels, label, self._read_map(key, label, geometry), key, companion)
 
     def _perturb(self, key: str, image: np.ndarray) -> np.ndarray:
-        """Change a whole image; the faces of one image see the same change."""
+        """Perturb a whole image; all faces of one image get the same perturbation."""
         assert self.perturb is not None
         where = split_path(key)
         return self.perturb(image, key if where.face is None else key.rpartition(".")[0])
 
     def _join(self, row: int, frames: list[Frame]) -> Sample:
         """Read the frames of a clip and stack them along time."""
-        unlike = {frame: self._read_frame(frame) for frame in dict.fromkeys(frames)}
-        read = [unlike[frame] for frame in frames]
+        distinct = {frame: self._read_frame(frame) for frame in dict.fromkeys(frames)}
+        read = [distinct[frame] for frame in frames]
         return read[0]._replace(
             row=row,
             key=self._paths[row],
@@ -196,7 +197,7 @@ class FaceDataset(Dataset["Sample | Failure"]):
         return torch.from_numpy(geometry.apply(values))[None]
 
     def _read_companion(self, row: int, label: int, image: np.ndarray) -> np.ndarray:
-        """Return the original (H, W, 3) or the mask (H, W, 1) of a face, of the face's size."""
+        """Return the original (H, W, 3) or the mask (H, W, 1) of a face, at the face's size."""
         assert self._companions is not None
         path = self._companions[row]
         is_mask = self.companion == "mask"
@@ -229,6 +230,6 @@ def _to_tensor(image: np.ndarray) -> torch.Tensor:
 
 
 def _stack(planes: list[torch.Tensor | None]) -> torch.Tensor | None:
-    """Stack what the frames of a clip have along time: None if one of them has none."""
+    """Stack the values of a clip's frames along time; None if a frame has none."""
     known = [plane for plane in planes if plane is not None]
     return torch.stack(known, dim=1) if len(known) == len(planes) else None

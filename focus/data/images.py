@@ -1,7 +1,7 @@
 """Images from disk: image files, frames of videos, members of archives, masks.
 
-An image comes back whole or not at all: what cannot be read raises ``UnreadableError`` with the
-reason, and is never replaced. Nothing here imports torch.
+An image that cannot be read completely raises ``UnreadableError`` with the reason; it is never
+replaced. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -54,21 +54,21 @@ UNSUPPORTED_SUFFIXES = (
     *(".jxl", ".jxr", ".psd", ".svg", ".tga", ".exr", ".hdr", ".ico", ".pbm", ".pgm", ".ppm"),
     *(".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".raw"),
 )
-"""Of images that nothing here reads."""
+"""Suffixes of image formats that are not supported."""
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", *pillow.PILLOW_SUFFIXES[1:])
 _BY_PILLOW = -2  # in place of OpenCV's flags
 MAX_PIXELS = 2**28
 MAX_FILE_BYTES = 2**31
 _PACKINGS = {50000: "Zstandard", 50001: "WebP", 34925: "LZMA", 34887: "LERC"}  # of TIFF
-_PIXELS_A_BYTE, _DEFLATED = 512, 1032  # no JPEG, and no deflated data, can be packed tighter
-_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by a PNG's kind of colours
+_PIXELS_A_BYTE, _DEFLATED = 512, 1032  # tightest compression of JPEG and of deflate
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel, by PNG colour type
 
 _ARCHIVED = re.compile(r"(.*?(?:\.(?:tar|tar\.gz|tgz|zip)|_lmdb))!/(.+)", re.IGNORECASE | re.DOTALL)
 _FRAMED = re.compile(r"(.+)#([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.DOTALL)
 
 
 class FacePath(NamedTuple):
-    """The parts of an index path; the one frame of a still image is 0."""
+    """The parts of an index path; a still image has the single frame 0."""
 
     file: str
     member: str = ""
@@ -79,7 +79,7 @@ class FacePath(NamedTuple):
 def split_path(path: str) -> FacePath:
     """Split an index path: ``photo.jpg#0.1``, ``clip.mp4#120.1``, ``a.tar.gz!/member.png``.
 
-    Only digits at the very end name a frame and a face, so ``set #3/a#b.jpg`` is a plain file.
+    Only digits at the very end are a frame and a face, so ``set #3/a#b.jpg`` is a plain file.
     """
     frame = face = None
     if "#" in path and (framed := _FRAMED.fullmatch(path)):
@@ -100,12 +100,12 @@ def read_face(
     """Read the image of an index row.
 
     Args:
-        root: folder of the index; ``path`` may be absolute, or lead out of it.
+        root: folder of the index; ``path`` may be absolute or point outside it.
         path: an image, a frame of a video (``clip.mp4#120``) or a member of an archive.
         box: "left top right bottom" in pixels of the upright image, right and bottom excluded.
-            It crops when ``path`` names a face (``clip.mp4#120.1``), see ``crop``.
+            The image is cropped if ``path`` names a face (``clip.mp4#120.1``), see ``crop``.
         smallest: as in ``read_image``; a crop is always cut from the full image.
-        change: what is done to the whole image, before it is cropped.
+        change: function applied to the whole image before cropping.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -122,23 +122,23 @@ def read_face(
 
 
 def read_image(path: Path, smallest: int | None = None) -> np.ndarray:
-    """Read an image file, the right way up, by its first bytes: all of ``IMAGE_SUFFIXES``.
+    """Read an image file in any format of ``IMAGE_SUFFIXES``, recognised by its first bytes.
 
     EXIF orientation is applied, grey is replicated, 16 bits are scaled to 8. Alpha is dropped, not
-    blended: the colours under it are the file's own pixels, and blending would invent others.
+    blended: the colours under it are original pixels, and blending would create new ones.
 
     Args:
         path: the file.
-        smallest: the shorter side that is needed. A JPEG whose shorter side is at least 2n times
-            that is decoded at 1/n of its size (n = 2, 4 or 8), which is faster; others in full.
+        smallest: the shorter side that is needed. A JPEG whose shorter side is at least 2n times as
+            long is decoded at 1/n of its size (n = 2, 4 or 8), which is faster; others in full.
 
     Returns:
         uint8 (H, W, 3), RGB.
 
     Raises:
         UnreadableError: missing, a folder, not permitted, empty, not an image, truncated, damaged,
-            more than 2**28 pixels by its header (seen before memory is taken), pixels of unknown
-            range (float), or colours that OpenCV would not give as they are (transparent TIFF).
+            more than 2**28 pixels by its header (checked before allocation), pixels of unknown
+            range (float), or colours that OpenCV would change (transparent TIFF).
     """
     return _to_bytes(decode_pixels(read_bytes(path), smallest))
 
@@ -146,9 +146,9 @@ def read_image(path: Path, smallest: int | None = None) -> np.ndarray:
 def read_mask(path: Path) -> np.ndarray:
     """Read a binary mask: True (manipulated) where the mean over channels is above half of white.
 
-    White is 255, or 65535 at 16 bits. In a file without a value above 1 it is 1, except in a lossy
-    format or a video, where 1 is noise. ``path`` may name a frame or an archive member, as in an
-    index.
+    White is 255, or 65535 at 16 bits. In a file without a value above 1, white is 1, except in a
+    lossy format or a video, where 1 is noise. ``path`` may name a frame or an archive member, as in
+    an index.
 
     Returns:
         bool (H, W).
@@ -160,18 +160,18 @@ def read_mask(path: Path) -> np.ndarray:
     pixels = _read_pixels(Path(), where)
     exact = not (where.member or where.file).lower().endswith((*LOSSY_SUFFIXES, *VIDEO_SUFFIXES))
     white = 1 if exact and pixels.max() <= 1 else np.iinfo(pixels.dtype).max
-    # The mean of three integers never ends in one half: rounding it does not move the threshold.
+    # The mean of three integers is never n + 1/2, so rounding does not change the comparison.
     return cv2.transform(pixels, np.full((1, 3), 1 / 3)) > white // 2
 
 
 def _read_pixels(root: Path, where: FacePath, smallest: int | None = None) -> np.ndarray:
-    """Read what a path names as RGB (H, W, 3), uint8 or uint16."""
+    """Read an index path as RGB (H, W, 3), uint8 or uint16."""
     path = root / where.file
     is_video = (where.member or where.file).lower().endswith(VIDEO_SUFFIXES)
     if where.member and is_video:
         raise UnreadableError("a video inside an archive: unpack the archive")
     if is_video and where.frame is None:
-        raise UnreadableError(f"a whole video: name a frame of it, such as {path.name}#0")
+        raise UnreadableError(f"a whole video: name one of its frames, such as {path.name}#0")
     if is_video:
         return read_frame(path, where.frame or 0)
     if where.frame:
@@ -185,7 +185,7 @@ def _to_bytes(pixels: np.ndarray) -> np.ndarray:
 
 
 def _crop(image: np.ndarray, box: str) -> np.ndarray:
-    """Cut a box out, see :func:`~focus.data.cropping.crop`."""
+    """Return a crop, see :func:`~focus.data.cropping.crop`."""
     try:
         left, top, right, bottom = (round(float(side)) for side in box.split())
     except (ValueError, OverflowError):
@@ -209,7 +209,7 @@ def read_bytes(path: Path) -> bytes:
             if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
                 raise UnreadableError("larger than 2 GiB: not an image")
             return file.read()
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise UnreadableError.because(error) from None
 
 
@@ -236,11 +236,11 @@ def decode_pixels(data: bytes, smallest: int | None = None) -> np.ndarray:
 
 
 def inspect_header(data: bytes) -> tuple[int, int, int]:
-    """Return height and width (EXIF orientation not applied; a plain WebP: 0, 0), OpenCV's flags.
+    """Return height, width (without EXIF orientation; plain WebP: 0, 0) and OpenCV's flags.
 
     Raises:
-        UnreadableError: not an image, truncated, a damaged header, or more pixels by it than 2**28,
-            or than bytes can hold.
+        UnreadableError: not an image, truncated, a damaged header, or one that declares more than
+            2**28 pixels or more than the file can contain.
     """
     try:
         height, width, flags = _inspect(data)
@@ -250,19 +250,19 @@ def inspect_header(data: bytes) -> tuple[int, int, int]:
 
 
 def _inspect(data: bytes) -> tuple[int, int, int]:
-    """Read size and flags by the header; refuse a file that has no end.
+    """Read size and flags from the header; refuse a file without an end marker.
 
-    OpenCV may fill up a truncated file with grey and say nothing, and takes memory for whatever
-    size a header promises.
+    OpenCV may silently fill a truncated file with grey, and allocates any size that a header
+    declares.
     """
     whole, flags = True, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
     held = 2**64
     if data.startswith(b"\xff\xd8\xff"):
         flags = cv2.IMREAD_COLOR_RGB
         height, width = _jpeg_size(data)
-        # Huffman coding takes a bit for each block of 64 pixels at least.
+        # Huffman coding needs at least one bit for each block of 64 pixels.
         held = _PIXELS_A_BYTE * len(data)
-        # An EXIF thumbnail has an end of its own, but a scan starts behind it.
+        # An EXIF thumbnail has its own end marker, but the image's scan starts after it.
         end = data.rfind(b"\xff\xd9")
         whole = end > 0 and data.find(b"\xff\xda", end) < 0
     elif data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -271,7 +271,7 @@ def _inspect(data: bytes) -> tuple[int, int, int]:
         held = _DEFLATED * len(data) // row * width
         whole = _has_png_end(data)
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        # Only the extended header can promise more than 2**14 pixels a side.
+        # Only the extended header can declare more than 2**14 pixels a side.
         extended = data[12:16] == b"VP8X"
         width = 1 + int.from_bytes(data[24:27], "little") if extended else 0
         height = 1 + int.from_bytes(data[27:30], "little") if extended else 0
@@ -294,7 +294,9 @@ def _inspect(data: bytes) -> tuple[int, int, int]:
         raise UnreadableError("truncated: the end of the file is missing")
     pixels = height * width
     if pixels > held or pixels > max(MAX_PIXELS, _PIXELS_A_BYTE * len(data)):
-        raise UnreadableError(f"its header promises {width} x {height} pixels, too many to be true")
+        raise UnreadableError(
+            f"its header declares {width} x {height} pixels, too many for its bytes"
+        )
     if pixels > MAX_PIXELS:
         most = MAX_PIXELS // 10**6
         raise UnreadableError(f"{width} x {height} pixels: more than {most} million; scale it down")
@@ -302,7 +304,7 @@ def _inspect(data: bytes) -> tuple[int, int, int]:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Walk the segments to the frame header (SOF0 to SOF15; C4, C8 and CC are other things)."""
+    """Walk the segments to the frame header (SOF0 to SOF15 without C4, C8 and CC)."""
     at = 2
     while data[at] == 0xFF:
         marker = data[at + 1]
@@ -314,7 +316,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def _has_png_end(data: bytes) -> bool:
-    """Walk the chunks to the last: OpenCV takes the memory that each claims, up to 4 GiB."""
+    """Walk the chunks to the last: OpenCV allocates the declared size of each, up to 4 GiB."""
     at = 8
     while at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -327,22 +329,22 @@ def _has_png_end(data: bytes) -> bool:
 
 
 def _explain_failure(data: bytes) -> str:
-    """Return why OpenCV may have failed to decode an image whose header is in order."""
+    """Return why OpenCV may have failed to decode an image whose header is valid."""
     if data.startswith((b"II*\0", b"MM\0*")):
         packing = _PACKINGS.get(_read_tiff_tags(data).get(259, 1))
         if packing:
-            return f"packed by {packing}, which OpenCV lacks: save it with LZW or Deflate"
+            return f"uses {packing} compression, which OpenCV lacks: save it with LZW or Deflate"
     return "damaged or truncated"
 
 
 def _tiff_size(data: bytes) -> tuple[int, int]:
-    """Return height and width."""
+    """Return height and width of a TIFF."""
     tags = _read_tiff_tags(data)
     return tags[257], tags[256]
 
 
 def _read_tiff_tags(data: bytes) -> dict[int, int]:
-    """Return the numbers of the first directory by tag, such as ImageWidth (256)."""
+    """Return tag -> value of the first directory, such as 256 (ImageWidth)."""
     order = "<" if data.startswith(b"II") else ">"
     (start,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, start)
@@ -362,7 +364,7 @@ def _reduce(side: int, smallest: int) -> int:
 
 
 def _to_rgb(image: np.ndarray) -> np.ndarray:
-    """Turn OpenCV's grey, BGR or BGRA into RGB."""
+    """Convert OpenCV's grey, BGR or BGRA to RGB."""
     if image.dtype not in (np.uint8, np.uint16):
         raise UnreadableError(f"{image.dtype} pixels, of unknown range: save it with 8 or 16 bits")
     if image.ndim == 2:

@@ -1,7 +1,7 @@
 """The face index: one row per face, in a CSV that people and programs can write.
 
-A column is a few arrays, not a list of objects: a million faces take some two hundred megabytes,
-once for all processes that are forked.
+A column is a few arrays, not a list of objects: a million faces take about 200 MB, shared by forked
+processes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class DuplicateKeyError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One row: where the face is, and what is known of it. Empty text means not known."""
+    """One row: the path of a face and its attributes. Empty text means unknown."""
 
     path: str
     label: int = UNKNOWN
@@ -48,16 +48,16 @@ class Face:
 
     @property
     def key(self) -> str:
-        """The name of this face in map files: its path as the index gives it."""
+        """The name of this face in map files: its path as in the index."""
         return self.path
 
 
 class FaceIndex:
-    """Rows of faces with the folder that their paths are relative to.
+    """Rows of faces, and the folder that their paths are relative to.
 
     Args:
-        columns: column name -> text of each row; ``path`` is needed, ``label`` is not among them.
-            Kept as :class:`~focus.texts.Texts`.
+        columns: column name -> text of each row, with ``path`` and without ``label``. Kept as
+            :class:`~focus.texts.Texts`.
         labels: int8 (N,): 0 real, 1 fake, -1 unknown.
         root: the folder that ``path``, ``mask``, ``original`` and ``region`` are relative to.
 
@@ -79,7 +79,7 @@ class FaceIndex:
 
     @classmethod
     def of(cls, faces: Iterable[Face], root: Path | str) -> FaceIndex:
-        """Build an index from faces; a column that is empty in all of them is left out."""
+        """Build an index from faces; omit columns that are empty in all of them."""
         faces = list(faces)
         names = [name for name in COLUMNS if name != "label"]
         columns = {name: Texts.of(getattr(face, name) for face in faces) for name in names}
@@ -93,12 +93,11 @@ class FaceIndex:
 
     @classmethod
     def read(cls, path: Path | str, root: Path | str | None = None) -> FaceIndex:
-        """Read a CSV index; its folder is the root unless one is given.
+        """Read a CSV index; the default root is its folder.
 
         Raises:
             InputError: no such file, no ``path`` or ``label`` column, a wrong label or split, a
-                short or long row, a duplicate path; each with its line number in the file, where
-                the row begins.
+                short or long row, a duplicate path; with the line number at which the row begins.
         """
         path = Path(path)
         try:
@@ -116,7 +115,7 @@ class FaceIndex:
         return index
 
     def write(self, path: Path | str) -> None:
-        """Write the CSV; it appears whole, in one rename.
+        """Write the CSV atomically (by a rename).
 
         Raises:
             InputError: see :func:`~focus.files.replace_file`.
@@ -133,7 +132,7 @@ class FaceIndex:
             writer.writerows(zip(*columns, strict=True))
 
     def relocated(self, folder: Path | str) -> FaceIndex:
-        """Return the same faces with paths relative to another folder (for writing there)."""
+        """Return the same faces with paths relative to another folder, to write the index there."""
         prefix = Path(os.path.relpath(self.root.resolve(), Path(folder).resolve())).as_posix()
 
         def move(path: str) -> str:
@@ -162,11 +161,11 @@ class FaceIndex:
         return self.columns["path"]
 
     def column(self, name: str) -> Sequence[str]:
-        """Return a text column, empty text where the index has none."""
+        """Return a text column; all empty if the index lacks it."""
         return self.columns.get(name) or Texts.repeat("", len(self))
 
     def take(self, rows: np.ndarray) -> FaceIndex:
-        """Return the rows of an integer array or a boolean mask, in that order."""
+        """Return the rows selected by an integer array (in its order) or a boolean mask."""
         rows = np.arange(len(self))[rows]
         columns = {name: Texts.of(values).take(rows) for name, values in self.columns.items()}
         return FaceIndex(columns, self.labels[rows], self.root)
@@ -174,7 +173,7 @@ class FaceIndex:
     def where(
         self, split: str = "", methods: Sequence[str] = (), label: int | None = None
     ) -> FaceIndex:
-        """Return the faces of a split, of some methods (real faces stay), or of a label."""
+        """Return the faces of a split, of some methods (real faces are kept), or of a label."""
         keep = np.ones(len(self), dtype=bool)
         if split:
             keep &= Texts.of(self.column("split")).isin((split,))
@@ -185,7 +184,7 @@ class FaceIndex:
         return self.take(keep)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of keys and labels in their order: what a map file belongs to."""
+        """Return the SHA-256 of keys and labels in order; map files record it."""
         digest = hashlib.sha256()
         rows = zip(self.keys, self.labels.tolist(), strict=True)
         while block := [f"{key}\0{label}\n" for key, label in islice(rows, BLOCK)]:
@@ -193,10 +192,10 @@ class FaceIndex:
         return digest.hexdigest()
 
     def check_keys(self, path: Path | None = None) -> None:
-        """Check that every row has a path of its own.
+        """Check that no two rows have the same path.
 
         Args:
-            path: the file that the rows were read from, to name lines in place of rows.
+            path: the file that the rows were read from: errors then name its lines.
 
         Raises:
             DuplicateKeyError: two rows have the same path.
@@ -215,12 +214,12 @@ class FaceIndex:
 
 
 def _read_rows(file: Iterable[str], path: Path) -> tuple[dict[str, Texts], np.ndarray]:
-    """Read the text columns, and ``label`` as int8."""
+    """Return the text columns, and ``label`` as int8."""
     reader = csv.reader(file)
     names = _read_header(next(reader, []), path)
     gathered = {name: TextGatherer() for name in names}
     rows = _check_rows(reader, len(names), path)
-    # Fields in one list: as many lists of rows would keep the garbage collector busy.
+    # One list of all fields: many row lists would slow the garbage collector.
     while fields := list(chain.from_iterable(islice(rows, BLOCK))):
         for place, column in enumerate(gathered.values()):
             column.extend(fields[place :: len(names)])
@@ -231,7 +230,7 @@ def _read_rows(file: Iterable[str], path: Path) -> tuple[dict[str, Texts], np.nd
 
 
 def _check_rows(reader: Any, width: int, path: Path) -> Iterator[list[str]]:
-    """Yield the rows of a CSV reader without the empty ones; refuse short and long ones."""
+    """Yield the non-empty rows of a CSV reader; refuse short and long ones."""
     before = reader.line_num
     for row in reader:
         if len(row) == width:
@@ -259,15 +258,15 @@ def _read_header(header: list[str], path: Path) -> list[str]:
     names = [name.strip() for name in header]
     for needed in ("path", "label"):
         if needed not in names:
-            raise InputError(f"{path}: line 1 names no column '{needed}' (has: {', '.join(names)})")
+            raise InputError(f"{path}: line 1 has no column '{needed}' (has: {', '.join(names)})")
     if len(set(names)) != len(names):
-        raise InputError(f"{path}: line 1 names a column twice")
+        raise InputError(f"{path}: line 1 has a column twice")
     return names
 
 
 def _check_values(columns: Mapping[str, Texts], path: Path) -> None:
-    """Refuse empty paths and unknown labels and splits, with their line."""
-    for name, known, complaint in (
+    """Refuse empty paths and unknown labels and splits; errors name the line."""
+    for name, known, fault in (
         ("path", None, "an empty path"),
         ("label", _LABELS, "label {!r}; use 0 (real), 1 (fake) or empty"),
         ("split", ("", *SPLITS), f"split {{!r}}; use {', '.join(SPLITS)} or empty"),
@@ -277,4 +276,4 @@ def _check_values(columns: Mapping[str, Texts], path: Path) -> None:
         if bad.any():
             row = int(np.argmax(bad))
             line = _find_line(path, row)
-            raise InputError(f"{path}: line {line} has {complaint.format(values[row])}")
+            raise InputError(f"{path}: line {line} has {fault.format(values[row])}")

@@ -1,4 +1,4 @@
-"""Where the face is in an image: its outline, eyes and mouth, by 68 landmarks or by the box."""
+"""Outline, eyes and mouth of a face in an image, from 68 landmarks or from its box."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from focus.errors import InputError
 
 LANDMARKS_VARIABLE = "FOCUS_LANDMARKS"
 MARGIN = 1.3
-"""An image is taken as a face box this much enlarged: what ``--crop faces`` cuts, too."""
+"""An image is assumed to be a face box enlarged by this factor, as ``--crop faces`` cuts it."""
 _JAW, _BROWS, _EYES, _MOUTH = slice(17), slice(17, 27), slice(36, 48), slice(48, 68)
 _FOREHEAD = 0.55
 _INPUT = 112
 _INPUT_MARGIN = 1.1
 _PASSES = 2
-"""The second pass frames the face by the points of the first, which crops of any margin need."""
-_ADVICE = f"give an ONNX model of 68 points by --landmarks FILE or ${LANDMARKS_VARIABLE}"
+"""The second pass frames the face by the points of the first, so that any crop margin works."""
+_ADVICE = f"pass an ONNX model of 68 points with --landmarks FILE or ${LANDMARKS_VARIABLE}"
 
 
 @dataclass(frozen=True)
 class FaceShape:
-    """Where the parts of a face are; all arrays float32 (N, 2), x and y in pixels.
+    """Positions of the parts of a face; all arrays float32 (N, 2), x and y in pixels.
 
-    outline: convex polygon round the face, from the middle of the forehead to the chin.
-    eyes: points round the eyes and brows.  mouth: points round the mouth.
-    points: the 68 landmarks in their usual order, if they are known.
+    outline: convex polygon around the face, from the middle of the forehead to the chin.
+    eyes: points around the eyes and brows.  mouth: points around the mouth.
+    points: the 68 landmarks in their usual order, if known.
     """
 
     outline: np.ndarray
@@ -41,24 +41,24 @@ class FaceShape:
 
     @cached_property
     def size(self) -> float:
-        """The side in pixels of the square that is as large as the face."""
+        """The side in pixels of a square with the area of the face."""
         return float(np.sqrt(cv2.contourArea(self.outline)))
 
     @cached_property
     def up(self) -> np.ndarray:
         """The unit vector from the mouth to the eyes."""
-        way = self.eyes.mean(0) - self.mouth.mean(0)
-        return way / max(float(np.linalg.norm(way)), 1e-6)
+        direction = self.eyes.mean(0) - self.mouth.mean(0)
+        return direction / max(float(np.linalg.norm(direction)), 1e-6)
 
     def moved(self, right: float, down: float) -> FaceShape:
-        """Return the shape as an image with another origin has it."""
+        """Return the shape translated by (right, down) pixels."""
         shift = np.array([right, down], np.float32)
         points = None if self.points is None else self.points + shift
         return FaceShape(self.outline + shift, self.eyes + shift, self.mouth + shift, points)
 
     @classmethod
     def from_points(cls, points: np.ndarray) -> FaceShape:
-        """Build the shape of 68 landmarks, (68, 2) in pixels; the forehead goes by the brows."""
+        """Build the shape from landmarks (68, 2) in pixels; derive the forehead from the brows."""
         points = points.astype(np.float32)
         eyes = np.concatenate([points[_BROWS], points[_EYES]])
         rise = points[_EYES].mean(0) - points[_MOUTH].mean(0)
@@ -69,7 +69,7 @@ class FaceShape:
 
     @classmethod
     def from_box(cls, height: int, width: int) -> FaceShape:
-        """Build the shape of a face that fills an image up to the usual margin: an ellipse."""
+        """Build an elliptical shape for a face that fills an image up to the usual margin."""
         side = min(height, width) / MARGIN
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
 
@@ -85,13 +85,13 @@ class FaceShape:
 
 
 class LandmarkModel:
-    """A network of 68 landmarks (such as PFLD) as OpenCV runs it: 4 ms a pass on one core.
+    """A network of 68 landmarks (such as PFLD), run by OpenCV: 4 ms a pass on one core.
 
-    Its input is (1, 3, 112, 112), RGB in [0, 1], the square round the face box 1.1 times
-    enlarged; its output 136 numbers, x and y of each point in units of that square.
+    Its input is (1, 3, 112, 112), RGB in [0, 1]: the square around the face box, enlarged 1.1
+    times. Its output is 136 numbers, x and y of each point in units of that square.
 
     Raises:
-        InputError: no such file, or not a network of that input and output.
+        InputError: no such file, or not a network with this input and output.
     """
 
     def __init__(self, weights: Path) -> None:
@@ -109,15 +109,15 @@ class LandmarkModel:
             )
 
     def find(self, image: np.ndarray) -> np.ndarray:
-        """Return the landmarks, float32 (68, 2), of the one face of a crop (uint8, RGB)."""
+        """Return the landmarks, float32 (68, 2), of the face in a crop (uint8, RGB)."""
         height, width = image.shape[:2]
         x, y, side = (width - 1) / 2, (height - 1) / 2, min(height, width) / MARGIN
         for _ in range(_PASSES):
             scale = _INPUT / (_INPUT_MARGIN * side)
             shift = _INPUT / 2 - 0.5 - scale * np.array([x, y])
             matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-            way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            square = cv2.warpAffine(image, matrix, (_INPUT, _INPUT), flags=way)
+            method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+            square = cv2.warpAffine(image, matrix, (_INPUT, _INPUT), flags=method)
             points = (self._predict(square).reshape(68, 2) * _INPUT - shift) / scale
             (left, top), (right, bottom) = points.min(0), points.max(0)
             x, y, side = (left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top, 1)
@@ -129,6 +129,6 @@ class LandmarkModel:
 
 
 def find_landmark_weights(given: str) -> Path | None:
-    """Return the landmark model's file: the given one, else ``$FOCUS_LANDMARKS``, else none."""
+    """Return the landmark model's file: the given one, else ``$FOCUS_LANDMARKS``, else None."""
     name = given or os.environ.get(LANDMARKS_VARIABLE, "")
     return Path(name) if name else None

@@ -1,4 +1,4 @@
-"""Files to rows: images or videos of a folder or an archive, video frames, faces in either."""
+"""Index rows from files: images or videos of a folder or archive, video frames, and faces."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _LABELS = {"real": REAL, "0_real": REAL, "fake": FAKE, "1_fake": FAKE}
 
 
 def list_folder(folder: Path, quiet: bool) -> list[Face]:
-    """Return a face per image below a folder, or else per video, labelled and in natural order."""
+    """Return a labelled row per image below a folder (else per video), in natural order."""
     names = sorted(_walk(folder), key=natural)
     try:
         "".join(names).encode()
     except UnicodeEncodeError:
-        raise InputError(f"{folder}: holds a file whose name is not UTF-8; rename it") from None
+        raise InputError(f"{folder}: contains a file whose name is not UTF-8; rename it") from None
     images = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
     videos = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
     _note_unsupported(folder, names, quiet)
     if not names or not (images or videos):
-        held = f"{count_of(len(names), 'file')}, but no image or video" if names else "no file"
-        raise InputError(f"{folder}: holds {held} (images: {' '.join(IMAGE_SUFFIXES)})")
+        content = f"{count_of(len(names), 'file')}, but no image or video" if names else "no file"
+        raise InputError(f"{folder}: contains {content} (images: {' '.join(IMAGE_SUFFIXES)})")
     if images and videos:
         note(
-            f"{folder}: takes the {count_of(len(images), 'image')}, not the "
+            f"{folder}: uses the {count_of(len(images), 'image')}, not the "
             f"{count_of(len(videos), 'video')}",
             quiet,
         )
@@ -50,19 +50,19 @@ def list_folder(folder: Path, quiet: bool) -> list[Face]:
 
 
 def _note_unsupported(place: Path, names: Sequence[str], quiet: bool) -> None:
-    """Name the files that look like images and are not taken."""
-    passed = [name for name in names if name.lower().endswith(UNSUPPORTED_SUFFIXES)]
-    if passed:
-        named = ", ".join(passed[:3]) + (", ..." if len(passed) > 3 else "")
-        files = count_of(len(passed), "image file")
+    """Report image files in unsupported formats."""
+    unsupported = [name for name in names if name.lower().endswith(UNSUPPORTED_SUFFIXES)]
+    if unsupported:
+        named = ", ".join(unsupported[:3]) + (", ..." if len(unsupported) > 3 else "")
+        files = count_of(len(unsupported), "image file")
         note(f"{place}: skips {files} in unsupported formats ({named}); convert to PNG", quiet)
 
 
 def list_archive(path: Path, quiet: bool) -> list[Face]:
-    """Return a face per image of an archive, labelled and in natural order.
+    """Return a labelled row per image of an archive, in natural order.
 
     Raises:
-        InputError: the archive cannot be read, or holds no image.
+        InputError: the archive cannot be read, or contains no image.
     """
     try:
         members = list(list_members(path))
@@ -71,7 +71,7 @@ def list_archive(path: Path, quiet: bool) -> list[Face]:
     _note_unsupported(path, members, quiet)
     names = [name for name in members if name.lower().endswith(IMAGE_SUFFIXES)]
     if not names:
-        raise InputError(f"{path}: holds no image (images: {' '.join(IMAGE_SUFFIXES)})")
+        raise InputError(f"{path}: contains no image (images: {' '.join(IMAGE_SUFFIXES)})")
     faces = _label(sorted(names, key=natural))
     return [replace(face, path=f"{path.name}!/{face.path}") for face in faces]
 
@@ -79,8 +79,8 @@ def list_archive(path: Path, quiet: bool) -> list[Face]:
 def drop_missing(index: FaceIndex) -> tuple[FaceIndex, list[str]]:
     """Return the rows whose file is on disk, and the keys of the others.
 
-    Names of masks, originals and regions that are not on disk are emptied in the rows that stay.
-    Of an archive member or a frame the file that holds it is looked for.
+    In the kept rows, missing masks, originals and regions become empty. For an archive member or a
+    frame, the archive or video is checked.
     """
 
     @functools.lru_cache(maxsize=256)
@@ -93,7 +93,7 @@ def drop_missing(index: FaceIndex) -> tuple[FaceIndex, list[str]]:
     def is_there(path: str) -> bool:
         file = split_path(path).file if "#" in path or "!/" in path else path
         folder, _, name = file.rpartition("/")
-        # A second look: an absolute path, or a file system that ignores case.
+        # Check again for an absolute path, or a case-insensitive file system.
         return name in names_in(folder) or os.path.exists(index.root / file)
 
     there = np.fromiter(map(is_there, index.keys), np.bool_, len(index))
@@ -108,7 +108,7 @@ def drop_missing(index: FaceIndex) -> tuple[FaceIndex, list[str]]:
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    """Yield the files below a folder; hidden ones are left out, links are followed."""
+    """Yield the files below a folder; skip hidden ones, follow links."""
 
     def fail(error: OSError) -> None:
         raise InputError(f"{error.filename}: cannot be listed ({error.strerror})")
@@ -121,15 +121,15 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def _loops(folder: Path) -> bool:
-    """Return whether a link leads back to a folder that it was reached through."""
+    """Return whether a link points to one of its own parent folders."""
     return folder.is_symlink() and any(parent.samefile(folder) for parent in folder.parents)
 
 
 def _label(names: Sequence[str]) -> list[Face]:
-    """Label by the first folder named real or fake, if there are both; name videos by folder.
+    """Label by the first folder named real or fake, if both exist; set the video to the folder.
 
     The video is the whole folder path, since folder names repeat below different parents; it is
-    empty for a file that lies directly in its label folder, or in no folder at all.
+    empty for a file directly in its label folder or in the top folder.
     """
     faces = []
     for name in names:
@@ -145,16 +145,16 @@ def _label(names: Sequence[str]) -> list[Face]:
 def index_files(
     root: Path, files: list[Face], every: int, detector: FaceDetector | None, quiet: bool = False
 ) -> FaceIndex:
-    """Return the rows of files: the files themselves, frames of videos, or the faces in either.
+    """Return the index of files: the files themselves, frames of videos, or the faces in them.
 
-    A file that cannot be read keeps one row, so that whoever reads the index reports it again.
+    A file that cannot be read keeps one row, so that readers of the index report it too.
 
     Args:
         root: folder that the paths of ``files`` are relative to.
         files: images only, or videos only; at least one.
         every: sample every N-th frame of a video.
-        detector: makes a row of each face that it finds; None: whole images.
-        quiet: no progress and no notes.
+        detector: add a row for each face that it detects; None: whole images.
+        quiet: show no progress and no notes.
 
     Raises:
         InputError: no file can be read, or no face is found in any.
@@ -183,7 +183,7 @@ def index_files(
 def _list_frames(
     root: Path, videos: list[Face], every: int, quiet: bool
 ) -> tuple[list[Face], dict[str, str]]:
-    """Return a row per frame to take, and path and reason of what cannot be read."""
+    """Return a row per sampled frame, and path -> reason of unreadable videos."""
     rows, broken = [], {}
     for video in track(videos, len(videos), "counting frames", "videos", quiet):
         try:
@@ -196,26 +196,26 @@ def _list_frames(
 
 
 def _list_faces(
-    root: Path, pictures: list[Face], detector: FaceDetector, quiet: bool
+    root: Path, images: list[Face], detector: FaceDetector, quiet: bool
 ) -> tuple[list[Face], dict[str, str]]:
-    """Return a row per face in the images, and path and reason of what cannot be read."""
+    """Return a row per face in the images, and path -> reason of unreadable images."""
     rows: list[Face] = []
     broken, faceless = {}, 0
-    for picture in track(pictures, len(pictures), "finding faces", "images", quiet):
+    for image in track(images, len(images), "finding faces", "images", quiet):
         try:
-            boxes = [enlarge(box) for box in detector.detect(read_face(root, picture.path))]
+            boxes = [enlarge(box) for box in detector.detect(read_face(root, image.path))]
         except UnreadableError as error:
-            broken[picture.path] = str(error)
-            rows.append(picture)
+            broken[image.path] = str(error)
+            rows.append(image)
             continue
-        path = picture.path if split_path(picture.path).frame is not None else f"{picture.path}#0"
+        path = image.path if split_path(image.path).frame is not None else f"{image.path}#0"
         for number, box in enumerate(boxes):
             extra = {"box": " ".join(map(str, box))}
-            rows.append(replace(picture, path=f"{path}.{number}", extra=extra))
+            rows.append(replace(image, path=f"{path}.{number}", extra=extra))
         faceless += not boxes
     if faceless:
         note(
-            f"{faceless} of {count_of(len(pictures), 'picture')} show no face and give no row",
+            f"{faceless} of {count_of(len(images), 'image')} have no face and no row",
             quiet,
         )
     return rows, broken

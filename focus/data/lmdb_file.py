@@ -1,7 +1,7 @@
-"""The file of an LMDB folder, read page by page with every number in it checked.
+"""Reader of LMDB files, page by page, with every number checked.
 
-The library ``lmdb`` maps the file into memory and trusts it: one damaged file in forty ended the
-process (SIGBUS, SIGABRT). The layout is that of LMDB 0.9 on a 64-bit machine of little endian.
+The library ``lmdb`` maps the file into memory and trusts it: one damaged file in forty crashed the
+process (SIGBUS, SIGABRT). The layout is that of LMDB 0.9 on a 64-bit little-endian machine.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 
 _MAGIC, _VERSION = 0xBEEFC0DE, 1
-_BRANCH, _LEAF = 1, 2  # kinds of pages
-_LARGE, _NESTED = 1, 6  # kinds of values: on pages of their own; several of one key
+_BRANCH, _LEAF = 1, 2  # page flags
+_LARGE, _NESTED = 1, 6  # value flags: on overflow pages; several values per key
 _HEADER, _NODE = struct.Struct("<QHHHH"), struct.Struct("<HHHH")
-_META = struct.Struct("<II16xI84xQ8xQ")  # magic, version, size of a page, root, number
+_META = struct.Struct("<II16xI84xQ8xQ")  # magic, version, page size, root, transaction number
 _PAGE_SIZES = tuple(1 << power for power in range(9, 17))
 _NO_PAGE = 2**64 - 1
 _DEEPEST = 32
@@ -24,11 +24,11 @@ class LmdbFile:
     """Values by key in the file ``data.mdb`` of an LMDB folder.
 
     Args:
-        length: of the file, in bytes.
-        read_at: returns so many bytes of it from a place on, or fewer at its end.
+        length: file size in bytes.
+        read_at: function of (offset, size) that returns the bytes, or fewer at the end of the file.
 
     Raises:
-        ValueError, struct.error: it is no LMDB file, or a damaged one; on reading too.
+        ValueError, struct.error: not an LMDB file, or a damaged one; also raised on reading.
     """
 
     def __init__(self, length: int, read_at: Callable[[int, int], bytes]) -> None:
@@ -36,16 +36,16 @@ class LmdbFile:
         states = [self._read_state(place) for place in (0, 1)]
         known = [state for state in states if state is not None]
         if not known:
-            raise ValueError("no LMDB file of a 64-bit machine")
+            raise ValueError("not an LMDB file of a 64-bit machine")
         _, self._root = max(known)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the keys in their order."""
+        """Yield the keys in order."""
         waiting, left = [self._root], self._length // self._page_size
         while waiting and self._root != _NO_PAGE:
             left -= 1
             if left < 0:
-                raise ValueError("its pages form a circle")
+                raise ValueError("its pages form a cycle")
             page = self._read_page(waiting.pop())
             if page.is_leaf:
                 yield from map(page.key, range(page.count))
@@ -53,7 +53,7 @@ class LmdbFile:
                 waiting += map(page.below, reversed(range(page.count)))
 
     def find(self, key: bytes) -> tuple[int, int] | None:
-        """Return where in the file the value of a key begins, and its size; None without it."""
+        """Return offset and size in the file of the value of a key; None if it is missing."""
         if self._root == _NO_PAGE:
             return None
         page = self._read_page(self._root)
@@ -62,20 +62,20 @@ class LmdbFile:
                 row = bisect_left(range(page.count), key, key=page.key)
                 is_there = row < page.count and page.key(row) == key
                 return self._locate(page, row) if is_there else None
-            # The first key of a branch stands for everything below the second.
+            # The first child of a branch covers all keys below the second key.
             row = bisect_right(range(page.count), key, 1, key=page.key) - 1
             page = self._read_page(page.below(row))
-        raise ValueError("its pages form a circle")
+        raise ValueError("its pages form a cycle")
 
     def read(self, start: int, size: int) -> bytes:
-        """Return a part of the file."""
+        """Return ``size`` bytes of the file from ``start``."""
         data = self._read_at(start, size) if start + size <= self._length else b""
         if len(data) < size:
-            raise ValueError("a part of it lies behind its end")
+            raise ValueError("part of it is beyond the end of the file")
         return data
 
     def _read_state(self, place: int) -> tuple[int, int] | None:
-        """Return number and root of one of the two states that the file keeps."""
+        """Return transaction number and root of one of the two meta pages."""
         try:
             page = self.read(place * self._page_size, 16 + _META.size)
         except ValueError:
@@ -92,7 +92,7 @@ class LmdbFile:
     def _locate(self, page: _Page, row: int) -> tuple[int, int]:
         flags, size, place = page.value(row)
         if flags & _NESTED:
-            raise ValueError("it keeps several values of a key")
+            raise ValueError("it has several values per key")
         if flags & _LARGE:
             return int.from_bytes(
                 page.data[place : place + 8], "little"
@@ -101,7 +101,7 @@ class LmdbFile:
 
 
 class _Page:
-    """A page of the tree: keys with the pages below them, or with values."""
+    """A page of the tree: keys with child pages, or with values."""
 
     def __init__(self, number: int, data: bytes) -> None:
         itself, _, flags, lower, upper = _HEADER.unpack_from(data)
@@ -109,7 +109,7 @@ class _Page:
         self.count = (lower - _HEADER.size) // 2
         is_sound = itself == number and flags in (_BRANCH, _LEAF) and lower <= upper <= len(data)
         if not is_sound or self.count < (not self.is_leaf):
-            raise ValueError("a page of it is damaged")
+            raise ValueError("a page is damaged")
 
     def key(self, row: int) -> bytes:
         """Return a key."""
@@ -117,16 +117,16 @@ class _Page:
         return self.data[place : place + length]
 
     def below(self, row: int) -> int:
-        """Return the page below a key."""
+        """Return the number of the child page of a key."""
         _, (low, high, highest, _) = self._node(row)
         return low | high << 16 | highest << 32
 
     def value(self, row: int) -> tuple[int, int, int]:
-        """Return flags, size and place in the page of the value of a key."""
+        """Return flags, size and offset in the page of the value of a key."""
         place, (low, high, flags, length) = self._node(row)
         return flags, low | high << 16, place + length
 
     def _node(self, row: int) -> tuple[int, tuple[int, int, int, int]]:
-        """Return where a key begins, and what stands before it."""
+        """Return the offset of a key, and the header before it."""
         (place,) = struct.unpack_from("<H", self.data, _HEADER.size + 2 * row)
         return place + _NODE.size, _NODE.unpack_from(self.data, place)

@@ -1,4 +1,4 @@
-"""From data set to batches: which rows come when, collation, and the one loader."""
+"""From data set to batches: the order of training rows, collation, and the data loader."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ PREFETCH = 4
 
 @dataclass(frozen=True)
 class TrainingPlan(Sampler[list[Draw]]):
-    """Which faces stand in which micro-batch: a function of the seed and the step alone.
+    """The faces of each micro-batch, as a function of the seed and the step only.
 
-    So a resumed run sees what an uninterrupted one would have seen, and several processes share
-    one global batch. Each group of faces (all; each label; each method) is shuffled again whenever
-    it has been gone through, and no face comes twice before all have come once.
+    So a resumed run has the same batches as an uninterrupted one, and several processes share one
+    global batch. Each group of faces (all; each label; each method) is reshuffled after every pass
+    over it, and no face is repeated within a pass.
 
     Args:
         index: the training faces.
         batch: faces per optimiser step, over all processes.
-        steps: (first, last) optimiser steps, the last excluded.
-        balance: ``none``: as the faces come; ``label``: half real, half fake; ``method``: half
-            real, the other half equal shares of the forgery methods.
-        seed: of the shuffles.
+        steps: (first, last) optimiser steps, last excluded.
+        balance: ``none``: no balancing; ``label``: half real, half fake; ``method``: half real, and
+            the other half in equal shares of the forgery methods.
+        seed: random seed of the shuffles.
         process: (rank, number of processes).
         accumulation: micro-batches per optimiser step.
     """
@@ -76,8 +76,8 @@ class TrainingPlan(Sampler[list[Draw]]):
         orders: dict[tuple[int, int], tuple[int, np.ndarray]],
         place: int,
     ) -> Draw:
-        """Return the draw at a place of the endless stream."""
-        # Places alternate between classes, then between the groups of a class.
+        """Return the row at a position of the endless stream."""
+        # Positions alternate between classes, then between the groups of a class.
         kind, turn = place % len(groups), place // len(groups)
         which, turn = turn % len(groups[kind]), turn // len(groups[kind])
         rows = groups[kind][which]
@@ -89,7 +89,7 @@ class TrainingPlan(Sampler[list[Draw]]):
 
 
 def _groups(index: FaceIndex, balance: Balance) -> list[list[np.ndarray]]:
-    """Return rows by class, and within a class by what is balanced."""
+    """Return rows by class, and within a class by balanced group."""
     rows = np.arange(len(index))
     if balance == "none":
         return [[rows]]
@@ -101,9 +101,9 @@ def _groups(index: FaceIndex, balance: Balance) -> list[list[np.ndarray]]:
 
 
 def collate(samples: Sequence[Sample | Failure]) -> Batch:
-    """Stack samples; failures stand aside, and a map that one lacks is zero for a real face.
+    """Stack samples; keep failures apart, and use zeros for a missing map of a real face.
 
-    Maps are None unless every fake face of the batch has one.
+    Maps are None unless every face of the batch that is not real has one.
     """
     read = [sample for sample in samples if isinstance(sample, Sample)]
     failures = tuple(sample for sample in samples if isinstance(sample, Failure))
@@ -123,7 +123,7 @@ def collate(samples: Sequence[Sample | Failure]) -> Batch:
 
 
 def _stack_images(images: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Stack (C, [T,] H, W); decoded pixels lie channel by channel: so, whole rows are copied."""
+    """Stack images (C, [T,] H, W); stills are (H, W, C) in memory, so stack them in that order."""
     if images[0].ndim == 4:
         return torch.stack(list(images))
     return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
@@ -138,9 +138,9 @@ def _stack_maps(samples: Sequence[Sample]) -> torch.Tensor | None:
 
 
 def count_workers(workers: int) -> int:
-    """Return how many loader workers to start: -1 means the cores at hand less one, at most 16.
+    """Return the number of loader workers; -1: one fewer than the available cores, at most 16.
 
-    Processes that share the machine share its cores too.
+    The training processes of one machine divide its cores.
     """
     if workers >= 0:
         return workers
@@ -156,7 +156,7 @@ def build_loader(
 ) -> DataLoader[Sample | Failure]:
     """Return a loader of :class:`~focus.types.Batch`, in the order of ``batches``.
 
-    Each worker makes up to ``PREFETCH`` batches ahead; ``join`` makes a batch of samples.
+    Each worker prepares up to ``PREFETCH`` batches ahead; ``join`` makes a batch of samples.
     """
     count = count_workers(workers)
     if count:
@@ -168,14 +168,14 @@ def build_loader(
         num_workers=count,
         pin_memory=pin,
         prefetch_factor=PREFETCH if count else None,
-        # Forked workers share the index; where Python starts them again, each would have a copy.
+        # Forked workers share the index; spawned ones would each have a copy.
         multiprocessing_context="fork" if count and sys.platform == "linux" else None,
         worker_init_fn=_start_worker,
     )
 
 
 class Loader(DataLoader[Sample | Failure]):
-    """A loader whose workers leave Ctrl-C and SIGTERM to the process that they work for."""
+    """A loader whose workers leave Ctrl-C and SIGTERM to the main process."""
 
     def __iter__(self) -> Any:
         """Start the workers and return the batches."""
@@ -184,14 +184,14 @@ class Loader(DataLoader[Sample | Failure]):
 
 
 def _start_worker(_: int) -> None:
-    """Keep a worker to one thread: the network needs the other cores."""
+    """Set up a worker: one thread, since the network needs the other cores."""
     import cv2
 
-    # The collector writes into all that it looks at: a hundred megabytes of shared pages a worker.
+    # The garbage collector writes to all objects that it visits: it would copy 100 MB per worker.
     gc.freeze()
     end_with_parent()
     obey_parent()
-    # Only a thread of the library calls it, when the main process leaves before it has all.
+    # Called only by a library thread, if the main process exits before it has all batches.
     sys.excepthook = lambda *_: None
     torch.set_num_threads(1)
     cv2.setNumThreads(0)

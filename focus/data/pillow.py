@@ -19,14 +19,14 @@ PILLOW_SUFFIXES = (".gif", ".avif", ".jp2", ".j2k", ".heic", ".heif")
 _JPEG2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
 _JPEG_XL = (b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a")
 _AVIF, _HEIF = {b"avif", b"avis"}, {b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"}
-_GIF_PIXELS_A_BYTE = 2731  # a code of 12 bits stands for 4096 pixels at most
+_GIF_PIXELS_A_BYTE = 2731  # a code of 12 bits encodes at most 4096 pixels
 
 
 def identify(data: bytes) -> str:
-    """Return Pillow's name of the format of a file by its first bytes, "" for all other files.
+    """Return Pillow's name for the format of a file, from its first bytes; "" for other formats.
 
     Raises:
-        UnreadableError: JPEG XL, which nothing here reads.
+        UnreadableError: JPEG XL, which is not supported.
     """
     if data.startswith((b"GIF87a", b"GIF89a")):
         return "GIF"
@@ -44,21 +44,23 @@ def identify(data: bytes) -> str:
 
 
 def read_size(data: bytes, kind: str) -> tuple[int, int]:
-    """Return height and width by the header, before memory is taken for pixels.
+    """Return height and width from the header, before any memory is allocated for pixels.
 
     Raises:
-        UnreadableError: a damaged header, more pixels by it than Pillow accepts or than the bytes
-            of a GIF can hold, or HEIC without pillow-heif.
+        UnreadableError: a damaged header, one that declares more pixels than Pillow accepts or than
+            a GIF of this size can contain, or HEIC without pillow-heif.
     """
     with _opened(data, kind) as image:
         width, height = image.size
     if kind == "GIF" and height * width > _GIF_PIXELS_A_BYTE * len(data):
-        raise UnreadableError(f"its header promises {width} x {height} pixels, more than it holds")
+        raise UnreadableError(
+            f"its header declares {width} x {height} pixels, more than the file can contain"
+        )
     return height, width
 
 
 def decode(data: bytes, kind: str) -> np.ndarray:
-    """Return the first frame, upright, as RGB (H, W, 3), uint8, or uint16 where it is 16-bit grey.
+    """Return the first frame, upright, as RGB (H, W, 3): uint8, or uint16 for 16-bit grey.
 
     Alpha is dropped, not blended.
 
@@ -89,11 +91,11 @@ def _opened(data: bytes, kind: str) -> Iterator[Image]:
         pillow_heif.register_heif_opener()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the caller bounds the size
+            warnings.simplefilter("ignore")  # the caller limits the size
             with Image.open(io.BytesIO(data), formats=[kind]) as image:
                 yield image
     except Image.DecompressionBombError:
-        raise UnreadableError("its header promises too many pixels") from None
+        raise UnreadableError("its header declares too many pixels") from None
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, RuntimeError) as error:
         reason = shorten(" ".join(str(error).split()), 120)
         if "cannot identify image file" in reason:

@@ -1,4 +1,4 @@
-"""Published counts of a corpus against the rows of an index: how much of it is there."""
+"""Compare the rows of an index with the published counts of its corpus."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LABELS = {"real": REAL, "fake": FAKE}
 def count_published(
     index: FaceIndex, corpus: Corpus, split: str = "", some_methods: bool = False
 ) -> dict[str, dict[str, int]]:
-    """Return for each published filter how many rows were ``found`` and ``expected``.
+    """Return the rows ``found`` and ``expected`` for each published filter.
 
-    Left out are filters of another split than ``split``; those that need the methods that were
-    left out, if only some were taken; and all, if the rows are not what was counted, but faces
-    that were cut out of videos.
+    Excluded are filters of a split other than ``split``; with ``some_methods``, filters that
+    include other methods; and all filters if the rows are not the counted unit (for example, faces
+    cut out of videos).
     """
     is_video = [key.lower().endswith(VIDEO_SUFFIXES) for key in index.keys[:1]]
     if is_video != [corpus.unit == "video"]:
@@ -38,13 +38,13 @@ def count_published(
 
 
 def count_missing(counts: Mapping[str, Mapping[str, int]]) -> int:
-    """Return how many of the published rows are missing, at least: filters may overlap.
+    """Return a lower bound of the published rows that are missing; filters may overlap.
 
-    Only filters that cannot share a row are added up: those of one form (``test fake Deepfakes``
-    and ``val fake FaceSwap``), and those of real faces with those of fakes.
+    Only filters that cannot share a row are summed: those of one form (``test fake Deepfakes`` and
+    ``val fake FaceSwap``), and those of real faces with those of fakes.
 
     Args:
-        counts: as ``count_published`` gives them.
+        counts: as ``count_published`` returns them.
     """
     forms: dict[tuple[int | None, bool, bool], int] = {}
     for name, count in counts.items():

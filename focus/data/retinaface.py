@@ -1,7 +1,7 @@
-"""RetinaFace with a MobileNetV1 of a quarter of the width (Deng et al., CVPR 2020): 0.4 M weights.
+"""RetinaFace with a MobileNetV1 x 0.25 backbone (Deng et al., CVPR 2020): 0.4 M weights.
 
 Modules are named as in the published state dict ``mobilenet0.25_Final.pth`` of Pytorch_Retinaface,
-so that it loads as it is.
+so that it loads unchanged.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class _Body(nn.Module):
 
 
 class _Pyramid(nn.Module):
-    """Feature pyramid: each coarser level is enlarged and added to the finer one."""
+    """Feature pyramid: each coarser level is upsampled and added to the finer one."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class _Pyramid(nn.Module):
 
 
 class _Context(nn.Module):
-    """SSH's context module: windows of 3, 5 and 7 pixels side by side, made of 3 x 3 ones."""
+    """SSH context module: parallel windows of 3, 5 and 7 pixels, made of 3 x 3 convolutions."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class _Context(nn.Module):
 
 
 class _Head(nn.Module):
-    """So many numbers for each of the two anchors of a place."""
+    """Predict ``numbers`` values for each of the two anchors of a cell."""
 
     def __init__(self, width: int, numbers: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class _Head(nn.Module):
 
 
 class RetinaFaceMobileNet(nn.Module):
-    """The network: images to what it says of every anchor, levels from fine to coarse."""
+    """The network: predictions for every anchor, levels from fine to coarse."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -131,10 +131,10 @@ class RetinaFaceMobileNet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Look at images.
+        """Run the network.
 
         Args:
-            images: float (B, 3, H, W), BGR in [0, 255] less ``MEAN_BGR``.
+            images: float (B, 3, H, W), BGR in [0, 255] minus ``MEAN_BGR``.
 
         Returns:
             Scores (B, N) in [0, 1], box offsets (B, N, 4) and point offsets (B, N, 10), in the
@@ -142,18 +142,19 @@ class RetinaFaceMobileNet(nn.Module):
         """
         levels = self.fpn(self.body(images))
         contexts = (self.ssh1, self.ssh2, self.ssh3)
-        seen = [context(level) for context, level in zip(contexts, levels, strict=True)]
-        said = [
-            torch.cat([head(features) for head, features in zip(heads, seen, strict=True)], dim=1)
+        features = [context(level) for context, level in zip(contexts, levels, strict=True)]
+        outputs = [
+            torch.cat([head(level) for head, level in zip(heads, features, strict=True)], dim=1)
             for heads in (self.ClassHead, self.BboxHead, self.LandmarkHead)
         ]
-        return said[0].softmax(dim=-1)[..., 1], said[1], said[2]
+        return outputs[0].softmax(dim=-1)[..., 1], outputs[1], outputs[2]
 
 
 def list_anchors(height: int, width: int) -> Tensor:
     """Return centre x, centre y and side of every anchor of an image, float32 (N, 3), in pixels.
 
-    Two squares around the middle of each cell of each level's grid; row by row, fine to coarse.
+    There are two squares at the centre of each cell of each level's grid: row by row, fine to
+    coarse.
     """
     anchors = []
     for stride, sides in zip(STRIDES, ANCHOR_SIDES, strict=True):
@@ -167,14 +168,14 @@ def list_anchors(height: int, width: int) -> Tensor:
 
 
 def decode(anchors: Tensor, offsets: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn what the network says of anchors into boxes and points.
+    """Convert the network's offsets into boxes and points.
 
-    Centres and points move by 0.1 of the anchor's side a unit; sides grow by exp(0.2) a unit.
+    One unit moves centres and points by 0.1 of the anchor's side, and scales sides by exp(0.2).
 
     Args:
         anchors: (N, 3), as in :func:`list_anchors`.
-        offsets: (N, 4), of centre and of width and height.
-        places: (N, 10), of five points.
+        offsets: (N, 4), of centre, width and height.
+        places: (N, 10), offsets of five points.
 
     Returns:
         Boxes (N, 4) as left, top, right, bottom, and points (N, 5, 2), in the anchors' pixels.
@@ -189,21 +190,21 @@ def decode(anchors: Tensor, offsets: Tensor, places: Tensor) -> tuple[Tensor, Te
 class RetinaFaceMobileNetDetector:
     """RetinaFace mobilenet 0.25 as a :class:`~focus.data.face_detection.FaceDetector`.
 
-    An image is brought down to 1280 pixels on its longer side.
+    An image is scaled down to 1280 pixels on its longer side.
 
     Args:
         weights: its state dict.
         threshold: lowest score of a face, in [0, 1].
 
     Raises:
-        InputError: a file that holds other weights, or anything but tensors.
+        InputError: the file has other weights, or objects that are not tensors.
     """
 
     def __init__(self, weights: Path, threshold: float = 0.7) -> None:
         self._network, self._threshold = RetinaFaceMobileNet(), threshold
         try:
             state = torch.load(weights, map_location="cpu", weights_only=True)
-            # As saved from DataParallel.
+            # Prefix of DataParallel.
             state = {name.removeprefix("module."): value for name, value in state.items()}
             self._network.load_state_dict(state)
         except (
@@ -227,8 +228,8 @@ class RetinaFaceMobileNetDetector:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         pixels = image[..., ::-1].astype(np.float32) - np.array(MEAN_BGR, np.float32)
         with torch.inference_mode():
-            said = self._network(torch.from_numpy(pixels).permute(2, 0, 1)[None])
-        scores, offsets, places = (numbers[0] for numbers in said)
+            outputs = self._network(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+        scores, offsets, places = (output[0] for output in outputs)
         likely = scores >= self._threshold
         anchors = list_anchors(*image.shape[:2])[likely]
         boxes, points = decode(anchors, offsets[likely], places[likely])

@@ -32,12 +32,12 @@ _FORMER_FIELDS = {"detector": "face_detector", "detector_weights": "face_detecto
 
 @dataclass(frozen=True)
 class Source:
-    """Where the faces are, and which of them to take."""
+    """Where the faces are, and which to use."""
 
     data: str = ""
     """Corpus name, index file (.csv), folder, archive, image or video."""
     root: str = ""
-    """Folder of a corpus (else $FOCUS_DATA/NAME), or the one that an index is relative to."""
+    """Root folder of the corpus (default: $FOCUS_DATA/NAME) or of the index's relative paths."""
     every: int = 10
     """Sample every N-th video frame."""
     crop: Literal["frame", "faces"] = "frame"
@@ -45,13 +45,13 @@ class Source:
     face_detector: str = "yunet"
     """Face detector: yunet, retinaface or retinaface-mobilenet."""
     face_detector_weights: str = ""
-    """Weights file of the face detector (else $FOCUS_DETECTOR_WEIGHTS)."""
+    """Weights file of the face detector (default: $FOCUS_DETECTOR_WEIGHTS)."""
     split: str = ""
     """Use this split only: train, val or test."""
     methods: tuple[str, ...] = ()
-    """Use these forgery methods only; real faces stay."""
+    """Use these forgery methods only; real faces are kept."""
     compression: str = ""
-    """Of a corpus that comes in several: raw, c23 or c40."""
+    """Compression level, for corpora that have several: raw, c23 or c40."""
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -67,7 +67,7 @@ class Source:
 
 @dataclass(frozen=True)
 class IndexCommand:
-    """Write the face index of any source; nothing is decoded unless faces are to be cropped."""
+    """Write the face index of any source. Images are decoded only for --crop faces."""
 
     source: Source
     out: str
@@ -76,10 +76,10 @@ class IndexCommand:
 
 
 def index_command(config: IndexCommand) -> None:
-    """Run ``focus index``: write the rows and print their counts in one line.
+    """Run ``focus index``: write the rows and print their counts on one line.
 
     Raises:
-        InputError: a source that cannot be opened, or an --out that is not a CSV or is the source.
+        InputError: the source cannot be opened, or --out is not a CSV file or is the source.
     """
     out = Path(config.out)
     if out.suffix.lower() != ".csv" or out.is_dir():
@@ -88,7 +88,9 @@ def index_command(config: IndexCommand) -> None:
     given = Path(config.source.data)
     read = given if given.is_file() else index.root / INDEX_NAME
     if out.exists() and read.exists() and read.samefile(out):
-        raise InputError(f"--out {out}: is the index that was read; remove it or name another file")
+        raise InputError(
+            f"--out {out}: is the index that was read; remove it or choose another file"
+        )
     index.relocated(out.parent).write(out)
     labels = {"real": REAL, "fake": FAKE, "unknown": UNKNOWN}
     counts = [f"{np.sum(index.labels == label)} {name}" for name, label in labels.items()]
@@ -100,25 +102,25 @@ def index_command(config: IndexCommand) -> None:
 
 
 def open_source(source: Source, quiet: bool = False) -> FaceIndex:
-    """Return the index of whatever ``source.data`` names.
+    """Return the index of the source that ``source.data`` names.
 
-    In this order: a corpus among the entry points ``focus.corpora`` (a folder of the same name is
-    written ``./NAME``); an index file; a folder (with an ``index.csv``: that; else its images; else
-    its videos); an archive of images; an image; a video. Of a corpus, files that its lists name
-    and that are not on disk are left out and counted in one line.
+    Tried in this order: a corpus of the entry points ``focus.corpora`` (write ``./NAME`` for a
+    folder of the same name); an index file; a folder (its ``index.csv``, else its images, else its
+    videos); an archive of images; an image; a video. Files that a corpus lists but that are not on
+    disk are skipped and counted in one line.
 
-    Sub-folders named ``real`` and ``fake`` (or ``0_real`` and ``1_fake``, in any
-    case) give labels when both are there. Paths are relative to the folder, or to that of the file.
-    With ``crop="faces"`` a row is a detected face, its box (1.3 times enlarged) in column ``box``.
+    Sub-folders named ``real`` and ``fake`` (or ``0_real`` and ``1_fake``, in any case) set the
+    labels if both exist. Paths are relative to the folder, or to the folder of the file. With
+    ``crop="faces"`` a row is a detected face with its box (enlarged 1.3 times) in column ``box``.
 
     Raises:
-        InputError: nothing of that name, nothing usable in it, or a flag that does not go with it.
+        InputError: the source is not found or not usable, or a flag does not apply to it.
     """
     return open_listed(source, quiet)[0]
 
 
 def open_listed(source: Source, quiet: bool = False) -> tuple[FaceIndex, list[str]]:
-    """Return what ``open_source`` gives, and the files listed by a corpus that are not on disk."""
+    """Return the index as ``open_source`` does, and the listed files of a corpus not on disk."""
     index = _open(source, quiet)
     if len(index) == 0:
         raise InputError(f"{source.data}: the index has no row")
@@ -129,7 +131,7 @@ def open_listed(source: Source, quiet: bool = False) -> tuple[FaceIndex, list[st
         index = index.where(split=source.split)
         if len(index) == 0:
             raise InputError(
-                f"--split {source.split}: no face of {source.data} is in it ({splits})"
+                f"--split {source.split}: no face of {source.data} is in this split ({splits})"
             )
     corpus = find_corpus(source, index.root)
     if corpus is None:
@@ -150,16 +152,16 @@ def open_listed(source: Source, quiet: bool = False) -> tuple[FaceIndex, list[st
 
 
 def find_corpus(source: Source, root: Path) -> Corpus | None:
-    """Return the corpus whose files a source lists; None for an index, files or folders."""
+    """Return the corpus of a source; None for an index, files or folders."""
     if source.data not in CORPORA.names() or (root / INDEX_NAME).is_file():
         return None
     return CORPORA.get(source.data)
 
 
 def describe_source(source: Source) -> dict[str, Any]:
-    """Return the attributes of a map file by which :func:`reopen` finds the faces again.
+    """Return the map-file attributes from which :func:`reopen` finds the faces.
 
-    Paths become absolute, so that they hold in any working directory; a corpus name stays.
+    Paths become absolute, so that they work in any directory; a corpus name is kept.
     """
     plain = to_json(Source())
     rest = {name: value for name, value in to_json(source).items() if value != plain[name]}
@@ -177,21 +179,21 @@ def _make_absolute(path: str) -> str:
 def reopen(
     attributes: Mapping[str, Any], source: Source, maps: str, all_splits: bool = False
 ) -> FaceIndex:
-    """Return the faces that a map file was made of, or those of ``source`` where it names any.
+    """Return the faces that a map file was made from, or those of ``source`` if it names any.
 
     Args:
-        attributes: of the map file.
-        source: what the user gave; its ``root`` and ``split`` hold in either case.
-        maps: the map file's name, for messages.
-        all_splits: the faces of all splits, even if maps were made of one.
+        attributes: attributes of the map file.
+        source: flags from the user; its ``root`` and ``split`` apply in either case.
+        maps: name of the map file, for messages.
+        all_splits: return the faces of all splits, even if the maps are of one split.
 
     Raises:
-        InputError: the map file does not say which faces it is of, or they are not there.
+        InputError: the map file does not record its faces, or they are missing.
     """
     if source.data:
         return open_source(source)
     if not attributes.get("data"):
-        raise InputError(f"{maps}: does not say which faces it is of; give --data")
+        raise InputError(f"{maps}: does not record which faces it is of; give --data")
     try:
         kept = dict(json.loads(str(attributes.get("source") or "{}")))
         kept = {_FORMER_FIELDS.get(name, name): value for name, value in kept.items()}
@@ -200,21 +202,24 @@ def reopen(
         split = source.split or ("" if all_splits else recorded.split)
         return open_source(replace(recorded, root=root, split=split))
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{error} (as {maps} names its faces; give --data)") from None
+        raise InputError(f"{error} (the faces recorded in {maps}; give --data)") from None
 
 
 def _open(source: Source, quiet: bool) -> FaceIndex:
     if not source.data:
-        what = "a corpus name, an index file (.csv), a folder, an archive, an image or a video"
-        raise InputError(f"--data is missing: give {what}")
+        kinds = "a corpus name, an index file (.csv), a folder, an archive, an image or a video"
+        raise InputError(f"--data is missing: give {kinds}")
     path = Path(source.data).expanduser()
     if source.data in CORPORA.names():
         if path.exists():
-            note(f"--data {source.data}: the corpus, not the file or folder ./{source.data}", quiet)
+            note(
+                f"--data {source.data}: uses the corpus, not the file or folder ./{source.data}",
+                quiet,
+            )
         return _open_corpus(source)
     name = path.name.lower()
     if name.endswith((".h5", ".hdf5")):
-        raise InputError(f"--data {source.data}: a map file; the flag for it is --maps")
+        raise InputError(f"--data {source.data}: a map file; use --maps for it")
     if path.is_dir() and (path / INDEX_NAME).is_file():
         return _read_index(path / INDEX_NAME, source)
     if path.is_file() and name.endswith(".csv"):
@@ -222,7 +227,7 @@ def _open(source: Source, quiet: bool) -> FaceIndex:
     if not path.exists():
         raise InputError(f"--data {source.data}: {_explain_unknown(source.data)}")
     if source.root:
-        raise InputError(f"--root goes with a corpus name or an index file, not with {source.data}")
+        raise InputError(f"--root applies to a corpus name or an index file, not to {source.data}")
     if path.is_dir():
         return _make_rows(path, list_folder(path, quiet), source, quiet)
     if name.endswith(ARCHIVE_SUFFIXES):
@@ -244,7 +249,7 @@ def _make_rows(root: Path, files: list[Face], source: Source, quiet: bool) -> Fa
 
 def _read_index(path: Path, source: Source, root: str = "") -> FaceIndex:
     if source.crop == "faces":
-        raise InputError(f"--crop faces: {path} already says which faces to take")
+        raise InputError(f"--crop faces: {path} already lists the faces to use")
     root = root or source.root
     if root and not Path(root).is_dir():
         raise InputError(f"--root {root}: no such folder")
@@ -255,14 +260,14 @@ def _open_corpus(source: Source) -> FaceIndex:
     name = source.data
     if source.crop == "faces":
         raise InputError(
-            f"--crop faces goes with files, not with a corpus: see focus prepare {name}"
+            f"--crop faces applies to files, not to a corpus: see focus prepare {name}"
         )
     base = os.environ.get(ROOT_VARIABLE, "")
     root = Path(source.root) if source.root else Path(base or f"${ROOT_VARIABLE}") / name
     if not root.exists():
-        how = f"give --root DIR, or set {ROOT_VARIABLE} to the folder that holds {name}/"
-        here = f"; the folder here is ./{name}" if Path(name).exists() else ""
-        raise InputError(f"corpus {name}: no folder {root}; {how}{here}")
+        how = f"give --root DIR, or set {ROOT_VARIABLE} to the folder that contains {name}/"
+        here = f"; for the folder here, use ./{name}" if Path(name).exists() else ""
+        raise InputError(f"corpus {name}: folder {root} not found; {how}{here}")
     if (root / INDEX_NAME).is_file():
         return FaceIndex.read(root / INDEX_NAME)
     options = ScanOptions(source.compression, source.methods)
@@ -277,7 +282,7 @@ def _explain_unknown(name: str) -> str:
     near = difflib.get_close_matches(path.name, places, n=1, cutoff=0.7)
     known = ", ".join(CORPORA.names()) or "none is installed"
     hint = f"; perhaps {places[near[0]]}?" if near else ""
-    return f"no such file or folder, and no corpus (known: {known}){hint}"
+    return f"no such file, folder or corpus (known: {known}){hint}"
 
 
 def _count_splits(index: FaceIndex) -> str:

@@ -12,10 +12,10 @@ from focus.types import FAKE, REAL, UNKNOWN
 
 
 def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
-    """Return training and validation faces with known labels; nothing is read from ``test``.
+    """Return training and validation faces with known labels; ``test`` is not used.
 
     Raises:
-        InputError: no train or val faces, or one of a single class.
+        InputError: no train or val faces, or a split with a single class.
     """
     known = index.take(index.labels != UNKNOWN)
     if not len(known):
@@ -30,13 +30,13 @@ def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex
         train, val = hold_out_videos(known, hold_out, seed)
     else:
         raise InputError(
-            "the index has no split column; give one (train, val, test), or --hold-out 0.2 to set "
-            "a share of the videos aside as val"
+            "the index has no split column; add one (train, val, test), or use --hold-out 0.2 to "
+            "take a share of the videos as val"
         )
     if not len(val):
         raise InputError(
-            "the index has no 'val' rows, and nothing is ever selected on test; give val rows, or "
-            "--hold-out 0.2 to set a share of the training videos aside"
+            "the index has no 'val' rows, and models are never selected on test; add val rows, or "
+            "use --hold-out 0.2 to take a share of the training videos"
         )
     for name, part in (("train", train), ("val", val)):
         for label, word in ((REAL, "real"), (FAKE, "fake")):
@@ -46,7 +46,7 @@ def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex
 
 
 def hold_out_videos(index: FaceIndex, share: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
-    """Split by a hash of the video (or of the path), so that the choice outlives new rows."""
+    """Split by a hash of the video (or path), so that added rows do not change the choice."""
     units = [video or path for video, path in zip(index.column("video"), index.keys, strict=True)]
     digests = (hashlib.sha256(f"{seed}:{unit}".encode()).digest() for unit in units)
     held = np.array([int.from_bytes(digest[:8], "big") / 2**64 < share for digest in digests])

@@ -1,4 +1,4 @@
-"""Augmentation: geometry moves image and map together, photometry touches the image alone."""
+"""Augmentation: geometric changes that apply to image and map alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from focus.errors import InputError
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What training does to a face; every draw comes from the generator it is given."""
+    """Augmentation settings of training faces."""
 
     flip: bool = True
     """Mirror half of the faces."""
@@ -21,10 +21,10 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.smallest_crop <= 1:
-            raise InputError(f"--smallest-crop {self.smallest_crop}: must lie between 0.1 and 1")
+            raise InputError(f"--smallest-crop {self.smallest_crop}: must be between 0.1 and 1")
 
     def draw(self, rng: np.random.Generator) -> Geometry:
-        """Draw one geometry."""
+        """Return a random geometry."""
         side = rng.uniform(self.smallest_crop, 1.0)
         top, left = rng.uniform(0, 1 - side, 2)
         return Geometry(top, left, side, bool(self.flip and rng.random() < 0.5))
@@ -32,7 +32,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Geometry:
-    """A square crop in shares of height and width, then a mirror. The default changes nothing."""
+    """A square crop in shares of height and width, then a flip. The default is the identity."""
 
     top: float = 0.0
     left: float = 0.0
@@ -42,7 +42,7 @@ class Geometry:
     def apply(self, plane: np.ndarray, size: int | None = None) -> np.ndarray:
         """Return the crop of an image (H, W, C) or a map (H, W), resized to ``size`` if given.
 
-        A map keeps its own grid: it is sampled bilinearly where the crop falls between cells.
+        A map keeps its grid size: it is sampled bilinearly where the crop falls between cells.
         """
         if plane.ndim == 2 and self.side < 1:
             height, width = plane.shape
@@ -50,7 +50,7 @@ class Geometry:
             scale = np.array([self.side, self.side])
             matrix = np.zeros((2, 3), dtype=np.float32)
             matrix[[0, 1], [0, 1]] = scale
-            # Pixel centres lie at half coordinates: x_source = scale * (x + 0.5) + offset - 0.5.
+            # Pixel centres are at half coordinates: x_source = scale * (x + 0.5) + offset - 0.5.
             offset = np.array(centre) - scale * np.array([width, height]) / 2
             matrix[:, 2] = offset + scale * 0.5 - 0.5
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -71,10 +71,10 @@ class Geometry:
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Resize (H, W[, C]) to a square of ``size``: area averages far down, bilinear otherwise.
+    """Resize (H, W[, C]) to a square of ``size``: area averaging below 1/1.5, else bilinear.
 
-    From 256 to 224 px bilinear is as close to an antialiased resize as area averages (48.8 against
-    48.1 dB, measured) and four times as fast; from a factor of 1.5 on it falls behind.
+    From 256 to 224 px, bilinear is as close to an antialiased resize as area averaging (measured:
+    48.8 and 48.1 dB) and four times as fast; from a factor of 1.5 on it is worse.
     """
     height, width = image.shape[:2]
     if (height, width) == (size, size):
@@ -82,4 +82,4 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     far = min(height, width) > size and max(height, width) >= 1.5 * size
     method = cv2.INTER_AREA if far else cv2.INTER_LINEAR
     resized = cv2.resize(image, (size, size), interpolation=method)
-    return resized.reshape(size, size, *image.shape[2:])  # OpenCV drops a channel that is alone
+    return resized.reshape(size, size, *image.shape[2:])  # OpenCV drops a single channel

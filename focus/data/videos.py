@@ -1,7 +1,7 @@
 """Frames of videos, by exact number.
 
-OpenCV seeks by time. Where frames were dropped, or do not stand evenly in time, that gives another
-frame without a word (measured on clips of 200 frames with a gap: 54 of 60 wrong).
+OpenCV seeks by time. If frames were dropped or are unevenly spaced, it silently returns the wrong
+frame (measured on clips of 200 frames with a gap: 54 of 60 wrong).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-# FFmpeg prints to the terminal by itself; OpenCV hands this level on when it first opens a video.
+# FFmpeg prints to the terminal itself; OpenCV sets this level when it first opens a video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2
@@ -33,15 +33,15 @@ VIDEO_SUFFIXES = (
     *(".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".3gp", ".dv"),
 )
 OPEN_VIDEOS = 4
-# Frames to decode in passing before a seek pays: a seek decodes from the key frame before its
-# target, and on three H.264 clips (key frames 170 to 270 apart) cost as much as 101 to 145 frames.
+# Distance from which a seek is faster than decoding forward: a seek decodes from the key frame
+# before its target; on three H.264 clips (key frames 170 to 270 apart) it cost 101 to 145 frames.
 NEAR = 120
 _LOG = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4, and 5
 
 
 @contextmanager
 def silence_opencv() -> Iterator[None]:
-    """Keep OpenCV from printing what becomes the reason of an error."""
+    """Keep OpenCV from printing errors that we report ourselves."""
     level = _LOG.getLogLevel()
     _LOG.setLogLevel(0)
     try:
@@ -53,12 +53,12 @@ def silence_opencv() -> Iterator[None]:
 class FrameReader:
     """Frames of one video by number, counted in the order in which they are decoded.
 
-    Decodes on to a frame that is near, seeks to one that is far. It seeks only in an MP4 or MOV
-    whose frames stand evenly, and checks where it landed; any other video is decoded from its
-    start when it must go back. Rotation tags are applied. For one process and one thread.
+    Decodes forward to a near frame and seeks to a far one. It seeks only in an MP4 or MOV with
+    evenly spaced frames, and checks the result; to go back, any other video is decoded from its
+    start. Rotation tags are applied. For one process and one thread.
 
-    OpenCV reports success for interlaced frames that it cannot convert; such a video is read by
-    PyAV (:mod:`focus.data.conversion`).
+    OpenCV reports success for interlaced frames that it cannot convert; PyAV reads such videos
+    (:mod:`focus.data.conversion`).
 
     Raises:
         UnreadableError: missing, not permitted, empty, or not a video that OpenCV can open.
@@ -80,15 +80,15 @@ class FrameReader:
 
     @functools.cached_property
     def frames(self) -> int:
-        """The number of frames that can be decoded, see ``count_frames``."""
+        """The number of decodable frames, see ``count_frames``."""
         return count_frames(self.path)
 
     def read(self, frame: int) -> np.ndarray:
         """Return a frame as uint8 (H, W, 3), RGB.
 
         Raises:
-            UnreadableError: a frame past the real end (the reason says how many there are), or one
-                that OpenCV cannot convert where PyAV is not installed.
+            UnreadableError: a frame past the real end (its message has the count), or one that
+                OpenCV cannot convert while PyAV is not installed.
         """
         if self._fallback is not None:
             return self._fallback.read(frame)
@@ -114,7 +114,7 @@ class FrameReader:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
     def _doubt(self, frame: int) -> None:
-        """Find out whether OpenCV converts a frame that equals the one before; else use PyAV."""
+        """Check whether OpenCV converts a frame that equals the previous one; if not, use PyAV."""
         if converts(self.path, frame, _open):
             self._trusted, self._before = True, None
         else:
@@ -128,8 +128,8 @@ class FrameReader:
         self._capture, self._next, self._before = _open(self.path), 0, None
 
     def _approach(self, frame: int) -> None:
-        """Bring the frame within reach of decoding on (-1: it is the one at hand)."""
-        if -1 <= frame - self._next < NEAR:
+        """Seek or restart so that the frame can be reached by decoding forward."""
+        if -1 <= frame - self._next < NEAR:  # -1: the current frame
             return
         if (frame < NEAR or not self._seek(frame)) and frame < self._next:
             self._restart()
@@ -153,13 +153,13 @@ class FrameReader:
 
 
 def count_frames(path: Path) -> int:
-    """Return the number of frames that can really be decoded.
+    """Return the number of frames that can actually be decoded.
 
-    The container's count is a hint: it is taken when an MP4 or MOV decodes at that place and ends
+    The container's count is a hint: it is used if an MP4 or MOV decodes at its last frame and ends
     there, which costs one seek. Otherwise the whole video is decoded.
 
     Raises:
-        UnreadableError: as in ``FrameReader``, or not one frame.
+        UnreadableError: as in ``FrameReader``, or no frame can be decoded.
     """
     if pace := _measure_pace(path):
         return pace.frames
@@ -191,7 +191,7 @@ def _cached(path: str, _process: int, _modified: int, _size: int) -> FrameReader
 
 @functools.lru_cache(maxsize=4096)
 def _examine_start(path: str, _modified: int, _size: int) -> Literal["undecoded", "twins", "fine"]:
-    """Look at the first two frames; one frame alone counts as twins: it may be unconverted."""
+    """Compare the first two frames; a single frame counts as twins: it may be unconverted."""
     capture = _open(Path(path))
     (decoded, first), (found, second) = capture.read(), capture.read()
     if not decoded:
@@ -209,10 +209,10 @@ class _Pace(NamedTuple):
 
 
 def _measure_pace(path: Path) -> _Pace | None:
-    """Return number and spacing of frames that stand evenly, None if a seek is not to be trusted.
+    """Return number and spacing of evenly spaced frames, None if seeking is not reliable.
 
-    n frames, of which the last stands n - 1 first spacings behind the first, leave no room for a
-    gap. That needs a true n: Matroska, AVI and fragmented MP4 only give one guessed from the time.
+    If the last of n frames is n - 1 times the first spacing after the first frame, there is no gap.
+    This needs an exact n: Matroska, AVI and fragmented MP4 only estimate it from the duration.
     """
     _check(path)
     with path.open("rb") as file:
@@ -246,10 +246,10 @@ def _check(path: Path) -> os.stat_result:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    """Open a video to be decoded by one thread: loaders bring their own processes."""
+    """Open a video, decoded by one thread, since loaders run several processes."""
     _check(path)
     with silence_opencv():
-        # An absolute path cannot be taken for a protocol or a device.
+        # An absolute path cannot be mistaken for a protocol or a device.
         name = os.path.abspath(path)
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not capture.isOpened():

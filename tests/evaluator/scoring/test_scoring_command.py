@@ -405,7 +405,7 @@ def test_command_with_a_dash_prints_only_json(corpus, capsys):
 def test_moved_faces_need_data(corpus):
     corpus.save()
     (corpus.root / "index.csv").rename(corpus.root / "moved.csv")
-    with pytest.raises(InputError, match=r"maps\.h5 names its faces; give --data"):
+    with pytest.raises(InputError, match=r"recorded in .*maps\.h5; give --data"):
         run(corpus)
     run(corpus, data=str(corpus.root / "moved.csv"))
 

@@ -161,7 +161,7 @@ def test_retinaface_weights_are_never_unpickled(
     torch.save({"other": torch.zeros(1)}, "other.pth")
     Path("text.pth").write_text("no weights")
     for name in ("trap.pth", "other.pth", "text.pth"):
-        with pytest.raises(InputError, match=f"{name}: no RetinaFace weights") as caught:
+        with pytest.raises(InputError, match=f"{name}: not RetinaFace weights") as caught:
             RetinaFaceDetector(Path(name))
         assert "\n" not in str(caught.value)
     assert not Path("sprung").exists()

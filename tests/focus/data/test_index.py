@@ -128,9 +128,9 @@ def test_relocated_paths_lead_to_the_same_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1 names no column 'path'"),
-        ("path,split\n", r"line 1 names no column 'label' \(has: path, split\)"),
-        ("path,label,path\n", "line 1 names a column twice"),
+        ("", "line 1 has no column 'path'"),
+        ("path,split\n", r"line 1 has no column 'label' \(has: path, split\)"),
+        ("path,label,path\n", "line 1 has a column twice"),
     ],
 )
 def test_headers_that_are_none(tmp_path: Path, text: str, message: str) -> None:

@@ -124,7 +124,7 @@ def test_folder_with_an_index_uses_it(tmp_path: Path) -> None:
     for data in (tmp_path, tmp_path / "index.csv"):
         with pytest.raises(InputError, match=r"--root .*nope: no such folder"):
             open_source(Source(str(data), root=str(tmp_path / "nope")))
-        with pytest.raises(InputError, match="already says which faces"):
+        with pytest.raises(InputError, match="already lists the faces"):
             open_source(Source(str(data), crop="faces"))
 
 
@@ -165,7 +165,7 @@ def test_faces_of_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     index = open_source(Source(str(clip), crop="faces", every=8))
     assert index.keys == ["clip.mp4#16.0", "clip.mp4#24.0", "clip.mp4#24.1"]
     assert set(index.column("video")) == {"clip"}
-    assert "2 of 4 images show no face" in capsys.readouterr().err
+    assert "2 of 4 images have no face" in capsys.readouterr().err
     open_source(Source(str(clip), crop="faces", every=8), quiet=True)
     assert capsys.readouterr().err == ""
 
@@ -193,7 +193,7 @@ def test_a_folder_of_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         read_face(tmp_path, "fake/2.mp4#0")
     put(tmp_path, "cover.png")
     assert open_source(Source(str(tmp_path))).keys == ["cover.png"]
-    assert "takes the 1 image, not the 3 videos" in capsys.readouterr().err
+    assert "uses the 1 image, not the 3 videos" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("bright")
@@ -239,16 +239,16 @@ def test_an_archive_of_images(tmp_path: Path) -> None:
     ("data", "reason"),
     [
         ("", "--data is missing: give a corpus name"),
-        ("empty", "empty: holds no file"),
-        ("texts", "texts: holds 1 file, but no image or video"),
+        ("empty", "empty: contains no file"),
+        ("texts", "texts: contains 1 file, but no image or video"),
         ("note.txt", "not an index"),
-        ("text.csv", "line 1 names no column 'path'"),
-        ("void.csv", "line 1 names no column 'path'"),
+        ("text.csv", "line 1 has no column 'path'"),
+        ("void.csv", "line 1 has no column 'path'"),
         ("head.csv", "head.csv: the index has no row"),
         ("bytes.csv", "not UTF-8"),
-        ("gone.csv", "no such file or folder, and no corpus"),
+        ("gone.csv", "no such file, folder or corpus"),
         ("hed.csv", "perhaps head.csv?"),
-        ("maps.h5", "a map file; the flag for it is --maps"),
+        ("maps.h5", "a map file; use --maps for it"),
         ("broken.zip", "the archive is damaged"),
     ],
 )
@@ -286,7 +286,7 @@ def test_a_name_that_is_not_text_is_named(tmp_path: Path) -> None:
 
 def test_root_does_not_go_with_files(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
-    with pytest.raises(InputError, match="--root goes with a corpus name or an index file"):
+    with pytest.raises(InputError, match="--root applies to a corpus name or an index file"):
         open_source(Source(str(tmp_path), root=str(tmp_path)))
 
 
@@ -316,12 +316,14 @@ def test_a_corpus_name_wins_over_a_folder_of_the_same_name(
     put(tmp_path / "toy-corpus", "beside.png")
     corpus = Corpus("toy-corpus", "Toy", "nowhere", lambda root, _: scan(root), unit="face")
     with CORPORA.temporarily("toy-corpus", corpus):
-        with pytest.raises(InputError, match=r"no folder .*; the folder here is \./toy-corpus"):
+        with pytest.raises(
+            InputError, match=r"folder .* not found; .*folder here, use \./toy-corpus"
+        ):
             open_source(Source("toy-corpus"))
         put(tmp_path / "all" / "toy-corpus", "scanned.png")
         capsys.readouterr()
         assert list(open_source(Source("toy-corpus")).keys) == ["scanned.png"]
-        line = "--data toy-corpus: the corpus, not the file or folder ./toy-corpus"
+        line = "--data toy-corpus: uses the corpus, not the file or folder ./toy-corpus"
         assert capsys.readouterr().err == f"{line}\n"
         assert list(open_source(Source("./toy-corpus")).keys) == ["beside.png"]
         with pytest.raises(InputError, match="face crops already"):  # the same rule in prepare
@@ -380,7 +382,9 @@ def test_corpora_find_their_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with pytest.raises(InputError, match=r"known: .*toy-corpus.*perhaps toy-corpus"):
             open_source(Source("toy-corps"))
         monkeypatch.setenv("FOCUS_DATA", str(tmp_path / "all"))
-        with pytest.raises(InputError, match=f"no folder {tmp_path}/all/toy-corpus; give --root"):
+        with pytest.raises(
+            InputError, match=f"folder {tmp_path}/all/toy-corpus not found; give --root"
+        ):
             open_source(Source("toy-corpus"))
         home = put(tmp_path / "all" / "toy-corpus", "scanned.png", "a.png")
         assert (open_source(Source("toy-corpus")).root, scan(home).keys) == (home, ["scanned.png"])

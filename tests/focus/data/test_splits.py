@@ -16,7 +16,7 @@ from focus.errors import InputError
         (["train", "train", "val"], [0, 1, 1], "val split has no real face"),
         (["train", "val", "val"], [1, 0, 1], "train split has no real face"),
         (["train", "val"], [-1, -1], "no face has a label"),
-        (["train", "train", "test", "test"], [0, 1, 0, 1], "nothing is ever selected on test"),
+        (["train", "train", "test", "test"], [0, 1, 0, 1], "models are never selected on test"),
     ],
 )
 def test_unusable_splits_are_one_line(splits, labels, message):

@@ -81,7 +81,7 @@ def test_flips_are_on_and_crops_off_unless_asked_otherwise() -> None:
 
 @pytest.mark.parametrize("side", [0.0, 0.09, 1.01, -0.5])
 def test_crops_that_are_none_are_refused(side: float) -> None:
-    with pytest.raises(InputError, match=f"--smallest-crop {side}: must lie between 0.1 and 1"):
+    with pytest.raises(InputError, match=f"--smallest-crop {side}: must be between 0.1 and 1"):
         Augmentation(smallest_crop=side)
     assert Augmentation(smallest_crop=0.1).smallest_crop == 0.1
 
