@@ -56,7 +56,7 @@ class PrepareCommand(CropConfig):
     on_error: Literal["skip", "stop"] = "skip"
     """skip: skip unreadable videos and report them at the end; stop: fail at the first."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Flags shared by all commands."""
+    """Flags that every command has."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
