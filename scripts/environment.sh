@@ -1,5 +1,7 @@
 # Sourced by the other scripts: makes .venv if it is missing, installs the project, activates it.
 # PYTHON names the interpreter (default python3); EXTRAS the extras to install (default none).
+# TORCH_INDEX names the package index that PyTorch comes from. Default: on Linux without an NVIDIA
+# GPU the one of PyTorch's CPU builds, a tenth of the size, if it answers; otherwise pip's own.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=.venv/bin/python
 wanted="$(cksum < pyproject.toml) ${EXTRAS:-}"
@@ -13,6 +15,22 @@ fi
 # An installation that already matches pyproject.toml is used at once, also offline.
 if ! grep -qxF "$wanted" .venv/installed 2>/dev/null; then
     echo "Installing into .venv (the first time this fetches PyTorch: some minutes) ..."
+    if ! "$python" -c 'import torch' 2>/dev/null; then
+        index=${TORCH_INDEX:-}
+        if [ -z "$index" ] && [ "$(uname -s)" = Linux ] && [ ! -e /dev/nvidia0 ] &&
+            ! command -v nvidia-smi >/dev/null; then
+            index=https://download.pytorch.org/whl/cpu
+            # Does it answer? Where only a mirror can be reached, this takes seconds, not minutes.
+            "$python" -c 'import sys, urllib.request as web
+web.urlopen(sys.argv[1] + "/torch/", timeout=5).close()' "$index" 2>/dev/null || index=
+        fi
+        if [ -n "$index" ]; then
+            "$python" -m pip install --quiet --disable-pip-version-check --index-url "$index" \
+                torch torchvision || {
+                [ -z "${TORCH_INDEX:-}" ] || exit 1 # what was asked for must not fail silently
+            }
+        fi
+    fi
     "$python" -m pip install --quiet --disable-pip-version-check -e ".${EXTRAS:+[$EXTRAS]}"
     echo "$wanted" >> .venv/installed
 fi

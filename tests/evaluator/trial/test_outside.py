@@ -110,7 +110,7 @@ def test_errors_are_one_line(judge, demo_corpus, tmp_path, capsys):
         judge(tmp_path / "none.csv")
     scores = write_scores(tmp_path / "theirs.csv", FaceIndex.read(demo_corpus).keys[:1], [0.5])
     (tmp_path / "judged" / "seed-0").mkdir(parents=True)
-    (tmp_path / "judged" / "seed-0" / "config.json").write_text("{}")
+    (tmp_path / "judged" / "seed-0" / "last.safetensors").touch()
     with pytest.raises(InputError, match="contains a trained trial"):
         judge(scores)
     assert main(["judge"]) == 2
