@@ -248,11 +248,14 @@ def build_detector(name: str, config: Any) -> Trainable:
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write a network's state as safetensors; the file appears whole, in one rename.
 
+    A tensor that the network holds under two names is stored twice.
+
     Raises:
         InputError: see :func:`~focus.files.replace_file`.
     """
     state = network.state_dict()
-    write_tensors({name: value.detach().cpu().contiguous() for name, value in state.items()}, path)
+    copies = {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
+    write_tensors(copies, path)
 
 
 def write_tensors(

@@ -1,0 +1,16 @@
+"""Weights of a run: what is saved is what is loaded."""
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from focus.runs import save_weights
+
+
+def test_a_tensor_under_two_names_is_saved_under_both(tmp_path):
+    network = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    network[1].weight = network[0].weight
+    save_weights(network, tmp_path / "weights.safetensors")
+    kept = load_file(tmp_path / "weights.safetensors")
+    assert torch.equal(kept["0.weight"], network[0].weight)
+    assert torch.equal(kept["1.weight"], network[0].weight)
