@@ -42,6 +42,7 @@ COMMANDS = {
         "evaluator.robustness:robustness_command",
         "measure robustness of scores and maps to image corruptions",
         "evaluator robustness --model focus --weights runs/first --data ffpp --out robustness",
+        moved={"--kinds": "--corruptions"},
     ),
     "embed": Command(
         "evaluator.options:EmbedCommand",

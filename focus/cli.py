@@ -22,7 +22,8 @@ COMMANDS = {
         "focus.data.forging:ForgeCommand",
         "focus.data.forging:forge_command",
         "make forgeries with exact masks from real faces",
-        "focus forge --data portraits/ --out forged --kind blend partial",
+        "focus forge --data portraits/ --out forged --forgery blend partial",
+        moved={"--kind": "--forgery"},
     ),
     "doctor": Command(
         "focus.data.doctor:DoctorCommand",
@@ -37,6 +38,7 @@ COMMANDS = {
         "train the generator",
         "focus train small --data index.csv --out runs/first",
         recipes="focus.training.recipes:RECIPES",
+        moved={"--kind": "--model"},
     ),
     "generate": Command(
         "focus.generation:GenerateCommand",

@@ -22,7 +22,7 @@ for kind in focus classifier; do
     else
         resume=()
         [ -f "$run/config.json" ] && resume=(--resume)
-        focus train demo --kind "$kind" --data "$index" --out "$run" --precision bf16 "${resume[@]}"
+        focus train demo --model "$kind" --data "$index" --out "$run" --precision bf16 "${resume[@]}"
     fi
 done
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from evaluator.cli import COMMANDS as EVALUATOR
+from evaluator.cli import main as evaluator
 from focus.cli import COMMANDS as FOCUS
+from focus.cli import main as focus
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = [
@@ -71,3 +73,17 @@ sys.exit(", ".join(sorted(heavy & set(sys.modules))) or 0)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
     assert done.stdout.startswith(f"usage: {program} {name} ")
+
+
+@pytest.mark.parametrize(
+    ("main", "command", "flag", "replacement"),
+    [
+        (focus, "forge", "--kind", "--forgery"),
+        (focus, "train", "--kind", "--model"),
+        (evaluator, "robustness", "--kinds=blur", "--corruptions"),
+        (evaluator, "run", "--predictions", "evaluator judge"),
+    ],
+)
+def test_a_renamed_flag_names_its_successor(capsys, main, command, flag, replacement):
+    assert main([command, flag, "x"]) == 2
+    assert f"use {replacement}" in capsys.readouterr().err

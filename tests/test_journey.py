@@ -120,7 +120,7 @@ def test_gradcam_comes_through_the_same_door(demo_corpus, tmp_path):
     arguments = [
         "train",
         "demo",
-        "--kind",
+        "--model",
         "classifier",
         "--data",
         str(demo_corpus),

@@ -114,7 +114,7 @@ class Builder:
     def _train(self, network: Network, faces: Faces) -> Path:
         """Return the run folder of a network."""
         run = self.out / "runs" / f"{network.name}-{faces.name}"
-        recipe = ["paper"] if network.kind == "focus" else ["--kind", network.kind]
+        recipe = ["paper"] if network.kind == "focus" else ["--model", network.kind]
         words: Words = ["train", *recipe, *network.flags, "--data", self._list(faces)]
         hours = self._hours(network.kind)
         self._add("focus", [*words, "--out", run], RunFolder(run).finished_mark, [faces], hours)
@@ -173,7 +173,7 @@ class Builder:
             data, used = self._list(test, True), [_known(setting.train), test]
             folder = self.out / "results" / setting.name / f"robustness-{test.name}"
             words: Words = ["robustness", "--model", method, "--weights", weights, "--data", data]
-            words += [*_flag("--kinds", kinds), "--out", folder]
+            words += [*_flag("--corruptions", kinds), "--out", folder]
             result = self._add("evaluator", words, folder / ROBUSTNESS, used)
             mixed = [cell for cell in here if cell.column.kind == MIX]
             others = [cell for cell in here if cell.column.kind != MIX]

@@ -175,7 +175,7 @@ def _note_blocks(index: FaceIndex, conditions: list[Condition]) -> list[str]:
         return []
     return [
         f"block, which is made for frames, changes nothing on pictures below {FRAME_UNIT} px as"
-        " these are; --kinds with block-crop in its place does"
+        " these are; --corruptions with block-crop in its place does"
     ]
 
 

@@ -31,7 +31,7 @@ class RobustnessCommand:
     """Its run folder or weights file."""
     options: tuple[str, ...] = ()
     """NAME=VALUE settings of it."""
-    kinds: tuple[str, ...] = SEVEN
+    corruptions: tuple[str, ...] = SEVEN
     """Corruptions, among saturation, contrast, block (frames), block-crop (face crops), noise,
     blur, pixel, compress, jpeg, resize and mix."""
     levels: tuple[int, ...] = LEVELS
@@ -55,10 +55,10 @@ class RobustnessCommand:
         for name, value in (("sample", self.sample), ("draws", self.draws)):
             if value < 0:
                 raise InputError(f"--{name} {value}: must be 0 or more")
-        unknown = [kind for kind in self.kinds if kind not in KINDS]
-        if unknown or not self.kinds:
+        unknown = [kind for kind in self.corruptions if kind not in KINDS]
+        if unknown or not self.corruptions:
             said = " ".join(unknown) or "none given"
-            raise InputError(f"--kinds {said}: use {', '.join(KINDS)}")
+            raise InputError(f"--corruptions {said}: use {', '.join(KINDS)}")
         if not self.levels or not set(self.levels) <= set(LEVELS):
             raise InputError(f"--levels {' '.join(map(str, self.levels))}: use 1 to 5")
         if self.maps and (self.model or self.method):
@@ -73,7 +73,7 @@ class RobustnessCommand:
             InputError: levels that a kind does not have, or no video encoder for ``compress``.
         """
         found = [CLEAN]
-        for kind in (kind for kind in KINDS if kind in self.kinds):
+        for kind in (kind for kind in KINDS if kind in self.corruptions):
             levels = [level for level in KINDS[kind].levels if level in self.levels]
             if not levels:
                 raise InputError(f"--levels: {kind} has level 1 alone")

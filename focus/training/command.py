@@ -33,9 +33,9 @@ def train_command(command: TrainCommand) -> None:
     index = open_source(command.source)
     train, val = split_index(index, command.hold_out, command.runtime.seed)
     config = _network_config(command)
-    fit = command.fit.complete(DETECTORS.get(command.kind))
+    fit = command.fit.complete(DETECTORS.get(command.model))
     training = Training(
-        command.kind, config, train, val, fit, command.runtime, stills=command.stills
+        command.model, config, train, val, fit, command.runtime, stills=command.stills
     )
     facts = {
         "source": to_json(command.source),
@@ -73,7 +73,7 @@ def _report(folder: Path, report: Report, fit: FitConfig, runtime: Runtime) -> N
 
 def _network_config(command: TrainCommand) -> Any:
     """Return the detector's settings: the flags of FoCus and the classifier, or ``--options``."""
-    kind, options = config_type(DETECTORS.get(command.kind)), split_options(command.options)
+    kind, options = config_type(DETECTORS.get(command.model)), split_options(command.options)
     flags = given_values(command.network)
     if issubclass(FoCusConfig, kind):
         known = {field.name for field in dataclasses.fields(kind)}
@@ -82,8 +82,8 @@ def _network_config(command: TrainCommand) -> Any:
     if flags:
         name = next(iter(flags))
         raise InputError(
-            f"--{name.replace('_', '-')}: not a setting of {command.kind} (or not as a flag); give "
-            "its settings as --options NAME=VALUE, and leave recipes out"
+            f"--{name.replace('_', '-')}: not a setting of {command.model} (or not as a flag); "
+            "give its settings as --options NAME=VALUE, and leave recipes out"
         )
     return parse_options(kind, options)
 

@@ -20,17 +20,17 @@ class TrainCommand:
     """Labelled faces with train and val splits."""
     out: str = "runs/focus"
     """Folder of the run."""
-    kind: str = "focus"
-    """focus; classifier, which Grad-CAM and its kin explain; or any detector of evaluator models,
-    from labels alone."""
+    model: str = "focus"
+    """What to train, from labels alone: focus, classifier (the Grad-CAM baseline), or any detector
+    listed by `evaluator models`."""
     options: tuple[str, ...] = ()
     """NAME=VALUE settings of another detector than these two."""
     hold_out: float = 0.0
     """Without a val split: hold out this share of the videos (or files) as val."""
     stills: bool = False
-    """Every face is a still picture: a detector of clips sees it in small motion."""
+    """Every face is a still image: a detector of clips sees it in small motion."""
     resume: bool = False
-    """Go on with the unfinished run in --out."""
+    """Resume the unfinished run in --out."""
     network: NetworkOptions = field(default_factory=NetworkOptions)
     """The network."""
     fit: FitOptions = field(default_factory=FitOptions)

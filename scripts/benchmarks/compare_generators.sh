@@ -13,10 +13,10 @@ index=$1 run=$2 weights=$3 out=$4
 mkdir -p "$out"
 methods="partial-left partial-right partial-eyes partial-mouth partial-blob"
 
-[ -f "$out/classifier/finished" ] || focus train small --kind classifier --data "$index" \
+[ -f "$out/classifier/finished" ] || focus train small --model classifier --data "$index" \
   --encoder-weights "$weights" --steps 400 --validate-every 400 --precision bf16 \
   --out "$out/classifier" $([ -f "$out/classifier/config.json" ] && echo --resume)
-[ -f "$out/vit/finished" ] || focus train small --kind classifier --data "$index" \
+[ -f "$out/vit/finished" ] || focus train small --model classifier --data "$index" \
   --encoder vit_tiny_patch16_224 --encoder-weights none --image-size 112 --stage -1 --steps 600 \
   --validate-every 600 --precision bf16 --out "$out/vit" \
   $([ -f "$out/vit/config.json" ] && echo --resume)

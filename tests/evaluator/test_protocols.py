@@ -219,7 +219,7 @@ def test_dry_run_only_prints(tmp_path, capsys):
     run_protocol("monfap-table-4", tmp_path, tmp_path / "out", dry_run=True)
     out = capsys.readouterr().out
     assert "--options backbone=resnet50" in out
-    assert "--kinds mix" in out
+    assert "--corruptions mix" in out
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="no step of monfap-table-4 can be run"):
         run_protocol("monfap-table-4", tmp_path, tmp_path / "out")

@@ -91,7 +91,12 @@ def corpus(tmp_path):
 
 
 def command(index, **options):
-    options = {"kinds": ("saturation", "contrast"), "levels": (1, 5), "model": "redness", **options}
+    options = {
+        "corruptions": ("saturation", "contrast"),
+        "levels": (1, 5),
+        "model": "redness",
+        **options,
+    }
     return RobustnessCommand(
         out=str(index.root / "out"),
         source=options.pop("source", Source(str(index.root / "index.csv"))),
@@ -134,7 +139,7 @@ def test_command_makes_maps_numbers_and_a_picture(corpus, capsys):
 
 
 def test_numbers_are_those_of_evaluator_score(corpus):
-    robustness_command(command(corpus, kinds=("contrast", "noise")))
+    robustness_command(command(corpus, corruptions=("contrast", "noise")))
     result = result_of(corpus)
     found = {"clean": result["clean"]}
     for kind in ("contrast", "noise"):
@@ -150,7 +155,7 @@ def test_numbers_are_those_of_evaluator_score(corpus):
 
 def test_pictures_are_perturbed_before_the_network_sees_them(corpus):
     robustness_command(
-        command(corpus, kinds=("noise",), levels=(3,), runtime=replace(QUIET, seed=4))
+        command(corpus, corruptions=("noise",), levels=(3,), runtime=replace(QUIET, seed=4))
     )
     key = corpus.keys[2]
     picture = cv2.imread(str(corpus.root / key))[..., ::-1].copy()
@@ -182,7 +187,7 @@ def test_map_files_find_the_faces_that_are_in_them(corpus):
 
 
 def test_block_rule_is_explained_where_it_does_nothing(corpus):
-    robustness_command(command(corpus, kinds=("block", "block-crop"), levels=(5,)))
+    robustness_command(command(corpus, corruptions=("block", "block-crop"), levels=(5,)))
     result = result_of(corpus)
     assert result["kinds"]["block"]["mean"]["map_iou"]["value"] == 1
     assert result["kinds"]["block-crop"]["mean"]["map_overlap"]["value"] < 0.9
@@ -371,10 +376,10 @@ def test_a_map_file_names_generator_and_faces(corpus):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"kinds": ("blurr",)}, "--kinds blurr: use saturation"),
-        ({"kinds": ()}, "--kinds none given"),
+        ({"corruptions": ("blurr",)}, "--corruptions blurr: use saturation"),
+        ({"corruptions": ()}, "--corruptions none given"),
         ({"levels": (0, 1)}, "--levels 0 1: use 1 to 5"),
-        ({"kinds": ("mix",), "levels": (2,)}, "--levels: mix has level 1 alone"),
+        ({"corruptions": ("mix",), "levels": (2,)}, "--levels: mix has level 1 alone"),
         ({"sample": -1}, "--sample -1: must be 0 or more"),
         ({"model": ""}, "say what is judged: --model NAME, or --maps FILE"),
         ({"maps": "a.h5"}, "--maps says which generator it is"),

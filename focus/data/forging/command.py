@@ -44,7 +44,7 @@ class ForgeCommand:
     """Real faces, as crops (or photographs with --crop faces); fakes are skipped."""
     out: str = "forged"
     """Output folder: real/, fake/, mask/, region/ and, written last, index.csv."""
-    kind: tuple[Literal["blend", "partial", "swap"], ...] = ("blend", "partial")
+    forgery: tuple[Literal["blend", "partial", "swap"], ...] = ("blend", "partial")
     """blend: self-blend of the face; partial: of one part; swap: another face. Faces take turns."""
     landmarks: str = ""
     """ONNX model of 68 points (default: $FOCUS_LANDMARKS); if none, an ellipse in the face box."""
@@ -62,10 +62,10 @@ class ForgeCommand:
     """Flags that every command has."""
 
     def __post_init__(self) -> None:
-        if not self.kind or len(set(self.kind)) < len(self.kind) or set(self.kind) - {*_KINDS}:
-            raise InputError(
-                f"--kind {' '.join(self.kind)}: choose from {', '.join(_KINDS)}, each at most once"
-            )
+        chosen = set(self.forgery)
+        if not chosen or len(chosen) < len(self.forgery) or chosen - {*_KINDS}:
+            given, known = " ".join(self.forgery), ", ".join(_KINDS)
+            raise InputError(f"--forgery {given}: choose from {known}, each at most once")
         if self.per_face < 1:
             raise InputError(f"--per-face {self.per_face}: must be 1 or more")
         if self.size and self.size < SMALLEST_SIDE:
@@ -147,7 +147,7 @@ def _plan(faces: FaceIndex, command: ForgeCommand) -> ForgePlan:
     splits = faces.column("split")
     if not any(splits):
         splits = [assign_split(video) for video in videos]
-    if "swap" in command.kind:
+    if "swap" in command.forgery:
         _check_swaps(command, landmarks, set(zip(splits, videos, strict=True)))
     return ForgePlan(
         faces.root,
@@ -157,7 +157,7 @@ def _plan(faces: FaceIndex, command: ForgeCommand) -> ForgePlan:
         tuple(videos),
         tuple(name_faces(faces.keys)),
         Path(command.out),
-        command.kind,
+        command.forgery,
         command.per_face,
         command.size,
         command.quality,
@@ -173,13 +173,13 @@ def _check_swaps(
     """Check that swaps are possible; ``videos`` has the pairs (split, video)."""
     if not landmarks:
         raise InputError(
-            "--kind swap needs a landmark model: give an ONNX model of 68 points by "
+            "--forgery swap needs a landmark model: give an ONNX model of 68 points by "
             f"--landmarks FILE or ${LANDMARKS_VARIABLE}"
         )
     for split, count in sorted(Counter(split for split, _ in videos).items()):
         if count < 2:
             where = f"split {split}" if split else command.source.data
-            raise InputError(f"--kind swap: {where} has only one video; a swap needs two")
+            raise InputError(f"--forgery swap: {where} has only one video; a swap needs two")
 
 
 def assign_split(video: str) -> str:

@@ -228,7 +228,7 @@ def test_swap_inserts_the_other_face(monkeypatch):
 
 def test_index_keeps_splits_and_videos_and_balances_the_classes(demo_corpus, tmp_path, capsys):
     source = FaceIndex.read(demo_corpus)
-    index = forge(demo_corpus, tmp_path / "out", kind=("partial",))
+    index = forge(demo_corpus, tmp_path / "out", forgery=("partial",))
     given = [(face.split, face.video) for face in source.where(label=0)]
     real, fake = list(index.where(label=0)), list(index.where(label=1))
     assert [(face.split, face.video) for face in real] == given
@@ -368,7 +368,7 @@ def test_black_borders_of_a_crop_stay_black(demo_corpus, tmp_path):
         cv2.imwrite(str(tmp_path / f"{number}.png"), black[..., ::-1])
     faces = [Face(f"{number}.png") for number in range(6)]
     FaceIndex.of(faces, tmp_path).write(tmp_path / "index.csv")
-    index = forge(tmp_path / "index.csv", tmp_path / "out", kind=("blend",), png=True)
+    index = forge(tmp_path / "index.csv", tmp_path / "out", forgery=("blend",), png=True)
     assert {read_image(tmp_path / "out" / face.path).shape for face in index} == {(64, 64, 3)}
     for number, face in enumerate(index.where(label=1)):
         assert not read_image(tmp_path / "out" / face.path)[:, 32 + number :].any()
@@ -428,7 +428,7 @@ def test_swaps_are_of_another_video_in_the_same_split(demo_corpus, tmp_path, stu
     index = FaceIndex.read(demo_corpus)
     people = [face for face in index if face.split != "val"]
     FaceIndex.of(people, index.root).relocated(tmp_path).write(tmp_path / "index.csv")
-    made = forge(tmp_path / "index.csv", tmp_path / "out", kind=("swap",), landmarks=stub)
+    made = forge(tmp_path / "index.csv", tmp_path / "out", forgery=("swap",), landmarks=stub)
     faces = {face.path: face for face in made}
     fakes = list(made.where(label=1))
     assert len(fakes) == 18
@@ -438,19 +438,19 @@ def test_swaps_are_of_another_video_in_the_same_split(demo_corpus, tmp_path, stu
         assert donor.video != fake.video
     whole = contents(tmp_path / "out")
     (tmp_path / "out" / "index.csv").unlink()
-    forge(tmp_path / "index.csv", tmp_path / "out", kind=("swap",), landmarks=stub)
+    forge(tmp_path / "index.csv", tmp_path / "out", forgery=("swap",), landmarks=stub)
     assert contents(tmp_path / "out") == whole
 
 
 def test_swap_without_a_partner_is_refused(demo_corpus, tmp_path, stub):
     with pytest.raises(InputError, match="split val has only one video"):
-        forge(demo_corpus, tmp_path / "out", kind=("blend", "swap"), landmarks=stub)
+        forge(demo_corpus, tmp_path / "out", forgery=("blend", "swap"), landmarks=stub)
     assert not (tmp_path / "out").exists()
 
 
 def test_swap_without_a_landmark_model_is_one_clear_line(demo_corpus, tmp_path):
     with pytest.raises(InputError, match="--landmarks FILE or") as caught:
-        forge(demo_corpus, tmp_path / "out", kind=("swap",))
+        forge(demo_corpus, tmp_path / "out", forgery=("swap",))
     assert "\n" not in str(caught.value)
 
 
@@ -475,8 +475,8 @@ def test_without_a_model_the_face_is_an_ellipse_in_the_middle(demo_corpus, tmp_p
 @pytest.mark.parametrize(
     ("options", "flag"),
     [
-        ({"kind": ()}, "--kind"),
-        ({"kind": ("blend", "blend")}, "--kind"),
+        ({"forgery": ()}, "--forgery"),
+        ({"forgery": ("blend", "blend")}, "--forgery"),
         ({"per_face": 0}, "--per-face"),
         ({"size": 8}, "--size"),
         ({"quality": 101}, "--quality"),
@@ -515,7 +515,7 @@ def test_swaps_are_the_same_in_one_process_and_in_two(demo_corpus, tmp_path, mon
     options = {"source": Source(data=str(demo_corpus), split="train"), "landmarks": str(WEIGHTS)}
     monkeypatch.setattr(processes, "_CHUNK", 4)
     for name, workers in (("one", 1), ("two", 2)):
-        forge(demo_corpus, tmp_path / name, kind=("swap",), workers=workers, **options)
+        forge(demo_corpus, tmp_path / name, forgery=("swap",), workers=workers, **options)
     one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
     assert one.pop("forge.json") != two.pop("forge.json")
     assert one == two

@@ -58,7 +58,7 @@ def test_both_commands_train_the_same_network(demo_corpus, tmp_path):
 
 def test_the_effective_settings_are_printed(world, capsys):
     world.index.write(world.folder / "index.csv")
-    arguments = ["train", "--kind", "line", "--data", str(world.folder / "index.csv")]
+    arguments = ["train", "--model", "line", "--data", str(world.folder / "index.csv")]
     arguments += ["--lr", "0.0001", "--batch", "6", "--workers", "0", "--device", "cpu"]
     assert focus([*arguments, "--out", str(world.folder / "run")]) == 0
     said = " ".join(capsys.readouterr().err.split())
