@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 
 from focus.errors import InputError
 
-# Shown first in the help, in this order, after what is required.
+# Flags shown first in the help, in this order, after the required ones.
 _EVERYDAY = ("data", "root", "split", "maps", "model", "method", "weights", "test", "out", "json")
 _KINDS = {int: "an integer", float: "a number"}
 _METAVARS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
@@ -33,12 +33,12 @@ class Option(NamedTuple):
     """One flag of a command."""
 
     path: tuple[str, ...]
-    """Names of the fields that lead to its value."""
+    """Field names from the command to the value."""
     type: Any
     default: Any
-    """``dataclasses.MISSING`` where the flag is required."""
+    """``dataclasses.MISSING`` if the flag is required."""
     owner: type
-    """The dataclass that has the field."""
+    """The dataclass that defines the field."""
 
     @property
     def name(self) -> str:
@@ -47,7 +47,7 @@ class Option(NamedTuple):
 
     @property
     def flag(self) -> str:
-        """The flag as typed: a boolean that is true by default is switched off."""
+        """The flag as typed; ``--no-NAME`` for a boolean that is true by default."""
         return f"--no-{self.name}" if self.default is True else f"--{self.name}"
 
     @property
@@ -64,18 +64,18 @@ def parse(
     positional: str = "",
     default: Any = None,
 ) -> Any:
-    """Return ``config`` filled from arguments.
+    """Return an instance of ``config`` filled from command-line arguments.
 
     Args:
         config: a dataclass.
         arguments: words of the command line; ``-h`` or ``--help`` prints the help.
         program: the command, for the usage line and the messages.
         description: first paragraph of the help.
-        positional: name of the flag whose values may also stand without it.
-        default: an instance whose values are the defaults, in place of those of the class.
+        positional: name of the flag whose values may also be given without it.
+        default: an instance that supplies the defaults in place of the class.
 
     Raises:
-        InputError: arguments that do not fit, in one line.
+        InputError: invalid arguments, in one line.
         SystemExit: after printing the help.
     """
     options = list(_options(config, default))
@@ -107,7 +107,7 @@ def _default_of(field: dataclasses.Field[Any]) -> Any:
 
 
 def _build(config: type, default: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
-    """Return the dataclass with ``values`` by path in place of its defaults."""
+    """Build the dataclass from its defaults and ``values`` by path."""
     given: dict[str, Any] = {}
     hints = typing.get_type_hints(config)
     for field in dataclasses.fields(config):
@@ -129,7 +129,7 @@ class _Parser(argparse.ArgumentParser):
 def _read(
     options: Sequence[Option], arguments: Sequence[str], positional: str
 ) -> dict[tuple[str, ...], Any]:
-    """Return the values that the arguments give, by path."""
+    """Return the given values by path."""
     parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     by_flag = {option.flag: option for option in options}
     assert len(by_flag) == len(options), "two fields of a command share a flag"
@@ -156,7 +156,7 @@ def _read(
 
 
 def _shape(option: Option) -> dict[str, Any]:
-    """Return how argparse reads a flag: its ``action``, ``nargs``, ``type`` and ``metavar``."""
+    """Return the argparse settings of a flag: ``action``, ``nargs``, ``type``, ``metavar``."""
     kind = _inner(option.type)
     if kind is bool:
         return {"action": "store_const", "const": option.default is not True}
@@ -172,7 +172,7 @@ def _shape(option: Option) -> dict[str, Any]:
 
 
 def _finish(option: Option, value: Any) -> Any:
-    """Return a parsed value in the type of its field: lists become tuples, or tuples of tuples."""
+    """Convert a parsed value to the field's type: lists to tuples, or to tuples of tuples."""
     if not isinstance(value, list):
         return value
     first = typing.get_args(_inner(option.type))[0]
@@ -185,7 +185,7 @@ def _finish(option: Option, value: Any) -> Any:
 
 
 def _converter(kind: Any) -> Callable[[str], Any]:
-    """Return a function from a word to a value, whose refusals argparse prints as they are."""
+    """Return a function from word to value; argparse prints its errors unchanged."""
     choices = _choices(kind)
 
     def convert(word: str) -> Any:
@@ -205,7 +205,7 @@ def _converter(kind: Any) -> Callable[[str], Any]:
 
 
 def _inner(kind: Any) -> Any:
-    """Return X of ``X | None``, and any other type as it is."""
+    """Return X for ``X | None``, any other type unchanged."""
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
         return next(part for part in typing.get_args(kind) if part is not type(None))
     return kind
@@ -216,7 +216,7 @@ def _is_tuple(kind: Any) -> bool:
 
 
 def _choices(kind: Any) -> dict[str, Any]:
-    """Return the values of a Literal by the words for them; nothing for another type."""
+    """Return the values of a Literal by their text; empty for other types."""
     values = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
     return {str(value): value for value in values}
 
@@ -227,7 +227,7 @@ def _metavar(kind: Any) -> str:
 
 
 def _dashed(word: str) -> str:
-    """Return a flag with dashes for underscores, and any other word as it is."""
+    """Replace underscores by dashes in a flag; return any other word unchanged."""
     name, equals, value = word.partition("=")
     return name.replace("_", "-") + equals + value if word.startswith("--") else word
 
@@ -276,7 +276,7 @@ def _groups(options: Sequence[Option], positional: str) -> dict[str, list[Option
 
 
 def _explain(option: Option) -> str:
-    """Return the help of a flag: its field's docstring, and its default if that says something."""
+    """Return the help of a flag: its field's docstring, and its default unless empty or boolean."""
     text = " ".join(_docstrings(option.owner).get(option.path[-1], "").split())
     default = option.default
     if isinstance(default, tuple):

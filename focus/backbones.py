@@ -23,24 +23,24 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
     """Read a state dict from safetensors or a tensors-only .pth; never unpickles objects.
 
     Raises:
-        InputError: missing, unreadable, or a file that holds more than tensors.
+        InputError: a missing or unreadable file, or one that contains more than tensors.
     """
     path = Path(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickles that it refuses anyway
+            warnings.simplefilter("ignore")  # about pickles, which are refused anyway
             values = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot read weights ({first_line(error)})") from None
-    except Exception:  # torch.load fails in many ways, and advises to unpickle
+    except Exception:  # torch.load raises many types, and advises to unpickle
         raise InputError(_not_tensors(path)) from None
     for key in ("state_dict", "model"):
         if isinstance(values, dict) and isinstance(values.get(key), dict):
             values = values[key]
     if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
-        raise InputError(f"{path}: holds no state dict of tensors")
+        raise InputError(f"{path}: does not contain a state dict of tensors")
     return {name.removeprefix("module."): value for name, value in values.items()}
 
 
@@ -60,13 +60,13 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
     """Return a timm model.
 
     Args:
-        name: of the model.
-        weights: ``timm`` downloads, ``none`` starts from random ones, else a file (safetensors or a
-            tensors-only .pth) of this model's tensors; its classifier may be missing or differ.
-        arguments: of ``timm.create_model``, such as ``features_only`` or ``num_classes``.
+        name: name of the model.
+        weights: ``timm`` (downloaded), ``none`` (random), or a file of this model's tensors
+            (safetensors or a tensors-only .pth); its classifier may be missing or differ.
+        arguments: arguments of ``timm.create_model``, such as ``features_only`` or ``num_classes``.
 
     Raises:
-        InputError: an unknown model, weights that cannot be had, or that do not fit.
+        InputError: an unknown model, or weights that are not available or do not fit.
     """
     source: dict[str, Any] = {"pretrained": False}
     tensors: dict[str, Tensor] = {}
@@ -80,7 +80,7 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
         raise InputError(
             f"encoder {name}: timm has no such model" + (f"; near: {near}" if near else "")
         )
-    # timm warns of the classifier's weights, which nobody asked for, the hub of every new try.
+    # Silence timm's warnings about unused classifier weights, and the hub's about retries.
     loggers = [logging.getLogger(package) for package in ("timm", "huggingface_hub")]
     levels = [logger.level for logger in loggers]
     hint = threading.Timer(5, note, [f"{name}: asking the Hugging Face hub for timm's weights"])
@@ -97,7 +97,7 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
     if tensors:
-        # timm writes "stages.0" as "stages_0" in models that give features only.
+        # timm renames "stages.0" to "stages_0" in feature-only models.
         given = {tensor.replace("_", ".") for tensor in tensors}
         known = sum(tensor.replace("_", ".") in given for tensor in body.state_dict())
         if known < len(body.state_dict()) / 2:
@@ -109,7 +109,7 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
 
 
 def _as_convolution(key: str, value: Tensor) -> Tensor:
-    """Give the pointwise kernels of old Xception files, stored as matrices, their two axes."""
+    """Add two axes to pointwise kernels, which old Xception files store as matrices."""
     return value[..., None, None] if value.ndim == 2 and "pointwise" in key else value
 
 
@@ -124,7 +124,7 @@ def _explain(name: str, weights: str, error: Exception) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line that says something; torch begins such errors with a heading."""
+    """Return the first line, and the second after a heading, as torch writes them."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch writes some of it in bold
     lines = (text.strip() or type(error).__name__).splitlines()
     return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])[:200]

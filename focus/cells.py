@@ -1,9 +1,9 @@
-"""Cells of CSV files that people open in a spreadsheet: none of them is run as a formula.
+"""CSV cells that a spreadsheet cannot run as formulas.
 
-A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@`` (a tab or carriage return
-before it included), though it came from the name of a downloaded file. Such a text is written with
-an apostrophe before it, which a spreadsheet shows as text and :func:`unguard` takes away again.
-Numbers, negative ones too, stay numbers.
+A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@`` (also after a tab or
+carriage return), even if it is the name of a downloaded file. Such text is written with a leading
+apostrophe: a spreadsheet then shows it as text, and :func:`unguard` removes the apostrophe.
+Numbers, including negative ones, are left unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def guard(cells: Iterable[object]) -> list[object]:
-    """Return the cells of a row, with an apostrophe before every text that would be a formula."""
+    """Return the cells of a row, with an apostrophe before text that would be a formula."""
     return [
         f"'{cell}"
         if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)

@@ -1,4 +1,4 @@
-"""The command line ``focus``: a table of commands; a command's modules load when it is called."""
+"""The ``focus`` command line: a table of commands; modules load when a command is called."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ COMMANDS = {
     "index": Command(
         "focus.data.sources:IndexCommand",
         "focus.data.sources:index_command",
-        "write the face index of any source",
+        "write the face index of a data source",
         "focus index --data faces/ --out index.csv",
     ),
     "prepare": Command(
         "focus.data.prepare:PrepareCommand",
         "focus.data.prepare:prepare_command",
-        "cut faces out of videos and photographs, with their masks and originals",
+        "crop faces from videos and photographs, with their masks and originals",
         "focus prepare --data cdf --root Celeb-DF-v2 --out faces/cdf "
         "--face-detector-weights yunet.onnx",
     ),
@@ -28,14 +28,14 @@ COMMANDS = {
     "doctor": Command(
         "focus.data.doctor:DoctorCommand",
         "focus.data.doctor:doctor_command",
-        "find all faults of a corpus before any training",
+        "check a dataset for faults before training",
         "focus doctor --data ffpp --root FaceForensics++",
         words="data",
     ),
     "train": Command(
         "focus.training.recipes:TrainCommand",
         "focus.training.command:train_command",
-        "train the generator",
+        "train FoCus or another detector",
         "focus train small --data index.csv --out runs/first",
         recipes="focus.training.recipes:RECIPES",
         moved={"--kind": "--model"},
@@ -43,34 +43,34 @@ COMMANDS = {
     "generate": Command(
         "focus.generation:GenerateCommand",
         "focus.generation:generate_command",
-        "write the manipulation maps of any source into one file",
+        "write manipulation maps of a data source to one file",
         "focus generate --data index.csv --weights runs/first --out focus.h5",
     ),
     "merge": Command(
         "focus.mapstore:MergeCommand",
         "focus.mapstore:merge_command",
-        "make one map file of shards",
+        "merge shards into one map file",
         "focus merge part-1.h5 part-2.h5 --out all.h5",
         words="parts",
     ),
     "renormalise": Command(
         "focus.generation:RenormaliseCommand",
         "focus.generation:renormalise_command",
-        "bring stored maps into [0, 1] in another way",
+        "normalise stored maps to [0, 1] in another way",
         "focus renormalise focus.h5 --normalise global --out global.h5",
         words="maps",
     ),
     "export": Command(
         "focus.generation:ExportCommand",
         "focus.generation:export_command",
-        "write a trained network as ONNX",
+        "export a trained network to ONNX",
         "focus export results/pcl/seed-0 --out pcl.onnx",
         words="weights",
     ),
     "info": Command(
         "focus.mapstore:InfoCommand",
         "focus.mapstore:info_command",
-        "say what a map file holds",
+        "summarise a map file",
         "focus info focus.h5",
         words="maps",
     ),

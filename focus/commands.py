@@ -1,4 +1,4 @@
-"""What the two command lines share: a table of commands, exit codes, one line per mistake."""
+"""Shared by both command lines: command table, exit codes, one-line errors."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from focus.processes.signals import Handler, handle, interrupt
 from focus.streams import close_quietly, open_closed_streams, print_error
 
 INTERRUPTED = 130
-_LAUNCHER_SECONDS = 2.0  # in which a launcher ends the other processes of a run
+_LAUNCHER_SECONDS = 2.0  # time for a launcher to end the other processes of a run
 _STOPPED = "interrupted; finished work is kept"
 _WORKER_GONE = (
-    "a loader process was killed, as happens when memory is short, shared memory too: give the "
-    "same command (focus train: with --resume) with fewer --workers, 0 for none, or give the "
-    "container more (docker --shm-size); finished work is kept"
+    "a data-loader worker was killed, probably out of memory or shared memory; re-run the same "
+    "command (focus train: with --resume) with fewer --workers (0: none), or with more shared "
+    "memory (docker --shm-size); finished work is kept"
 )
 
 
@@ -35,36 +35,36 @@ RENAMED_FLAGS = {
     "--detector-weights": "--face-detector-weights",
 }
 _GROUP_GONE = (
-    "the connection to another process of this run broke: it was ended, or gave no answer in time; "
-    "the launcher names it; finished work is kept"
+    "lost the connection to another process of this run: it ended, or did not answer in time; "
+    "see the launcher's output; finished work is kept"
 )
 _BROKEN = re.compile(r"^Dist|gloo|nccl|timed out|connection (was )?(closed|reset|refused)", re.I)
 
 
 class Command(NamedTuple):
-    """One command; its modules are imported when it is called, not before."""
+    """One command; its modules are imported only when it is called."""
 
     config: str  # module:class, a frozen dataclass
     function: str  # module:function of that dataclass
     summary: str
     example: str
-    words: str = ""  # the flag that the leading words without one belong to
+    words: str = ""  # the flag that takes the leading words
     recipes: str = ""  # module:dict, name -> (summary, part of the config, ...)
-    moved: Mapping[str, str] = {}  # a flag that the command no longer has -> what replaces it
+    moved: Mapping[str, str] = {}  # removed flag -> its replacement
 
 
 def run(
     program: str, about: str, commands: Mapping[str, Command], arguments: list[str] | None
 ) -> int:
-    """Run the command that the first argument names; return its exit code.
+    """Run the command named by the first argument; return its exit code.
 
-    0: done; 1: a check failed; 2: bad arguments or input, said in one line; 130: Ctrl-C or SIGTERM.
+    0: done; 1: a check failed; 2: bad arguments or input (one-line error); 130: Ctrl-C or SIGTERM.
 
     Args:
         program: name of the command line.
-        about: what it is for.
+        about: its purpose, for the help.
         commands: name -> command.
-        arguments: those of this process, which then ends, unless given.
+        arguments: None: those of this process.
     """
     if arguments is None:
         return _run_process(program, about, commands)
@@ -81,23 +81,23 @@ def run(
         near = difflib.get_close_matches(name, commands, n=1)
         hint = f"; perhaps '{near[0]}'?" if near else ""
         return _say(program, f"no command '{name}'{hint} See {program} --help")
-    # PyTorch's C++ side warns of what only its developers can use; errors still come through.
+    # PyTorch's C++ warnings are for its developers; errors are still shown.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     return _run(f"{program} {name}", commands[name], rest)
 
 
 def _run_process(program: str, about: str, commands: Mapping[str, Command]) -> int:
-    """Run the command of this process, whatever became of its standard streams."""
+    """Run the command of this process; its standard streams may be closed or broken."""
     open_closed_streams()
     try:
         try:
             code = run(program, about, commands, sys.argv[1:])
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output went away, as in `| head`
+    except BrokenPipeError:  # the reader of our output has exited, as in `| head`
         close_quietly(sys.stdout)
         code = 0
-    except OSError as error:  # the flush: a full disk
+    except OSError as error:  # from the flush: a full disk
         close_quietly(sys.stdout)
         code = _say(program, f"standard output: {error.strerror}")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
@@ -105,9 +105,9 @@ def _run_process(program: str, about: str, commands: Mapping[str, Command]) -> i
 
 
 def _run(program: str, command: Command, arguments: list[str]) -> int:
-    """Run a command; say in one line what stopped it."""
+    """Run a command; report an error in one line."""
     try:
-        with handle(_leaving_at_once(program)):  # what an import is broken off with may be anything
+        with handle(_leaving_at_once(program)):  # an interrupted import can raise anything
             config, function = parse(program, command, arguments), load(command.function)
         with handle(interrupt):
             function(config)
@@ -124,7 +124,7 @@ def _run(program: str, command: Command, arguments: list[str]) -> int:
             raise
         where = f"{error.filename}: " if error.filename else ""
         return _say(program, f"{where}{error.strerror}")
-    except RuntimeError as error:  # torch raises it wherever the main thread is just then
+    except RuntimeError as error:  # torch raises it anywhere in the main thread
         if "DataLoader worker" in str(error):
             return _say(program, _WORKER_GONE)
         if "WORLD_SIZE" in os.environ and _BROKEN.search(f"{type(error).__name__} {error}"):
@@ -145,8 +145,8 @@ def parse(program: str, command: Command, arguments: list[str]) -> Any:
     """Return the command's dataclass, filled from arguments.
 
     Raises:
-        InputError: arguments that do not fit.
-        SystemExit: after printing the help that was asked for.
+        InputError: invalid arguments.
+        SystemExit: after printing the help.
     """
     for flag in (word.partition("=")[0].replace("_", "-") for word in arguments):
         if flag in command.moved:
@@ -163,14 +163,14 @@ def parse(program: str, command: Command, arguments: list[str]) -> Any:
         named = bool(arguments) and not arguments[0].startswith("-")
         name = arguments[0] if named else next(iter(recipes))
         if name not in recipes:
-            raise InputError(f"no recipe '{name}'; there are {', '.join(recipes)}")
+            raise InputError(f"no recipe '{name}'; known: {', '.join(recipes)}")
         default, arguments = _with_recipe(config, recipes[name][1:]), arguments[named:]
     positional = "" if command.recipes else command.words
     return arguments_of(config, arguments, program, description, positional, default)
 
 
 def _with_recipe(config: Any, parts: tuple[Any, ...]) -> Any:
-    """Return the command's defaults with a recipe's parts in the fields of their types."""
+    """Return the command's defaults with each part of a recipe in the field of its type."""
     command = config()
     fields = {
         type(getattr(command, field.name)): field.name for field in dataclasses.fields(config)
@@ -190,7 +190,7 @@ def _overview(program: str, about: str, commands: Mapping[str, Command]) -> str:
 
 
 def load(target: str) -> Any:
-    """Return what ``module:name`` names, its module imported."""
+    """Import a module and return the object at ``module:name``."""
     module, name = target.split(":")
     return getattr(importlib.import_module(module), name)
 
@@ -198,11 +198,11 @@ def load(target: str) -> Any:
 def _say(program: str, text: str, code: int = 2) -> int:
     """Print a line and return the exit code.
 
-    Of several processes the main one speaks: the others wait until their launcher has ended them,
-    and print only if it has not, since then the fault is theirs alone.
+    With several processes only the main one prints at once. The others wait for the launcher to end
+    them, and print only if it does not: then the error is theirs alone.
     """
     rank = process_rank()
-    if rank and code != 2:  # a launcher would end the main process, still at work, on a fault
+    if rank and code != 2:  # an error code would make the launcher end the main process
         return 0 if code == 1 else code
     if rank:
         time.sleep(_LAUNCHER_SECONDS)

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, and their fingerprint."""
+"""Convert frozen dataclasses to JSON and back, and fingerprint them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ def to_json(config: Any) -> dict[str, Any]:
 
 
 def given_values(options: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass that are not None: those that the user gave."""
+    """Return the fields of a dataclass that the user gave: those that are not None."""
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def from_json(cls: type[T], values: typing.Mapping[str, Any]) -> T:
-    """Build ``cls`` from what :func:`to_json` gave.
+    """Build ``cls`` from the output of :func:`to_json`; missing fields take their defaults.
 
     Raises:
-        InputError: a field that ``cls`` does not have, or a value that is none of its type; missing
-            ones take their defaults.
+        InputError: an unknown field, or a value of the wrong type.
     """
     hints = typing.get_type_hints(cls)
     unknown = set(values) - {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -43,10 +42,10 @@ def from_json(cls: type[T], values: typing.Mapping[str, Any]) -> T:
 
 
 def parse_options(cls: type[T], options: typing.Mapping[str, Any]) -> T:
-    """Build ``cls`` from texts, as ``--options name=value`` gives them.
+    """Build ``cls`` from the texts of ``--options name=value``.
 
     Raises:
-        InputError: a name that ``cls`` does not have, or a text that is no value of its field.
+        InputError: an unknown name, or a text that is not a valid value of its field.
     """
     hints = typing.get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
@@ -72,10 +71,10 @@ def check_options(
     below: float | None = None,
     multiple: int | None = None,
 ) -> None:
-    """Check numbers among the fields of a dataclass; for the ``__post_init__`` of a detector's.
+    """Check numeric fields of a dataclass; for the ``__post_init__`` of a detector's configuration.
 
     Raises:
-        InputError: one that lies outside, or is no number.
+        InputError: a value out of bounds, or not a number.
     """
     bounds: list[tuple[str, float | None, Any]] = [
         ("at least", least, operator.ge),
@@ -93,10 +92,10 @@ def check_options(
 
 
 def check_choices(config: Any) -> None:
-    """Check the fields of a dataclass that are typed as one of several literals.
+    """Check the fields of a dataclass whose type is a Literal.
 
     Raises:
-        InputError: one that is none of them.
+        InputError: a value that is not one of the literals.
     """
     for name, hint in typing.get_type_hints(type(config)).items():
         choices = typing.get_args(hint)
@@ -107,7 +106,7 @@ def check_choices(config: Any) -> None:
 
 
 def split_options(words: typing.Sequence[str]) -> dict[str, str]:
-    """Return ``name=value`` words as a dictionary.
+    """Parse ``name=value`` words into a dictionary.
 
     Raises:
         InputError: a word without ``=``.
@@ -120,7 +119,7 @@ def split_options(words: typing.Sequence[str]) -> dict[str, str]:
 
 
 def _parse(hint: Any, text: str) -> Any:
-    """Turn a text into a value of a type."""
+    """Convert text to a value of a type."""
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         choices = typing.get_args(hint)
@@ -151,7 +150,7 @@ def _parse(hint: Any, text: str) -> Any:
 
 
 def fingerprint(config: Any) -> str:
-    """Return twelve hexadecimal digits that name a configuration (a dataclass or JSON values)."""
+    """Return a 12-digit hexadecimal hash of a configuration (a dataclass or JSON values)."""
     values = to_json(config) if dataclasses.is_dataclass(config) else config
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -167,7 +166,7 @@ _ACCEPTED: dict[Any, tuple[type, ...]] = {
 
 
 def _revive(hint: Any, value: Any, name: str) -> Any:
-    """Turn a JSON value into one of a field's type."""
+    """Convert a JSON value to a field's type."""
     origin, members = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in members:
@@ -187,5 +186,5 @@ def _revive(hint: Any, value: Any, name: str) -> Any:
     strange = accepted is not None and type(value) not in accepted
     strange |= origin is typing.Literal and value not in members
     if strange or origin is tuple or dataclasses.is_dataclass(hint):
-        raise InputError(f"{shorten(repr(value), 60)} is no value of {name}")
+        raise InputError(f"{shorten(repr(value), 60)} is not a valid value of {name}")
     return Path(value) if hint is Path else value

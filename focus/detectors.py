@@ -1,4 +1,4 @@
-"""Detectors by name: what the one loop trains, ours and strangers' through the same door."""
+"""Detectors by name: built-in and third-party ones share one registry and one training loop."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from focus.types import Batch, InputSpec, Prediction
 
 
 class Trainable(nn.Module, ABC):
-    """What the one training loop trains: a network that knows its own loss.
+    """A network that computes its own loss, for the training loop.
 
-    A class is built by ``Class(config)``, where ``config`` is a frozen dataclass and has a default:
-    so its type is found. A field ``encoder_weights`` of it says what a pretrained part starts from.
+    A class is built by ``Class(config)``. ``config`` is a frozen dataclass with a default, which
+    gives its type. Its field ``encoder_weights``, if any, names the pretrained weights.
 
     Attributes:
-        input_spec: size and standardisation of the images that the two methods below receive; of
-            the class, or of an instance whose configuration sets the size.
+        input_spec: size and standardisation of the images passed to ``loss`` and ``predict``; set
+            on the class, or on an instance whose configuration sets the size.
         optimizer: the paper's optimiser and schedule.
-        steps: how many optimiser steps the paper takes.
+        steps: number of optimiser steps in the paper.
         batch: faces per optimiser step in the paper.
-        companion: ``original`` if ``batch.companions`` shall hold the aligned originals.
-        maps_without_supervision: whether its maps mean something after training on labels alone.
-        normalisation: how its maps reach [0, 1], recorded with the map files that it makes.
+        companion: ``original`` if ``batch.companions`` must contain the aligned originals.
+        maps_without_supervision: whether its maps are meaningful after training on labels alone.
+        normalisation: how its maps are normalised to [0, 1]; recorded in its map files.
         natural_layer: path of the module that class activation maps explain; empty: search for it.
-        gmacs: multiply-adds of one forward pass, in 1e9, of a face (or clip) at the paper's size,
+        gmacs: multiply-adds of one forward pass, in 1e9, for a face (or clip) of the paper's size,
             counted over matrix products and convolutions; 0: unknown.
     """
 
@@ -59,7 +59,7 @@ class Trainable(nn.Module, ABC):
     def finish(self, batches: Iterable[Batch]) -> None:
         """Called once after training, on the best weights, in evaluation mode. Default: no-op.
 
-        What it changes in the network's state is saved with the best weights.
+        Changes to the network's state are saved with the best weights.
 
         Args:
             batches: standardised training fakes on the network's device, at most 1,024, evenly
@@ -70,8 +70,8 @@ class Trainable(nn.Module, ABC):
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return weighted scalar terms; the loop sums and logs them.
 
-        ``batch.images`` are standardised, and ``batch.maps``, of the same height and width, are
-        None in a run without maps: then only the terms that need none are returned.
+        ``batch.images`` are standardised. ``batch.maps`` have the same height and width, or are
+        None in a run without maps: then return only the terms that do not need maps.
         """
 
     @abstractmethod
@@ -86,7 +86,7 @@ def config_type(detector: type[Trainable]) -> type[Any]:
     """Return the dataclass that configures a detector: the type of its ``config``'s default.
 
     Raises:
-        InputError: its constructor has no such parameter.
+        InputError: its constructor lacks this parameter.
     """
     parameter = inspect.signature(detector).parameters.get("config")
     default = parameter.default if parameter is not None else None

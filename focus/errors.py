@@ -1,16 +1,16 @@
-"""The two ways in which a command ends early, and what befalls a single picture."""
+"""Exceptions: InputError (exit 2), CheckFailedError (exit 1), UnreadableError (one bad image)."""
 
 from __future__ import annotations
 
-LONGEST = 400  # letters of a message
+LONGEST = 400  # characters of a message
 _HEAD = 250
 
 
 def printable(text: str) -> str:
-    """Return a text with everything in it escaped that a terminal would not print as it is.
+    """Return a text with all unprintable characters escaped.
 
-    A name in a stranger's file may hold line ends, escape sequences of a terminal, signs that turn
-    the direction of writing, or half of a surrogate pair, which no encoding can write.
+    A name in an untrusted file may contain line ends, terminal escape sequences, characters that
+    change the writing direction, or half of a surrogate pair, which no encoding can write.
     """
     if text.isprintable():
         return text
@@ -20,42 +20,42 @@ def printable(text: str) -> str:
 
 
 def shorten(value: object, longest: int) -> str:
-    """Return a value of a stranger's file as a text that is short enough for a message."""
+    """Return a value of an untrusted file as text of at most ``longest`` characters."""
     text = str(value)
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _one_line(text: str) -> str:
-    """Cut out the middle of a message that is too long: its ends say where, and how to mend it."""
-    # Escapes lengthen a text, and a name of megabytes need not be escaped to be cut.
+    """Cut the middle of a long message: its ends contain the place and the fix."""
+    # Cut before escaping, which is slow for megabytes, and after it, since escapes add length.
     text = text if len(text) <= LONGEST else f"{text[:_HEAD]} ... {text[_HEAD - LONGEST + 6 :]}"
     text = printable(text)
     return text if len(text) < LONGEST else f"{text[:_HEAD]} ... {text[_HEAD - LONGEST + 6 :]}"
 
 
 class InputError(ValueError):
-    """Bad input or arguments: one line that says what, where, and how to mend it (exit code 2)."""
+    """Bad input or arguments: one line with the error, the place and the fix (exit code 2)."""
 
     def __str__(self) -> str:
         return _one_line(super().__str__())
 
 
 class CheckFailedError(RuntimeError):
-    """The command ran, and what it checked does not hold (exit code 1)."""
+    """The command ran, but a check failed (exit code 1)."""
 
     def __str__(self) -> str:
         return _one_line(super().__str__())
 
 
 class UnreadableError(Exception):
-    """A picture that cannot be read: the reason in one line, without the path (the caller's)."""
+    """An unreadable image: the reason in one line; the caller adds the path."""
 
     def __str__(self) -> str:
         return _one_line(super().__str__())
 
     @classmethod
     def because(cls, error: Exception) -> UnreadableError:
-        """Give the reason of another error (of the operating system: without its number)."""
+        """Wrap another error; of an operating-system error, its text without the number."""
         return cls(shorten(getattr(error, "strerror", None) or error, 200).lower())
 
 
@@ -65,6 +65,6 @@ def count_of(count: int, noun: str, plural: str = "") -> str:
     Args:
         count: any whole number.
         noun: the singular.
-        plural: where adding an s is wrong.
+        plural: the plural, unless it is the singular plus s.
     """
     return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

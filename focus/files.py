@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files atomically, and report paths that cannot be written."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from focus.cells import write_rows
 from focus.errors import InputError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-TEMPORARY = ".focus-tmp"  # end of the names of temporary files, which nothing else makes
+TEMPORARY = ".focus-tmp"  # suffix of our temporary files
 
 
 @contextmanager
 def replace_file(path: Path, within: Path | None = None, sync: bool = True) -> Iterator[Path]:
     """Yield a temporary path that becomes ``path`` in one rename, unless an exception is raised.
 
-    Missing folders are made, and temporary files that killed processes left of this file are
-    removed. Only a regular file is replaced: through a symbolic link, its target; a device, pipe or
-    socket stays, and the content is written to it.
+    Missing folders are created, and temporary files that killed processes left for this file are
+    removed. Only a regular file is replaced; for a symbolic link, its target. A device, pipe or
+    socket is kept, and the content is written to it.
 
     Args:
-        path: the file to make or replace.
+        path: the file to create or replace.
         within: folder of the temporary file, on the same disk, where the caller removes leftovers
-            by :func:`clear_temporary`; default: the folder of ``path``.
+            with :func:`clear_temporary`; default: the folder of ``path``.
         sync: wait until the content is on the disk, so that a power cut leaves no empty file.
 
     Raises:
@@ -49,7 +49,7 @@ def replace_file(path: Path, within: Path | None = None, sync: bool = True) -> I
         target.parent.mkdir(parents=True, exist_ok=True)
         if within is None:
             _clear_abandoned(target)
-        # A folder: some libraries make further files beside the one that they are told to write.
+        # A folder, because some libraries create more files next to the requested one.
         place = within if within and target is path else target.parent
         folder = tempfile.mkdtemp(TEMPORARY, f".{os.getpid()}-", place)
         try:
@@ -57,7 +57,7 @@ def replace_file(path: Path, within: Path | None = None, sync: bool = True) -> I
             temporary.touch()
             mode = temporary.stat().st_mode
             yield temporary
-            temporary.chmod(mode)  # some libraries make files that nobody else may read
+            temporary.chmod(mode)  # some libraries create files that only the owner can read
             if sync:
                 flush(temporary)
             os.replace(temporary, target)
@@ -70,12 +70,12 @@ def replace_file(path: Path, within: Path | None = None, sync: bool = True) -> I
 
 
 def is_temporary(path: Path) -> bool:
-    """Say whether a path is one of our temporary files or folders, by its name."""
+    """Return whether a path is one of our temporary files or folders, by its name."""
     return path.name.startswith(".") and path.name.endswith(TEMPORARY)
 
 
 def clear_temporary(folder: Path) -> None:
-    """Remove our temporary files from a folder that nobody else writes to now."""
+    """Remove our temporary files from a folder that no other process is writing to."""
     for path in filter(is_temporary, list(folder.iterdir())):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -84,7 +84,7 @@ def clear_temporary(folder: Path) -> None:
 
 
 def refuse_folder(path: Path) -> None:
-    """Refuse a folder where a file is to be written, before hours of work.
+    """Refuse an output path that is a folder, before hours of work.
 
     Raises:
         InputError: ``path`` is a folder.
@@ -94,10 +94,10 @@ def refuse_folder(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents, unless they exist.
+    """Create a folder and its parents, unless they exist.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: it cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -123,15 +123,15 @@ def unwritable(path: Path, error: OSError) -> InputError:
     if error.errno in _FULL:
         why = f"no room on the disk ({error.strerror}): free some space"
     else:
-        # Where a folder should be, "File exists" would mislead.
+        # A file where a folder is needed: "File exists" would mislead.
         reason = os.strerror(errno.ENOTDIR) if error.errno == errno.EEXIST else error.strerror
         why = f"cannot be written ({reason or error}): fix this or choose another path"
     return InputError(f"{path}: {why}, then re-run the same command; finished parts are kept")
 
 
 def flush(path: Path) -> None:
-    """Make a file's content, or the names in a folder, survive a power cut."""
-    if sys.platform == "win32":  # no folder can be opened there, nor a file be flushed unwritten
+    """Flush a file's content, or a folder's entries, to the disk."""
+    if sys.platform == "win32":  # Windows cannot open folders, nor flush read-only handles
         return
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -141,7 +141,7 @@ def flush(path: Path) -> None:
 
 
 def _is_stream(path: Path) -> bool:
-    """Say whether a path leads to a device, pipe or socket, by way of links or directly."""
+    """Return whether a path is a device, pipe or socket, directly or through links."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -150,7 +150,7 @@ def _is_stream(path: Path) -> bool:
 
 
 def _clear_abandoned(path: Path) -> None:
-    """Remove temporary folders for a file whose processes have ended."""
+    """Remove the temporary folders of a file whose processes have ended."""
     with os.scandir(path.parent) as entries:
         folders = [Path(each) for each in entries if each.name.endswith(TEMPORARY)]
     for folder in filter(is_temporary, folders):
@@ -161,7 +161,7 @@ def _clear_abandoned(path: Path) -> None:
 
 
 def _is_alive(process: int) -> bool:
-    if sys.platform == "win32":  # where signal 0 would end it
+    if sys.platform == "win32":  # signal 0 would end it
         return True
     try:
         os.kill(process, 0)

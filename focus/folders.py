@@ -1,4 +1,4 @@
-"""Folders that one run fills: no second run beside it, and nothing of another run in it."""
+"""Output folders: one run at a time, and only files of that run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from focus.files import clear_temporary, is_temporary, make_folder, replace_file
 
 LOCK = ".lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-# Settings whose values are hashes, which tell a person nothing.
+# Settings whose values are hashes, and the text shown in place of them.
 _HASHES = {
     "fingerprint": "other settings or data",
     "index_fingerprint": "other faces",
@@ -27,10 +27,10 @@ _HASHES = {
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder, which is made if missing; remove temporary files in it.
+    """Lock a folder, created if missing, against other runs; remove temporary files in it.
 
     Raises:
-        InputError: another run holds it, or it cannot be written.
+        InputError: another run has locked it, or it cannot be written.
     """
     make_folder(folder)
     try:
@@ -53,23 +53,24 @@ def claim(
     replace: bool = False,
     advice: str = "choose another --out",
 ) -> bool:
-    """Record which run fills a folder; refuse a folder that holds something else.
+    """Record the run of a folder; refuse a folder with other content.
 
-    Call it while the folder is held (:func:`hold`).
+    Call it while the folder is locked (:func:`hold`).
 
     Args:
         folder: the folder.
-        record: JSON file in it, or below it, that says which run it is of.
+        record: JSON file in the folder, or below it, that describes its run.
         run: the values of this run, as JSON values.
         compare: names of ``run`` that must be equal for the run to continue; default: all.
-        replace: take a folder of another run, or without a record; the caller removes its content.
+        replace: accept a folder of another run, or without a record; the caller clears it.
         advice: how to fix it, for messages.
 
     Returns:
-        Whether the folder holds this run already, so that its finished work can be kept.
+        Whether the folder already belongs to this run, so that its finished work can be kept.
 
     Raises:
-        InputError: the folder is of another run, holds files but no record, or cannot be written.
+        InputError: the folder belongs to another run, has files but no record, or cannot be
+            written.
     """
     held = record.exists()
     difference = tell_difference(read_record(record), run, compare or list(run)) if held else ""
@@ -84,12 +85,12 @@ def claim(
 
 
 def is_ours(path: Path) -> bool:
-    """Say whether a path is a lock or temporary, so that a folder without others is empty."""
+    """Return whether a path is our lock or temporary; a folder of only these counts as empty."""
     return path.name == LOCK or is_temporary(path)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Return a record that :func:`claim` wrote, None if it is missing or not a JSON object."""
+    """Return a record written by :func:`claim`, None if it is missing or not a JSON object."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError):
@@ -99,7 +100,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 def tell_difference(
     old: Mapping[str, Any] | None, new: Mapping[str, Any], names: Sequence[str]
 ) -> str:
-    """Say in a few words how a recorded run differs from this one; empty if it does not.
+    """Describe briefly how a recorded run differs from this one; empty if it does not.
 
     Args:
         old: the record, None if it cannot be read.
@@ -119,7 +120,7 @@ def tell_difference(
 
 
 def _compare(name: str, there: Any, here: Any) -> list[str]:
-    """Return where two values differ; of two JSON objects, in which of their settings."""
+    """Describe how two values differ; for two JSON objects, setting by setting."""
     first, second = _parse(there), _parse(here)
     if first is None or second is None:
         return [f"{name}: {_tell(there)} there, {_tell(here)} here"]
@@ -137,15 +138,15 @@ def _parse(value: Any) -> dict[str, Any] | None:
 
 
 def take_lock(path: Path, out: Path) -> FileLock:
-    """Take a lock that ends with the process, however it ends.
+    """Take a lock that is released when the process ends, even if it is killed.
 
     Args:
-        path: the file that is locked.
+        path: the lock file.
         out: the file or folder being written, for the message.
 
     Raises:
-        InputError: another run holds it.
-        OSError: the file cannot be made.
+        InputError: another run holds the lock.
+        OSError: the lock file cannot be created.
     """
     while True:
         lock = FileLock(path, timeout=0, thread_local=False)
@@ -159,15 +160,15 @@ def take_lock(path: Path, out: Path) -> FileLock:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-            return lock  # a file system without locks, where a run is unguarded
+            return lock  # a file system without locks: runs are not protected
         if path.exists():
             return lock
-        lock.release()  # its holder has just removed it, and the next run may hold another
+        lock.release()  # its holder has just removed it, and another run may have created a new one
 
 
 def drop_lock(lock: FileLock) -> None:
     """Release a lock; its file is removed first, while nobody else can hold it."""
-    # Windows removes no file that is open.
+    # Windows cannot remove an open file.
     with suppress(PermissionError) if sys.platform == "win32" else nullcontext():
         Path(lock.lock_file).unlink(missing_ok=True)
     lock.release()

@@ -1,4 +1,4 @@
-"""Packages that import a public name when it is first used."""
+"""Import public names of a package on first use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def lazy(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a package, which then imports without its modules.
+    """Return a ``__getattr__`` for a package that imports a module when a name is used.
 
     Args:
         package: its ``__name__``.

@@ -20,7 +20,7 @@ SRM_CLAMP = 3.0
 
 
 def rgb(images: Tensor) -> Tensor:
-    """Return the colours themselves: the ablation with two RGB branches."""
+    """Return the images unchanged: the ablation with two RGB branches."""
     return images
 
 
@@ -32,7 +32,7 @@ def sobel(images: Tensor) -> Tensor:
 def dct(images: Tensor) -> Tensor:
     """Return log(1 + |c|) of the 8 x 8 block cosine transform, each coefficient in its block.
 
-    Coefficients are of the 0 to 255 scale, as in JPEG. Height and width must be multiples of 8.
+    Coefficients are on the 0 to 255 scale, as in JPEG. Height and width must be multiples of 8.
     """
     batch, channels, height, width = images.shape
     basis = _dct_basis(images.device, images.dtype)
@@ -46,7 +46,7 @@ def srm(images: Tensor) -> Tensor:
     """Return three noise residuals of the Spatial Rich Model, each over all channels.
 
     The kernels are the second-order 3 x 3, the 5 x 5 "KV" and the horizontal second-order one;
-    residuals of the 0 to 255 scale, clamped to [-3, 3].
+    residuals are on the 0 to 255 scale, clamped to [-3, 3].
     """
     kernels = srm_kernels(images.device, images.dtype)
     summed = images.sum(dim=1, keepdim=True) * 255

@@ -1,4 +1,4 @@
-"""From raw evidence to maps in [0, 1], for any generator."""
+"""Normalise raw evidence to maps in [0, 1], for any generator."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ def minmax(maps: Tensor) -> Tensor:
 def weigh_evidence(
     raw: Tensor, scores: Tensor, normalisation: Normalisation, scale: Tensor | float
 ) -> Tensor:
-    """Return maps (B, h, w) of a detector's raw evidence; those of ``global`` unclipped.
+    """Return maps (B, h, w) from a detector's raw evidence; unclipped with ``global``.
 
     Args:
         raw: evidence (B, h, w), at least 0, of any unit.
-        scores: P(fake) (B,), by which a map is multiplied unless it is merely stretched.
-        normalisation: ``class_minmax`` stretches each map to [0, 1] first, ``global`` divides by
-            ``scale``, ``image_minmax`` stretches and is done.
+        scores: P(fake) (B,); multiplies the maps except with ``image_minmax``.
+        normalisation: ``class_minmax`` stretches each map to [0, 1] and multiplies by the score,
+            ``global`` multiplies by the score and divides by ``scale``, ``image_minmax`` only
+            stretches.
         scale: the constant of ``global``.
     """
     raw, scores = raw.float(), scores.float()[:, None, None]
     if normalisation == "global":
         return raw * scores / scale
-    # Relative to its peak first: a map's unit is arbitrary, and may be minute.
+    # Divide by the peak first: a map's unit is arbitrary, and may be tiny.
     stretched = minmax(raw / raw.amax(dim=(1, 2), keepdim=True).clamp_min(1e-30))
     return stretched if normalisation == "image_minmax" else stretched * scores

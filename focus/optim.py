@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """Optimizer settings of a command; one that is not given is the detector's own."""
+    """Optimizer settings of a command; None: the detector's own."""
 
     optimizer: Literal["adam", "adamw", "sgd"] | None = None
     """Optimizer. Default: the detector's own, as for the settings below."""
@@ -27,19 +27,19 @@ class OptimizerOptions:
     betas: tuple[float, float] | None = None
     """Moments of Adam; the first is SGD's momentum."""
     schedule: Literal["cosine", "constant", "linear", "poly", "steps"] | None = None
-    """How the rate falls after the warm-up."""
+    """Learning-rate schedule after the warm-up."""
     power: float | None = None
     """Exponent of the schedule 'poly'."""
     floor: float | None = None
-    """Lowest rate of a falling schedule, as a share of the peak."""
+    """Final learning rate of a falling schedule, as a share of the peak."""
     factors: tuple[tuple[float, float], ...] | None = None
     """Schedule 'steps': (share of the steps, factor on the peak from there on)."""
     warmup: float | None = None
-    """Share of the steps over which the rate rises from 0."""
+    """Share of the steps over which the learning rate rises from 0."""
     clip: float | None = None
-    """Largest norm of the gradient; 0 does not clip."""
+    """Maximum gradient norm; 0: no clipping."""
     clip_value: float | None = None
-    """Largest absolute value in the gradient; 0 does not clip."""
+    """Maximum absolute gradient value; 0: no clipping."""
 
     def __post_init__(self) -> None:
         if self.lr is not None and self.lr <= 0:
@@ -50,7 +50,7 @@ class OptimizerOptions:
 
 @dataclass(frozen=True)
 class OptimizerConfig(OptimizerOptions):
-    """Optimizer settings, all of them known; the defaults are the FoCus paper's."""
+    """Complete optimizer settings; the defaults are the FoCus paper's."""
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 1e-4
@@ -68,7 +68,7 @@ class OptimizerConfig(OptimizerOptions):
 def build_optimizer(
     parameters: Iterable[nn.Parameter], config: OptimizerConfig
 ) -> torch.optim.Optimizer:
-    """Return the optimiser over the parameters that learn."""
+    """Return the optimiser over the trainable parameters."""
     import torch  # here, so that a command is parsed without it
 
     learning = [parameter for parameter in parameters if parameter.requires_grad]
@@ -80,7 +80,7 @@ def build_optimizer(
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
-    """Return the rate of a step (0-based): linear warm-up, then the schedule.
+    """Return the learning rate of a step (0-based): linear warm-up, then the schedule.
 
     A function of the step alone, so that a resumed run needs no schedule state.
     """

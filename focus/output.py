@@ -1,4 +1,4 @@
-"""What the flag ``--json`` does, for every command that has it."""
+"""Output of commands with ``--json``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from focus.files import replace_file
 
 
 def present(values: Any, text: str, path: str) -> None:
-    """Print a result and write it to the file that ``--json`` names.
+    """Print a result and write it to the file given by ``--json``.
 
     Args:
         values: the result, as JSON values.
-        text: the same for a person.
+        text: the same as readable text.
         path: empty for no file; ``-`` prints the JSON in place of the text.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Names to classes through entry points: the one door for built-ins and strangers.
+"""Registry of classes by name, through entry points; the same for built-ins and plug-ins.
 
-Listing imports nothing; getting imports one; a name claimed twice names both claimants; one that
-fails to import is listed with its reason and harms nobody else.
+Listing imports nothing; ``get`` imports one member. A name claimed twice is an error that names
+both claimants. A member that fails to import does not affect the others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Entry(NamedTuple):
-    """What is known of a name without importing it."""
+    """Name and origin of a member, known without importing it."""
 
     name: str
     distribution: str
@@ -27,11 +27,11 @@ class Entry(NamedTuple):
 
 
 class Registry(Generic[T]):
-    """The classes or functions of an entry-point group, and those registered in this process.
+    """Classes or functions of an entry-point group, and those registered in this process.
 
     Args:
         group: entry-point group, for example ``focus.generators``.
-        noun: what a member is called in messages.
+        noun: word for a member in messages.
     """
 
     def __init__(self, group: str, noun: str) -> None:
@@ -96,7 +96,7 @@ class Registry(Generic[T]):
         entry, point = next(iter(points.items()))
         try:
             return point.load()
-        except Exception as error:  # a stranger's module may fail in any way
+        except Exception as error:  # a third-party module may fail in any way
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise InputError(
                 f"{self.noun} '{name}' of {entry.distribution} cannot be imported ({reason})"
@@ -104,7 +104,7 @@ class Registry(Generic[T]):
 
 
 def _qualify(member: object) -> str:
-    """Return the name of a class or function, or of what a record is an instance of."""
+    """Return the name of a class or function, or the class name of an instance."""
     return str(getattr(member, "__qualname__", type(member).__qualname__))
 
 

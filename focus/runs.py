@@ -31,11 +31,11 @@ RUN_FORMAT = "focus-run"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run. It holds a run from its first kept state on, not before.
+    """The folder of one run. A run counts as begun once a state of it is saved.
 
     Args:
         path: the folder.
-        config: content of its ``config.json``, with a ``fingerprint``; only for a run that writes.
+        config: content of its ``config.json``, with a ``fingerprint``; needed only for writing.
     """
 
     path: Path
@@ -48,30 +48,30 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """The weights of the best validation."""
+        """Weights of the best validation."""
         return self.path / "best.safetensors"
 
     @property
     def last(self) -> Path:
-        """The weights of the last validation."""
+        """Weights of the last validation."""
         return self.path / "last.safetensors"
 
     @property
     def resume(self) -> Path:
-        """The state to resume from, gone once the run is finished."""
+        """State to resume from; removed when the run is finished."""
         return self.path / "resume.safetensors"
 
     @property
     def finished_mark(self) -> Path:
-        """An empty file, the last that a complete run writes."""
+        """An empty file, the last one that a run writes."""
         return self.path / "finished"
 
     def is_finished(self) -> bool:
-        """Tell whether the run is complete."""
+        """Return whether the run is complete."""
         return self.finished_mark.exists()
 
     def is_begun(self) -> bool:
-        """Tell whether something of a run was kept: weights, a state, or the mark of its end."""
+        """Return whether weights, a state or the finished mark of a run exist."""
         return any(
             path.exists() for path in (self.best, self.last, self.resume, self.finished_mark)
         )
@@ -80,16 +80,16 @@ class RunFolder:
     def claim(
         self, accelerator: Accelerator, resume: bool, finished: bool = False
     ) -> Iterator[bool]:
-        """Hold the folder and yield whether it is finished; refuse it if it holds something else.
+        """Lock the folder and yield whether the run is finished; refuse other content.
 
         Args:
-            accelerator: the main process looks, and the others take its word: another machine may
-                see the same files a minute later.
-            resume: take a run that was begun with this configuration.
-            finished: take one that is finished, too.
+            accelerator: only the main process looks at the files, and broadcasts the answer: other
+                machines may see the same files a minute later.
+            resume: accept a run that was begun with this configuration.
+            finished: accept a finished run, too.
 
         Raises:
-            InputError: it holds another run, another process is at work in it, or it cannot be
+            InputError: it contains another run, another process is using it, or it cannot be
                 written.
         """
         with hold(self.path) if accelerator.is_main_process else nullcontext():
@@ -98,7 +98,7 @@ class RunFolder:
             yield broadcast_object_list([self.is_finished()])[0]
 
     def create(self) -> None:
-        """Write the configuration unless it is there; to be called before a state is kept.
+        """Write the configuration unless it exists; call before a state is saved.
 
         Raises:
             InputError: see :func:`~focus.files.replace_file`.
@@ -109,15 +109,15 @@ class RunFolder:
                 temporary.write_text(text, encoding="utf-8")
 
     def mark_finished(self) -> None:
-        """Mark the run as complete, then drop the state that it would have resumed from."""
+        """Mark the run as complete, then remove its resume state."""
         with replace_file(self.finished_mark) as temporary:
             temporary.touch()
         self.resume.unlink(missing_ok=True)
 
     def _check(self, resume: bool, finished: bool) -> None:
-        """Refuse a folder of something else; drop the settings of a start that kept nothing."""
+        """Refuse a folder with other content; remove settings of a start that saved nothing."""
         if self.is_finished():
-            self.resume.unlink(missing_ok=True)  # of one that was killed at its very end
+            self.resume.unlink(missing_ok=True)  # the run was killed at its very end
             if not finished:
                 raise InputError(f"{self.path}: holds a finished run; choose another --out")
         elif self.is_begun() and not resume:
@@ -140,7 +140,7 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder that was read: what was trained, from what, and where its weights are."""
+    """Content of a run folder: the detector, its configuration and its weights."""
 
     kind: str
     config: Mapping[str, Any]
@@ -153,10 +153,10 @@ class Run:
 
 
 def read_run(path: Path) -> Run:
-    """Read a run folder, or one weights file in a run folder.
+    """Read a run folder, or a weights file in one.
 
     Raises:
-        InputError: no run there, an unfinished one without weights, or a broken configuration.
+        InputError: not a run folder, a run without weights yet, or a broken configuration.
     """
     folder = path if path.is_dir() else path.parent
     if not path.exists():
@@ -176,7 +176,7 @@ def read_run(path: Path) -> Run:
     if not isinstance(config, dict) or config.get("format") != RUN_FORMAT:
         raise InputError(f"{source}: not written by focus train")
     if not isinstance(config.get("kind"), str) or not isinstance(config.get("network"), dict):
-        raise InputError(f"{source}: names no detector and its settings")
+        raise InputError(f"{source}: does not name a detector and its settings")
     weights = files.best if path.is_dir() else path
     if not weights.is_file():
         raise InputError(f"{folder}: no {weights.name} yet; has the run validated once?")
@@ -184,12 +184,12 @@ def read_run(path: Path) -> Run:
 
 
 def write_run(folder: Path, name: str, network: nn.Module, config: Any) -> None:
-    """Write a network as a run folder, as training would; it is not marked as finished.
+    """Write a network as a run folder, as training does; it is not marked as finished.
 
     Args:
-        folder: of the run.
-        name: of the detector.
-        network: with the weights to keep.
+        folder: the run folder.
+        name: name of the detector.
+        network: the network to save.
         config: its configuration, a dataclass.
     """
     run = RunFolder(folder, describe_run(name, config))
@@ -201,7 +201,7 @@ def newest_run(folder: Path, kind: str) -> Path:
     """Return the newest finished run of a kind under ``folder``.
 
     Raises:
-        InputError: there is none.
+        InputError: no such run.
     """
     found = [
         (mark.stat().st_mtime, mark.parent)
@@ -216,17 +216,17 @@ def newest_run(folder: Path, kind: str) -> Path:
 
 
 def load_network(run: Run, changes: Mapping[str, Any] | None = None) -> Trainable:
-    """Build a run's detector with its trained weights, some of its configuration changed.
+    """Build a run's detector with its trained weights, and ``changes`` to its configuration.
 
     Raises:
-        InputError: a detector that is not installed, a configuration that is none of it, or weights
-            that do not fit the configuration.
+        InputError: the detector is not installed, the configuration is invalid for it, or the
+            weights do not fit.
     """
     source = RunFolder(run.weights.parent).settings
     try:
         detector = DETECTORS.get(run.kind)
         config = from_json(config_type(detector), {**run.network, **(changes or {})})
-        if hasattr(config, "encoder_weights"):  # what training began with is overwritten anyway
+        if hasattr(config, "encoder_weights"):  # the initial weights are overwritten anyway
             config = dataclasses.replace(config, encoder_weights="none")
         network = build_detector(run.kind, config)
     except InputError as error:
@@ -261,7 +261,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
 def write_tensors(
     tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None
 ) -> None:
-    """Write tensors and texts as safetensors; the file appears whole, in one rename.
+    """Write tensors and metadata as safetensors; the file appears whole, in one rename.
 
     Raises:
         InputError: see :func:`~focus.files.replace_file`.
@@ -269,7 +269,7 @@ def write_tensors(
     with replace_file(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)
-        except SafetensorError as error:  # the system's number is in its text alone
+        except SafetensorError as error:  # the error number is only in its text
             number = re.search(r"(?:os error|code:) (\d+)", str(error))
             if number is None:
                 raise
@@ -277,7 +277,7 @@ def write_tensors(
 
 
 def describe_run(kind: str, network: Any, **more: Any) -> dict[str, Any]:
-    """Return the configuration of a run, as its folder keeps it."""
+    """Return the configuration of a run, as stored in its folder."""
     return {"format": RUN_FORMAT, "kind": kind, "network": to_json(network), **more}
 
 

@@ -1,6 +1,6 @@
-"""Device, precision, seed and progress: the flags that every command has.
+"""Flags of every command (device, precision, seed, quiet), and progress output.
 
-Imports torch and accelerate only when asked for a device, so that ``focus info`` starts at once.
+Imports torch and accelerate only when a device is needed, so that ``focus info`` starts at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PLAIN_SECONDS = 10.0
-ANSWER_SECONDS = 600.0  # that a process waits for another one of its run
+ANSWER_SECONDS = 600.0  # time that a process waits for another one of its run
 _LAUNCHER_VARIABLES = (
     "RANK",
     "WORLD_SIZE",
@@ -47,13 +47,13 @@ class Runtime:
     """Flags that every command has."""
 
     device: str = "auto"
-    """auto (a CUDA GPU, else the CPU), or a device that torch knows: cpu, cuda, cuda:1, mps ..."""
+    """auto (a CUDA GPU if available, else the CPU), or a torch device: cpu, cuda, cuda:1, mps."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Precision of the network's arithmetic (weights stay fp32)."""
     seed: int = 0
-    """Seed of everything that is drawn."""
+    """Random seed."""
     quiet: bool = False
-    """No progress, only results and errors."""
+    """Print only results and errors, no progress."""
 
     def accelerator(self, accumulation: int = 1) -> Accelerator:
         """Return the accelerator for this device and precision, in one process or many.
@@ -61,8 +61,8 @@ class Runtime:
         A process that waits for another fails after :data:`ANSWER_SECONDS`.
 
         Raises:
-            InputError: a device that torch does not know or that is missing here, fp16 on a CPU,
-                or a broken variable of a launcher in the environment.
+            InputError: an unknown or missing device, fp16 on a CPU, or an invalid launcher
+                variable in the environment.
         """
         import torch
         from accelerate import Accelerator
@@ -78,7 +78,7 @@ class Runtime:
             raise InputError("--precision fp16 needs a GPU; on a CPU use bf16 or fp32")
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)
-        # accelerate keeps one state a process; a second run in it may want another precision.
+        # accelerate keeps one state per process; a second run may need another precision.
         alone = not PartialState._shared_state or PartialState().num_processes == 1
         AcceleratorState._reset_state(reset_partial_state=alone)
         with _explaining_environment():
@@ -86,7 +86,7 @@ class Runtime:
                 cpu=use_cpu,
                 mixed_precision="no" if self.precision == "fp32" else self.precision,
                 gradient_accumulation_steps=accumulation,
-                # Without maps, the part of a detector that draws them has no gradient.
+                # In training without maps, the part of a detector that makes them has no gradient.
                 kwargs_handlers=[
                     DistributedDataParallelKwargs(find_unused_parameters=True),
                     InitProcessGroupKwargs(timeout=timedelta(seconds=ANSWER_SECONDS)),
@@ -103,10 +103,10 @@ class Runtime:
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device of a name that torch knows, or the one that ``auto`` stands for.
+    """Return the torch device of a name; ``auto``: a CUDA GPU if available, else the CPU.
 
     Raises:
-        InputError: torch does not know it, or it is missing here.
+        InputError: an unknown device, or one that is missing here.
     """
     import torch
 
@@ -127,10 +127,10 @@ def find_device(name: str) -> torch.device:
 
 
 def _check_environment() -> None:
-    """Refuse engines of accelerate that the training loop does not support.
+    """Refuse accelerate engines that the training loop does not support.
 
     Raises:
-        InputError: a variable asks for one.
+        InputError: a variable selects one.
     """
     for engine in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
         variable = f"ACCELERATE_USE_{engine}"
@@ -140,13 +140,13 @@ def _check_environment() -> None:
 
 @contextmanager
 def _explaining_environment() -> Iterator[None]:
-    """Turn what accelerate raises on broken variables into one line that names them."""
+    """Turn accelerate's errors on invalid variables into one line that names them."""
     try:
         yield
     except (ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
         from accelerate.state import AcceleratorState
 
-        AcceleratorState._reset_state(reset_partial_state=True)  # half made, it fails ever after
+        AcceleratorState._reset_state(reset_partial_state=True)  # half-built state breaks later use
         names = sorted(name for name in os.environ if name.startswith("ACCELERATE_"))
         names += [name for name in _LAUNCHER_VARIABLES if name in os.environ]
         if not names:
@@ -160,12 +160,12 @@ def _explaining_environment() -> Iterator[None]:
 
 @functools.cache
 def _warn_of_one_process() -> None:
-    """Say so where ``accelerate launch --cpu --num_processes 2`` has started one process."""
+    """Warn if ``accelerate launch --cpu --num_processes 2`` has started only one process."""
     asked = {"ACCELERATE_MIXED_PRECISION", "MASTER_PORT"} <= set(os.environ)
     if asked and "LOCAL_RANK" not in os.environ:
         note(
-            "warning: accelerate launch --cpu has started one process, whatever --num_processes; "
-            "on CPUs --multi_gpu (without --cpu) starts several, and so does torchrun"
+            "warning: accelerate launch --cpu has started one process and ignored --num_processes; "
+            "to start several on CPUs, use --multi_gpu (without --cpu) or torchrun"
         )
 
 
@@ -179,10 +179,11 @@ def seed_everything(*values: int) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what tensors free instead of handing it back to the kernel at every batch.
+    """Let glibc keep freed tensor memory instead of returning it to the kernel at every batch.
 
-    The same pages, zeroed and mapped anew for each large tensor, cost 0.74 of 3.7 CPU seconds of a
-    training step of two MobileNetV2 (batch 32, 224 px); kept, 0.06. Other C libraries: no effect.
+    Zeroing and mapping the same pages again for each large tensor takes 0.74 of 3.7 CPU seconds of
+    a training step of two MobileNetV2 (batch 32, 224 px); with memory kept, 0.06. Other C
+    libraries: no effect.
     """
     if sys.platform != "linux":
         return
@@ -193,10 +194,10 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Hand kept memory back before processes are forked.
+    """Return kept memory to the kernel before processes are forked.
 
     While a child lives, the first write to each page that it shares copies the page: 1.1 CPU
-    seconds at the first batch of two ViT-S, where fresh memory costs 0.2. Other C libraries: no
+    seconds at the first batch of two ViT-S; fresh memory takes 0.2. Other C libraries: no
     effect.
     """
     if sys.platform == "linux":
@@ -206,14 +207,14 @@ def return_freed_memory() -> None:
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def local_processes() -> int:
-    """Return how many processes of this run share this machine, as the launcher says.
+    """Return the number of processes of this run on this machine, as the launcher set it.
 
     Raises:
         InputError: the launcher's variable is not a number.
@@ -225,16 +226,16 @@ def local_processes() -> int:
 
 
 def note(text: str, quiet: bool = False, everywhere: bool = False) -> None:
-    """Print one line for the person at the terminal (standard error; results go to output).
+    """Print one line to standard error (results go to standard output).
 
-    Of several processes the main one speaks, unless each has something of its own to say.
+    With several processes, only the main one prints, unless ``everywhere`` is true.
     """
     if not quiet and (everywhere or process_rank() == 0):
         print_error(printable(text))
 
 
 class Progress:
-    """A bar with rate and time left on a terminal, plain lines every ten seconds elsewhere."""
+    """A progress bar on a terminal, a plain line every ten seconds elsewhere."""
 
     def __init__(self, total: int, label: str, unit: str = "faces", quiet: bool = False) -> None:
         self.total, self.label, self.unit, self.done = total, label, unit, 0
@@ -247,7 +248,7 @@ class Progress:
             self._bar = tqdm(total=total, desc=label, unit=f" {unit}", smoothing=0.05, leave=False)
 
     def advance(self, count: int = 1, detail: str = "") -> None:
-        """Count work done; ``detail`` is shown behind the rate."""
+        """Count finished work; ``detail`` is shown after the rate."""
         self.done += count
         if self._bar is not None:
             self._bar.set_postfix_str(detail, refresh=False)
@@ -260,7 +261,7 @@ class Progress:
             note(f"{line}, {left:.0f} s left  {detail}".rstrip())
 
     def close(self) -> None:
-        """Take the bar off the terminal."""
+        """Remove the bar from the terminal."""
         if self._bar is not None:
             self._bar.close()
 

@@ -1,4 +1,4 @@
-"""Standard streams that are closed, broken, or missing, as in a service or under ``pythonw``."""
+"""Handle closed, broken or missing standard streams, as in a service or under ``pythonw``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TextIO
 
 
 def open_closed_streams() -> None:
-    """Open the null device in place of each standard stream that this process was started without.
+    """Open the null device for each standard stream that is missing in this process.
 
-    Otherwise the next file to be opened gets the stream's number, and what a library writes to
-    standard error lands in it.
+    Otherwise the next opened file gets the stream's number, and output of a library to standard
+    error is written into that file.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -24,14 +24,14 @@ def open_closed_streams() -> None:
 
 
 def close_quietly(stream: TextIO) -> None:
-    """Send what is left of a stream whose reader went away, or whose disk is full, nowhere."""
+    """Discard the remaining output of a stream whose reader has exited or whose disk is full."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)
 
 
 def print_error(text: str) -> None:
-    """Print a line to standard error, or nowhere if nobody reads it any more."""
+    """Print a line to standard error; do nothing if it is broken."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:

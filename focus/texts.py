@@ -1,4 +1,4 @@
-"""A million texts in a few arrays, and the place of any of them."""
+"""Compact sequences of a million texts, and fast lookup in them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, overload
 
 import numpy as np
 
-BLOCK = 16384  # texts that are Python objects at a time
+BLOCK = 16384  # texts held as Python objects at a time
 
 
 class Texts(Sequence[str]):
-    """Texts that do not change: one buffer of letters, and codes into it where texts repeat.
+    """An immutable sequence of texts: one byte buffer, and codes into it if texts repeat.
 
-    As a list a million texts are a million objects, and a forked process that does no more than
-    read them copies their memory, since reading changes the count of references that each holds.
-    Here reading writes nothing, and pickling is copying a few arrays.
+    In a list, a million texts are a million objects; a forked process copies their memory merely by
+    reading them, because reading changes their reference counts. Here reading writes nothing, and
+    pickling copies a few arrays.
 
-    Equal to any other sequence of the same texts; ``np.array`` makes an array of it. Made by
+    Equal to any other sequence of the same texts; ``np.array`` converts it. Create it with
     :meth:`of`.
     """
 
@@ -87,37 +87,37 @@ class Texts(Sequence[str]):
         return values if self._codes is None else values[self._codes]
 
     def count(self, text: object) -> int:
-        """Return how often a text is among them."""
+        """Return the number of occurrences of a text."""
         return int(self.isin((text,)).sum())
 
     def isin(self, wanted: Container[object]) -> np.ndarray:
-        """Return bool (N,): which of them are among the wanted."""
+        """Return bool (N,): whether each text is in ``wanted``."""
         found = np.fromiter((text in wanted for text in self._spell()), bool, self._unlike)
         return found if self._codes is None else found[self._codes]
 
     def take(self, rows: np.ndarray) -> Texts:
-        """Return the texts of some rows, integers from 0 on, in that order."""
+        """Return the texts of some rows (integers from 0) in the given order."""
         if self._codes is None:
             return Texts(*_join(self._cut(rows)))
         codes = self._codes[rows]
         if len(codes) >= self._unlike:
             return Texts(self._letters, self._bounds, codes)
-        # Few of many: the others would only take room.
+        # Keep only the texts in use.
         used, codes = np.unique(codes, return_inverse=True)
         return Texts(*_join(self._cut(used)), _shrink(codes))
 
     def change(self, function: Callable[[str], str]) -> Texts:
-        """Return what a function makes of each of them; it is asked once for texts that repeat."""
+        """Apply a function to each text; called once for repeated texts."""
         changed = (function(text).encode(*_UTF8) for text in self._spell())
         return Texts(*_join(changed), self._codes)
 
     @property
     def _unlike(self) -> int:
-        """How many texts the buffer holds; the codes may name only some of them."""
+        """Number of texts in the buffer; the codes may use only some of them."""
         return len(self._bounds) - 1
 
     def _spell(self) -> Iterator[str]:
-        """Yield the texts that the buffer holds."""
+        """Yield the texts of the buffer."""
         for start in range(0, self._unlike, BLOCK):
             bounds = self._bounds[start : start + BLOCK + 1].tolist()
             letters = self._letters[bounds[0] : bounds[-1]]
@@ -129,7 +129,7 @@ class Texts(Sequence[str]):
             yield from [text[start - first : end - first] for start, end in pairwise(bounds)]
 
     def _cut(self, rows: np.ndarray) -> Iterator[bytearray]:
-        """Yield some of what the buffer holds."""
+        """Yield the bytes of some texts of the buffer."""
         letters = self._letters
         for first in range(0, len(rows), BLOCK):
             some = rows[first : first + BLOCK].astype(np.int64)
@@ -138,7 +138,7 @@ class Texts(Sequence[str]):
 
 
 class TextGatherer:
-    """Gathers :class:`Texts` block by block; it finds out by itself whether they repeat."""
+    """Build :class:`Texts` block by block; detects whether texts repeat."""
 
     def __init__(self) -> None:
         self._codes: dict[str, int] | None = {}
@@ -163,7 +163,7 @@ class TextGatherer:
             self._codes, self._coded = None, []
 
     def finish(self) -> Texts:
-        """Return what was added."""
+        """Return the added texts."""
         codes = None
         if self._codes is not None:
             self._append(list(self._codes))
@@ -178,10 +178,10 @@ class TextGatherer:
 
 
 class Lookup:
-    """The row of each of many texts, of equal ones the last, in 12 bytes a text.
+    """Find the row of a text (the last of equal ones), in 12 bytes per text.
 
     Args:
-        texts: the texts; kept.
+        texts: the texts; a reference is kept.
         hashes: their :func:`hash_texts`, if known.
     """
 
@@ -192,7 +192,7 @@ class Lookup:
         self._texts, self._hashes, self._order = texts, hashes[order], _shrink(order)
 
     def __reduce__(self) -> tuple[type[Lookup], tuple[Sequence[str]]]:
-        return Lookup, (self._texts,)  # another process has other hashes
+        return Lookup, (self._texts,)  # hashes differ between processes
 
     def find(self, text: object) -> int | None:
         """Return the row of a text, or None."""
@@ -208,7 +208,7 @@ class Lookup:
         return None
 
     def find_repeated(self) -> tuple[int, int] | None:
-        """Return the first row whose text stands twice, behind the row where it stood first."""
+        """Return (first row, row) of the first text that occurs again, None if all are unique."""
         same = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
         seen: dict[str, int] = {}
         for row in np.unique(self._order[np.concatenate([same, same + 1])]).tolist():
@@ -223,11 +223,11 @@ def hash_texts(texts: Sequence[str]) -> np.ndarray:
     return np.fromiter(map(hash, texts), np.int64, len(texts))
 
 
-_UTF8 = ("utf-8", "surrogatepass")  # names of files may be no proper UTF-8
+_UTF8 = ("utf-8", "surrogatepass")  # file names may not be valid UTF-8
 
 
 def _join(pieces: Iterable[bytes | bytearray]) -> tuple[bytearray, np.ndarray]:
-    """Return the buffer of some texts and where each begins, and the last ends."""
+    """Return the buffer of some texts and its N + 1 bounds."""
     letters, lengths, rest = bytearray(), [], iter(pieces)
     while block := list(islice(rest, BLOCK)):
         letters += b"".join(block)
@@ -240,5 +240,5 @@ def _bound(lengths: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _shrink(codes: np.ndarray) -> np.ndarray:
-    """Return whole numbers from 0 on in as few bytes as they fit."""
+    """Return non-negative integers in the smallest dtype that fits."""
     return codes.astype(np.min_scalar_type(int(codes.max(initial=0))))

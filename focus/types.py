@@ -1,7 +1,7 @@
-"""What crosses between the packages: one face, a batch of faces, a prediction.
+"""Types shared by the packages: a face, a batch of faces, a prediction.
 
-Named tuples, because accelerate moves them to the device and keeps their type; a plain dataclass
-stays on the CPU without a word.
+Named tuples, because accelerate moves them to the device and keeps their type; it silently leaves a
+plain dataclass on the CPU.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Balance = Literal["none", "label", "method"]
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a model expects of its images.
+    """Input format of a model.
 
-    ``image_size`` 0 stands for the pictures' own size. ``frames`` above 1 asks for clips. ``mean``
-    and ``std`` are per channel, of values in [0, 1]. The defaults leave [0, 1] as it is.
+    ``image_size`` 0: the size of the images. ``frames`` above 1: clips. ``mean`` and ``std`` are
+    per channel, for values in [0, 1]. The defaults leave [0, 1] unchanged.
     """
 
     image_size: int = 224
@@ -32,10 +32,11 @@ class InputSpec:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def standardise(self, images: Tensor, out: Tensor | None = None) -> Tensor:
-        """Turn uint8 (B, 3, ..., H, W) in [0, 255] into float32 of this mean and deviation.
+        """Convert uint8 (B, 3, ..., H, W) in [0, 255] to standardised float32.
 
-        Runs on the device of ``images``, so that a quarter of the bytes cross to it. ``out`` takes
-        the result in memory that is mapped already, which on a CPU is several times as fast.
+        Runs on the device of ``images``, so that only a quarter of the bytes are transferred.
+        ``out`` receives the result in memory that is already mapped: several times as fast on a
+        CPU.
         """
         values = images.float() if out is None else out.copy_(images)
         if any(self.mean):
@@ -44,7 +45,7 @@ class InputSpec:
 
     @staticmethod
     def _spread(channels: tuple[float, ...], images: Tensor) -> Tensor | float:
-        """Return 255 times the values, to be broadcast; one number if all are equal."""
+        """Return 255 times the values, broadcastable; one number if all are equal."""
         if len(set(channels)) == 1:
             return 255 * channels[0]
         import torch  # here, so that a command is parsed without it
@@ -54,7 +55,7 @@ class InputSpec:
 
 
 class Failure(NamedTuple):
-    """A face that could not be read: its place in the index, its key, and the reason in a line."""
+    """An unreadable face: its index row, its key, and the reason in one line."""
 
     row: int
     key: str
@@ -62,18 +63,18 @@ class Failure(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One face as the data set yields it."""
+    """One face of the data set."""
 
     row: int
     image: Tensor  # uint8 (3, H, W), RGB; of a clip (3, T, H, W)
     label: int
     map: Tensor | None  # float32 (1, h, w) in [0, 1]; of a clip (1, T, h, w)
     key: str
-    companion: Tensor | None = None  # uint8 (3, H, W) original or (1, H, W) mask, if asked for
+    companion: Tensor | None = None  # uint8 (3, H, W) original or (1, H, W) mask, if requested
 
 
 class Batch(NamedTuple):
-    """Faces as the loop yields them; unreadable ones stand in ``failures``, never replaced."""
+    """A batch of faces; unreadable ones are listed in ``failures``, never replaced."""
 
     images: Tensor  # uint8 (B, 3, [T,] H, W) from the loader, standardised float32 in the loop
     labels: Tensor  # int64 (B,): 0 real, 1 fake, -1 unknown
@@ -84,7 +85,7 @@ class Batch(NamedTuple):
     companions: Tensor | None = None  # uint8 (B, 3, H, W) originals or (B, 1, H, W) masks
 
     def standardised(self, spec: InputSpec) -> Batch:
-        """Return the batch as a model of ``spec`` wants it: float images, maps of their size."""
+        """Return the batch in the format of ``spec``: float images, and maps resized to them."""
         images = spec.standardise(self.images)
         maps = self.maps
         if maps is not None and maps.shape[2:] != images.shape[2:]:
@@ -93,7 +94,7 @@ class Batch(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a detector or a generator says of a batch."""
+    """Output of a detector or generator for a batch."""
 
     scores: Tensor  # float (B,) in [0, 1]: P(fake)
     maps: Tensor | None  # float (B, 1, h, w) in [0, 1]: 1 = manipulated
@@ -101,7 +102,7 @@ class Prediction(NamedTuple):
 
 
 def resize_maps(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Return maps (B, 1, [T,] h, w) as (B, 1, [T,] H, W), bilinear, antialiased on the way down."""
+    """Return maps (B, 1, [T,] h, w) as (B, 1, [T,] H, W), bilinear, antialiased when shrinking."""
     from torch.nn.functional import interpolate
 
     flat = maps.flatten(0, -3)[:, None]

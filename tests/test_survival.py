@@ -169,7 +169,7 @@ def lose_worker(_: object) -> None:
 
 @pytest.mark.parametrize(
     ("function", "code", "said"),
-    [(stop, 130, "interrupted; finished"), (lose_worker, 2, "a loader process was killed")],
+    [(stop, 130, "interrupted; finished"), (lose_worker, 2, "a data-loader worker was killed")],
 )
 def test_a_stopped_command_ends_in_one_line(monkeypatch, capsys, function, code, said):
     monkeypatch.setattr(commands, "parse", lambda *_: None)

@@ -1,4 +1,4 @@
-"""The processes of a run: their rank, their signals, and the pools that work for one of them."""
+"""Processes of a run: rank, signals and worker pools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that work for this one: they leave Ctrl-C to it, and end when it ends."""
+"""Worker processes: they ignore Ctrl-C and end with their parent."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from focus.processes.signals import end_with_parent, held_back
 
 
 class Pool(ProcessPoolExecutor):
-    """Processes started fresh: a fork of one with torch's or OpenCV's threads in it may hang.
+    """Spawned worker processes: a fork with torch's or OpenCV's threads may hang.
 
     Args:
-        workers: how many.
-        start: what each does first, with ``given``; a function of a module.
+        workers: number of processes.
+        start: function of a module that each process calls first, with ``given``.
     """
 
     def __init__(self, workers: int, start: Callable[..., None] | None = None, *given: Any) -> None:
         super().__init__(workers, get_context("spawn"), _start, (start, *given))
 
     def submit(self, call: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
-        """Give work to a process; the first call starts them."""
+        """Submit a call; the first one starts the processes."""
         with held_back(signal.SIGINT):
             return super().submit(call, *given, **named)
 
 
 def _start(start: Callable[..., None] | None, *given: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows none is held back
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Windows cannot block signals
     end_with_parent()
     threading.Thread(target=_follow_parent, daemon=True).start()
     if start is not None:
@@ -39,7 +39,7 @@ def _start(start: Callable[..., None] | None, *given: Any) -> None:
 
 
 def _follow_parent() -> None:
-    """Leave when the main process is gone, where the system does not see to it."""
+    """Exit when the main process has ended, on systems without a parent-death signal."""
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

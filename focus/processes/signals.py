@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: one process answers, in one line, and those that work for it do not."""
+"""Ctrl-C and SIGTERM: the main process handles them; its workers ignore them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PR_SET_PDEATHSIG = 1  # of sys/prctl.h
 
 @contextmanager
 def handle(handler: Handler) -> Iterator[None]:
-    """Answer to Ctrl-C and SIGTERM, where nobody else has taken over, and only here."""
+    """Handle Ctrl-C and SIGTERM within a ``with`` block, unless other handlers are installed."""
     kept = {}
     if threading.current_thread() is threading.main_thread():
         usual = (signal.SIG_DFL, signal.default_int_handler)
@@ -33,13 +33,13 @@ def handle(handler: Handler) -> Iterator[None]:
 
 
 def interrupt(number: int, _: FrameType | None) -> None:
-    """Take SIGTERM, which batch queues send, for Ctrl-C."""
+    """Raise KeyboardInterrupt, also for SIGTERM, which batch queues send."""
     raise KeyboardInterrupt
 
 
 @contextmanager
 def held_back(*numbers: int) -> Iterator[None]:
-    """Hold signals back; processes that are started here never get them."""
+    """Block signals; processes started in the ``with`` block inherit this."""
     if sys.platform == "win32":
         yield
         return
@@ -51,9 +51,9 @@ def held_back(*numbers: int) -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End at once when the parent does: a killed one cannot say so, and its successor may come.
+    """End when the parent ends, even if it is killed, before it is started again.
 
-    Linux alone can do that; elsewhere the libraries notice within seconds.
+    Linux only; elsewhere the libraries notice within seconds.
     """
     parent = multiprocessing.parent_process()
     if sys.platform != "linux" or parent is None:
@@ -61,12 +61,12 @@ def end_with_parent() -> None:
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent.pid:  # it was too late for that
+    if os.getppid() != parent.pid:  # the parent had already ended
         os._exit(1)
 
 
 def obey_parent() -> None:
-    """Let SIGTERM, which is held back here, end this process when its parent sends it."""
+    """End this process on a SIGTERM from its parent, although SIGTERM is blocked here."""
     if not hasattr(signal, "sigwaitinfo"):
         return
     parent = os.getppid()
@@ -80,4 +80,4 @@ def obey_parent() -> None:
 
 
 FOR_PARENT = (signal.SIGINT, signal.SIGTERM) if hasattr(signal, "sigwaitinfo") else (signal.SIGINT,)
-"""What a terminal or a batch queue sends to all processes, and only one should answer."""
+"""Signals that a terminal or batch queue sends to all processes; only one should handle them."""
