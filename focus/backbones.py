@@ -1,4 +1,4 @@
-"""Pretrained parts: timm models by name, and weights from files that are never unpickled."""
+"""Pretrained parts: timm models by name, and weights from files without unpickling."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _not_tensors(path: Path) -> str:
     if start[:1] == b"\x80" or start == b"PK":  # a pickle, or a zip archive of one
         return (
             f"{path}: damaged, or not a tensors-only checkpoint (other objects could run code and "
-            "are not loaded); convert it to safetensors where it was made"
+            "are not loaded); convert it to safetensors at its source"
         )
     return f"{path}: not a weights file; give safetensors or a tensors-only .pth"
 
@@ -83,14 +83,16 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
     # Silence timm's warnings about unused classifier weights, and the hub's about retries.
     loggers = [logging.getLogger(package) for package in ("timm", "huggingface_hub")]
     levels = [logger.level for logger in loggers]
-    hint = threading.Timer(5, note, [f"{name}: asking the Hugging Face hub for timm's weights"])
+    hint = threading.Timer(
+        5, note, [f"{name}: downloading timm's weights from the Hugging Face hub"]
+    )
     if weights == "timm":
         hint.start()
     try:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         body = timm.create_model(name, **arguments, **source)
-    except Exception as error:  # timm and the hub raise many kinds
+    except Exception as error:  # timm and the hub raise many types
         raise InputError(_explain(name, weights, error)) from None
     finally:
         hint.cancel()
@@ -117,10 +119,10 @@ def _explain(name: str, weights: str, error: Exception) -> str:
     reason = first_line(error)
     if weights == "timm":
         return (
-            f"encoder {name}: cannot build it with timm's weights ({reason}); offline, give a file "
-            "as encoder weights, or none for random ones"
+            f"encoder {name}: cannot be built with timm's weights ({reason}); offline, give a "
+            "file as encoder weights, or none for random weights"
         )
-    return f"encoder {name}: cannot build it ({reason})"
+    return f"encoder {name}: cannot be built ({reason})"
 
 
 def first_line(error: Exception) -> str:

@@ -33,7 +33,7 @@ class OptimizerOptions:
     floor: float | None = None
     """Final learning rate of a falling schedule, as a share of the peak."""
     factors: tuple[tuple[float, float], ...] | None = None
-    """Schedule 'steps': (share of the steps, factor on the peak from there on)."""
+    """Schedule 'steps': pairs (share of the steps, factor on the peak rate from then on)."""
     warmup: float | None = None
     """Share of the steps over which the learning rate rises from 0."""
     clip: float | None = None
@@ -45,7 +45,7 @@ class OptimizerOptions:
         if self.lr is not None and self.lr <= 0:
             raise InputError(f"--lr {self.lr}: must be above 0")
         if self.warmup is not None and not 0 <= self.warmup < 1:
-            raise InputError(f"--warmup {self.warmup}: a share of the steps, at least 0, below 1")
+            raise InputError(f"--warmup {self.warmup}: must be a share of the steps in [0, 1)")
 
 
 @dataclass(frozen=True)

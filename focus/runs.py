@@ -130,11 +130,11 @@ class RunFolder:
         if not self.is_begun():
             self.settings.unlink(missing_ok=True)
             if resume and not finished and not all(map(is_ours, self.path.iterdir())):
-                raise InputError(f"{self.path}: holds no run to resume")
+                raise InputError(f"{self.path}: no run to resume")
         elif held.get("fingerprint") != self.config["fingerprint"]:
             raise InputError(
-                f"{self.path}: was begun with other settings or data (see {self.settings}); repeat "
-                "them, or choose another --out"
+                f"{self.path}: started with other settings or data (see {self.settings}); use the "
+                "same ones, or choose another --out"
             )
 
 
@@ -164,7 +164,9 @@ def read_run(path: Path) -> Run:
     files = RunFolder(folder)
     source = files.settings
     if path == source:
-        raise InputError(f"{path}: holds settings, not weights; give its folder, {folder}")
+        raise InputError(
+            f"{path}: this is the settings file, not weights; give its folder, {folder}"
+        )
     try:
         config = json.loads(source.read_text(encoding="utf-8"))
     except OSError:
@@ -179,7 +181,7 @@ def read_run(path: Path) -> Run:
         raise InputError(f"{source}: does not name a detector and its settings")
     weights = files.best if path.is_dir() else path
     if not weights.is_file():
-        raise InputError(f"{folder}: no {weights.name} yet; has the run validated once?")
+        raise InputError(f"{folder}: no {weights.name} yet; it is written at the first validation")
     return Run(config["kind"], config, weights)
 
 

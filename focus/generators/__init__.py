@@ -1,1 +1,1 @@
-"""Every way to make a manipulation map, one file each, found through ``focus.generators``."""
+"""Map generators, registered through the entry-point group ``focus.generators``."""

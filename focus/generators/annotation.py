@@ -1,4 +1,4 @@
-"""The change masks of MSCCNet: one convex region around all that differs from the original."""
+"""The change masks of MSCCNet: one convex region around all changes from the original."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from focus.errors import InputError
 from focus.generators.comparison import Comparison, ComparisonConfig, spread
 from focus.types import Prediction
 
-DATA_RANGE = 2.0  # the published masks: what scikit-image took floats to span, up to 0.19
+DATA_RANGE = 2.0  # as in the published masks: scikit-image's default for floats up to 0.19
 WINDOW = 7  # of the structural similarity
 K1, K2 = 0.01, 0.03
 SMOOTHING = (5, 5)
 THRESHOLD = 0.08
 DILATION, EROSION, REPEATS = (7, 7), (5, 5), 3
-VERTICES = 5  # a contour has more, or does not count
+VERTICES = 5  # contours with this many or fewer are ignored
 SOFTENING = (7, 7)
 
 
 class Annotated(NamedTuple):
-    """A mask and whether it could be made."""
+    """A mask, and whether it is valid."""
 
     mask: np.ndarray  # uint8 (H, W), 0 or 255; all 0 if not ok
     ok: bool
@@ -33,10 +33,10 @@ class Annotated(NamedTuple):
 
 @dataclass(frozen=True)
 class AnnotationConfig(ComparisonConfig):
-    """How a pair becomes a mask. The kernels are in pixels of the crop, whatever its size."""
+    """Settings of the annotation. Kernels are in pixels of the crop, whatever its size."""
 
     data_range: float = DATA_RANGE
-    """Span of grey values [0, 1] in SSIM's constants: 2 gives the published masks."""
+    """SSIM's data range for grey values in [0, 1]; 2 reproduces the published masks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,18 +74,18 @@ class Annotation(Comparison):
 
 
 def annotate(fake: np.ndarray, real: np.ndarray, data_range: float = DATA_RANGE) -> Annotated:
-    """Return the mask of what was changed (Miao et al., MSCCNet, section 4.1).
+    """Return the mask of changed pixels (Miao et al., MSCCNet, section 4.1).
 
-    The dissimilarity is scaled to [0, 1] within the pair, so that a faint change (of a codec, say)
-    gives a mask as well, maybe of the whole face: pairs should be compressed alike.
+    The dissimilarity is scaled to [0, 1] within the pair, so that even a faint change (such as
+    compression) gives a mask, possibly of the whole face: pairs should be compressed alike.
 
     Args:
         fake: uint8 (H, W, 3), RGB.
         real: its aligned original, the same shape.
-        data_range: of the grey values in SSIM's constants.
+        data_range: SSIM's data range for the grey values.
 
     Returns:
-        The mask; not ok, and zero, if nothing differs or no contour has more than five vertices.
+        The mask; all zero and not ok if nothing differs or no contour has more than five vertices.
     """
     grey_fake, grey_real = (cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) for face in (fake, real))
     change = 1 - structural_similarity(grey_fake / 255, grey_real / 255, data_range)
@@ -93,12 +93,12 @@ def annotate(fake: np.ndarray, real: np.ndarray, data_range: float = DATA_RANGE)
     if low == high:
         return Annotated(np.zeros_like(grey_fake), False)
     change = cv2.GaussianBlur((change - low) / (high - low), SMOOTHING, 0)
-    # Black pixels of the fake fall out, because the published procedure thresholds their product.
+    # Black pixels of the fake are excluded: the published procedure thresholds their product.
     return outline((change > THRESHOLD) & (grey_fake > 0))
 
 
 def structural_similarity(x: np.ndarray, y: np.ndarray, data_range: float) -> np.ndarray:
-    """Return the SSIM map of float64 pictures (H, W): uniform 7 x 7 window, sample covariance."""
+    """Return the SSIM map of float64 images (H, W): uniform 7 x 7 window, sample covariance."""
     mean_x, mean_y, xx, yy, xy = (
         cv2.blur(plane, (WINDOW, WINDOW), borderType=cv2.BORDER_REFLECT)
         for plane in (x, y, x * x, y * y, x * y)
@@ -112,7 +112,7 @@ def structural_similarity(x: np.ndarray, y: np.ndarray, data_range: float) -> np
 
 
 def outline(changed: np.ndarray) -> Annotated:
-    """Return one convex region around all changed pixels, 6 px wider than they are.
+    """Return one convex region around all changed pixels, widened by 6 px.
 
     Args:
         changed: bool (H, W).

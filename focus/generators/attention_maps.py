@@ -19,35 +19,35 @@ from focus.types import Prediction
 class AttentionMap(ClassMap):
     """Base of maps from attention weights, averaged over heads.
 
-    timm's attention applies ``attn_drop`` to its weights unless it is fused; there they are seen.
+    timm's unfused attention applies ``attn_drop`` to its weights; a hook there collects them.
 
     Raises:
-        InputError: a network without such attention, or one without class token.
+        InputError: a network without such attention, or without a class token.
     """
 
-    part = ""  # of the transformer, that is mapped
+    part = ""  # path of the mapped module inside the transformer
 
     def __init__(self, explained: Explained, config: CamConfig) -> None:
         super().__init__(explained, config)
         name, transformer = config.layer, find_transformer(explained.network)
         if not name and transformer is None:
-            raise InputError("this network holds no vision transformer, whose attention to map")
+            raise InputError("this network has no vision transformer, so no attention to map")
         self.layer = find_layer(explained, name or join_path(transformer or "", self.part))
         self.attentions = self.list_attentions()
         for attention in self.attentions:
             if not (hasattr(attention, "fused_attn") and hasattr(attention, "attn_drop")):
-                raise InputError(f"--options layer={self.layer.name}: shows no attention weights")
+                raise InputError(f"--options layer={self.layer.name}: has no attention weights")
             attention.fused_attn = False  # type: ignore[assignment]
-        with torch.no_grad():  # faults of the layer show before the first face is read
+        with torch.no_grad():  # a wrong layer fails before the first face is read
             self.predict(explained.example())
 
     @abstractmethod
     def list_attentions(self) -> list[nn.Module]:
-        """Return the attention modules to watch, in the order in which they run."""
+        """Return the attention modules to watch, in execution order."""
 
     @abstractmethod
     def add(self, flow: Tensor | None, weights: Tensor) -> Tensor:
-        """Return what flows to each token (B, T, T) after one more layer's weights (B, T, T)."""
+        """Return the accumulated attention (B, T, T) after one more layer's weights (B, T, T)."""
 
     @property
     def layer_name(self) -> str:
@@ -70,15 +70,15 @@ class AttentionMap(ClassMap):
             evidence = self.explained(images)
         if flow is None:
             raise InputError(f"--options layer={self.layer.name}: the network does not run it")
-        row = flow[:, 0]  # (B, T): what comes to the class token
+        row = flow[:, 0]  # (B, T): attention of the class token
         cam = self.layer.planes(row[:, :, None])[:, 0]
         if cam[0].numel() == row.shape[1]:
-            raise InputError("this network has no class token, whose attention could be mapped")
+            raise InputError("this network has no class token, so no attention to map")
         return self.finish(cam, evidence.scores)
 
 
 class Attention(AttentionMap):
-    """What a ViT's class token attends to in the last block; ``layer`` names another ``attn``."""
+    """Attention of a ViT's class token in the last block; ``layer`` names another ``attn``."""
 
     part = "blocks.-1.attn"
 
@@ -92,9 +92,9 @@ class Attention(AttentionMap):
 
 
 class Rollout(AttentionMap):
-    """Attention rollout (Abnar and Zuidema, ACL 2020); ``layer`` names another row of blocks.
+    """Attention rollout (Abnar and Zuidema, ACL 2020); ``layer`` names another list of blocks.
 
-    The product over layers of (A + I) / 2, the residual connection counted as much as attention.
+    The product over layers of (A + I) / 2, which weights the residual connection like attention.
     """
 
     part = "blocks"
@@ -103,11 +103,11 @@ class Rollout(AttentionMap):
         """Return the attention module of every block."""
         blocks = self.layer.module
         if not isinstance(blocks, (nn.Sequential, nn.ModuleList)):
-            raise InputError(f"--options layer={self.layer.name}: is no row of blocks")
+            raise InputError(f"--options layer={self.layer.name}: is not a list of blocks")
         return [getattr(block, "attn", block) for block in blocks]
 
     def add(self, flow: Tensor | None, weights: Tensor) -> Tensor:
-        """Return (A + I) / 2 times what flowed before."""
+        """Return (A + I) / 2 times the previous product."""
         if flow is None:
             flow = torch.eye(weights.shape[1], device=weights.device).expand_as(weights)
         return (weights @ flow + flow) / 2

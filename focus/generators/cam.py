@@ -1,4 +1,4 @@
-"""Class activation maps of any classifier: what its evidence for a fake stands on."""
+"""Class activation maps: the image regions behind a classifier's evidence for a fake."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ from focus.types import Prediction
 
 @dataclass(frozen=True)
 class CamConfig:
-    """Which classifier is explained, where, and how maps reach [0, 1]."""
+    """The explained classifier, its mapped layer, and the normalisation of the maps."""
 
     encoder: str = ""
-    """Name of the timm classifier in the weights file; empty: the weights are a run's."""
+    """Name of the timm classifier in the weights file; empty: the weights are of a run folder."""
     target: int = 1
-    """Which output of a timm classifier stands for a fake."""
+    """Index of the output for fakes in a timm classifier."""
     image_size: int = 0
-    """Side of a timm classifier's input in pixels; 0: the usual one."""
+    """Side of a timm classifier's input in pixels; 0: its default size."""
     layer: str = ""
-    """Path of the module that is mapped, such as blocks.-2.norm1; empty: the natural one."""
+    """Path of the module to map, such as blocks.-2.norm1; empty: chosen automatically."""
     normalise: Normalisation = "class_minmax"
     """class_minmax stretches each map and multiplies it by P(fake); image_minmax only stretches;
     global multiplies by P(fake) and divides by map_scale."""
     map_scale: float = 0.0
-    """What becomes 1 under global."""
+    """Value that becomes 1 under global."""
 
     def __post_init__(self) -> None:
         if not self.encoder and (self.target != 1 or self.image_size):
             raise InputError(
-                "--options target and image_size are of a timm classifier; name it by encoder=NAME"
+                "--options target and image_size apply to a timm classifier; name it with "
+                "encoder=NAME"
             )
         if self.normalise == "global" and not self.map_scale > 0:
             raise InputError(
-                "--normalise global needs the value that becomes 1, --options map_scale=X; "
-                "or make the maps without it and normalise the file anew"
+                "--normalise global needs the value that becomes 1: --options map_scale=X; "
+                "or generate the maps without it and normalise the file afterwards"
             )
 
 
 @dataclass(frozen=True)
 class ScoreCamConfig(CamConfig):
-    """The same, and how many masked images are judged at once."""
+    """CAM settings, and the number of masked images per forward pass."""
 
     masked: int = 0
-    """Masked images in one pass of the network; 0: 16 on a CPU, whose caches hold no more, and 256
-    on a GPU."""
+    """Masked images per forward pass; 0: 16 on a CPU (limited by its caches) and 256 on a GPU."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,16 +67,16 @@ class ScoreCamConfig(CamConfig):
 
 
 class ClassMap(Generator):
-    """Base of maps that show where a classifier sees a fake.
+    """Base of class activation maps for the fake class.
 
-    ``parts`` keep the map before it is normalised (``cam``, (B, h, w), at least 0).
+    ``parts["cam"]`` is the map before normalisation: (B, h, w), at least 0.
 
     Args:
         explained: the classifier.
         config: settings.
     """
 
-    kind = "classifier"  # whose newest run is taken when no weights are named
+    kind = "classifier"  # the newest run of this kind is the default for --weights
     config_type: ClassVar[type[CamConfig]] = CamConfig
 
     def __init__(self, explained: Explained, config: CamConfig) -> None:
@@ -88,9 +88,11 @@ class ClassMap(Generator):
 
     @classmethod
     def load(cls, weights: Path | None, options: Mapping[str, str]) -> Self:
-        """Build from a run folder of any detector, or from a timm classifier's weights file."""
+        """Build from any detector's run folder, or from a timm classifier's weights file."""
         if weights is None:
-            raise InputError("--weights is missing: a run folder, or a timm classifier's file")
+            raise InputError(
+                "--weights is missing: give a run folder, or a timm classifier's weights file"
+            )
         config = parse_options(cls.config_type, options)
         explained = load_explained(weights, config.encoder, config.target, config.image_size)
         return cls(explained, config)
@@ -120,19 +122,19 @@ class ClassMap(Generator):
         normalisation: str,
         labels: Tensor | None = None,
     ) -> Tensor:
-        """Return maps (N, h, w) of ``parts["cam"]`` and the scores; those of global unclipped."""
+        """Return maps (N, h, w) of ``parts["cam"]`` and the scores; ``global`` does not clip."""
         scale = settings["map_scale"] if normalisation == "global" else 1.0
         return weigh_evidence(parts["cam"], scores, normalisation, scale)  # type: ignore[arg-type]
 
 
 class ActivationMap(ClassMap):
-    """A class map from the planes of one layer."""
+    """Base of class maps from the planes of one layer."""
 
     def __init__(self, explained: Explained, config: CamConfig) -> None:
         super().__init__(explained, config)
         self.layer = find_layer(explained, config.layer)
         shorten(explained, self.layer)
-        with torch.no_grad():  # faults of the layer show before the first face is read
+        with torch.no_grad():  # a wrong layer fails before the first face is read
             self.observe(explained.example())
 
     @property
@@ -150,7 +152,7 @@ class ActivationMap(ClassMap):
 class GradCam(ActivationMap):
     """Grad-CAM (Selvaraju et al., ICCV 2017): planes weighted by their mean gradient, rectified.
 
-    The gradient of the fake's logit is taken down to the layer only.
+    The fake's logit is differentiated down to this layer only.
     """
 
     def predict(self, images: Tensor) -> Prediction:
@@ -159,12 +161,14 @@ class GradCam(ActivationMap):
         return self.finish(self.combine(planes, gradients), scores)
 
     def observe(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return scores (B,), planes (B, C, h, w) and the logit's gradient for them."""
+        """Return scores (B,), planes (B, C, h, w) and the logit's gradient with respect to them."""
         with torch.enable_grad(), self.layer.watched(gradient=True) as seen:
             evidence = self.explained(images)
             output, total = self.layer.last(seen), evidence.logits.sum()
             if not total.requires_grad:
-                raise InputError(f"--options layer={self.layer.name}: no score hangs on it")
+                raise InputError(
+                    f"--options layer={self.layer.name}: the score does not depend on it"
+                )
             (gradient,) = torch.autograd.grad(total, output)
         planes = self.layer.planes(output.detach())
         return evidence.scores.detach(), planes, self.layer.planes(gradient)
@@ -177,8 +181,8 @@ class GradCam(ActivationMap):
 class GradCamPlusPlus(GradCam):
     """Grad-CAM++ (Chattopadhay et al., WACV 2018), for the exponential of the logit.
 
-    A place's share of its plane's weight is g^2 / (2 g^2 + g^3 sum(A)) where g is not 0, which is
-    1 / (2 + g sum(A)); it counts as far as g is above 0.
+    A cell's share of its plane's weight is g^2 / (2 g^2 + g^3 sum(A)) where g is not 0, which is
+    1 / (2 + g sum(A)); it is multiplied by max(g, 0).
     """
 
     def combine(self, planes: Tensor, gradients: Tensor) -> Tensor:
@@ -189,7 +193,7 @@ class GradCamPlusPlus(GradCam):
 
 
 class LayerCam(GradCam):
-    """LayerCAM (Jiang et al., TIP 2021): every place weighted by its own positive gradient."""
+    """LayerCAM (Jiang et al., TIP 2021): every cell weighted by its own positive gradient."""
 
     def combine(self, planes: Tensor, gradients: Tensor) -> Tensor:
         """Return maps (B, h, w) of planes and their gradients, both float32 (B, C, h, w)."""
@@ -197,11 +201,11 @@ class LayerCam(GradCam):
 
 
 class ScoreCam(ActivationMap):
-    """Score-CAM (Wang et al., CVPR Workshops 2020): planes weighted by what they let through.
+    """Score-CAM (Wang et al., CVPR Workshops 2020): planes weighted by their masked score.
 
-    Each plane, enlarged to the image and stretched to [0, 1], masks the standardised image; softmax
-    over planes of the fake's logits of the masked images gives the weights. A pass of the network
-    per plane and face: ``--precision bf16`` at least halves the time on a CPU that has it.
+    Each plane, enlarged to the image and stretched to [0, 1], masks the standardised image; the
+    weights are the softmax over planes of the masked images' logits for a fake. One forward pass
+    per plane and face: ``--precision bf16`` at least halves the time on a CPU that supports it.
     """
 
     config_type = ScoreCamConfig
@@ -210,10 +214,10 @@ class ScoreCam(ActivationMap):
     def predict(self, images: Tensor) -> Prediction:
         """Return scores (B,), maps (B, 1, h, w) and parts of standardised images (B, 3, H, W)."""
         scores, planes = self.observe(images)
-        weights = self._judge_masked(images, planes).softmax(dim=1)
+        weights = self._masked_logits(images, planes).softmax(dim=1)
         return self.finish(_weigh(planes, weights), scores)
 
-    def _judge_masked(self, images: Tensor, planes: Tensor) -> Tensor:
+    def _masked_logits(self, images: Tensor, planes: Tensor) -> Tensor:
         """Return logits (B, C) of images (B, 3, H, W) under each of their planes (B, C, h, w)."""
         count = planes.shape[1]
         masks = planes.flatten(0, 1)[:, None]  # (B C, 1, h, w)
@@ -228,5 +232,5 @@ class ScoreCam(ActivationMap):
 
 def _weigh(planes: Tensor, weights: Tensor) -> Tensor:
     """Return the rectified sum (B, h, w) of planes (B, C, h, w) times weights (B, C)."""
-    # No einsum: autocast would round it.
+    # Not einsum: autocast would run it in low precision.
     return (planes * weights[:, :, None, None]).sum(dim=1).clamp_min(0)

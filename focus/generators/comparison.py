@@ -25,15 +25,15 @@ RADIUS, SIGMA = 5, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _WINDOW = cv2.getGaussianKernel(2 * RADIUS + 1, SIGMA, cv2.CV_32F)
 _GREY = (9798, 19235, 3735)  # BT.601 in 1/32768, as OpenCV rounds it
-_THREADS = 8  # more wait for each other at Python's lock
+_THREADS = 8  # more threads contend for the GIL
 
 
 @dataclass(frozen=True)
 class ComparisonConfig:
-    """What every comparison can be told."""
+    """Settings of every comparison."""
 
     image_size: int = 0
-    """Side to which faces are resized first; 0: the pictures' own size."""
+    """Side to which faces are resized first; 0: the images' own size."""
 
     def __post_init__(self) -> None:
         if self.image_size < 0:
@@ -55,7 +55,7 @@ class Comparison(PairGenerator):
         """Build from options alone.
 
         Raises:
-            InputError: weights, an option that there is not, or a value that is none.
+            InputError: weights were given, or an unknown option or wrong value.
         """
         if weights is not None:
             raise InputError(f"--weights {weights}: {cls.__name__} has no weights; leave it out")
@@ -70,7 +70,7 @@ class Ssim(Comparison):
     """1 - SSIM (Wang et al., 2004), the mean of the three channels, clipped to [0, 1].
 
     Gaussian window of 11 x 11, sigma 1.5; population covariance; borders mirrored. Exactly 0 where
-    both pictures agree over the whole window. No parts.
+    both images agree over the whole window. No parts.
     """
 
     normalisation = "clip"
@@ -82,19 +82,19 @@ class Ssim(Comparison):
 
 
 class Dssim(Comparison):
-    """|1 - SSIM| / 2 with the same window (as CADDM has it), the mean of the three channels."""
+    """|1 - SSIM| / 2 with the same window (as in CADDM), the mean of the three channels."""
 
     def compare(self, images: Tensor, companions: Tensor) -> Prediction:
         """Return maps (B, 1, H, W) of images 0 to 255 and their originals, both (B, 3, H, W)."""
-        # 1 - SSIM is never negative but for rounding, which the clamp takes away.
+        # 1 - SSIM is negative only by rounding, which the clamp removes.
         maps = dissimilarity(images, companions).div_(2).clamp_(0, 1)
         return Prediction(self.no_scores(images), maps)
 
 
 class Pixel(Comparison):
-    """Difference of the pixels per channel, made grey (BT.601, rounded as OpenCV does), over 255.
+    """Pixel difference per channel, converted to grey (BT.601, rounded as in OpenCV), over 255.
 
-    The difference comes first, as in Dang et al. (CVPR 2020): a change of hue alone shows too.
+    The difference is taken first, as in Dang et al. (CVPR 2020), so that a change of hue counts.
     """
 
     def compare(self, images: Tensor, companions: Tensor) -> Prediction:
@@ -104,10 +104,10 @@ class Pixel(Comparison):
 
 @dataclass(frozen=True)
 class PixelAtConfig(ComparisonConfig):
-    """Where the pixel difference counts as a change."""
+    """Settings of the thresholded pixel difference."""
 
     threshold: float = 0.1
-    """Differences above it (of at most 1) give 1, the others 0."""
+    """Differences (0 to 1) above it give 1, others 0."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,7 +116,7 @@ class PixelAtConfig(ComparisonConfig):
 
 
 class PixelAt(Comparison):
-    """The pixel difference made binary: 1 where it is above the threshold."""
+    """Binary pixel difference: 1 where it is above the threshold."""
 
     config_type = PixelAtConfig
     config: PixelAtConfig
@@ -129,15 +129,15 @@ class PixelAt(Comparison):
 
 
 def grey_difference(images: Tensor, others: Tensor) -> Tensor:
-    """Return the grey of |images - others|, whole numbers from 0 to 255, float32 (B, 1, H, W)."""
+    """Return the grey of |images - others|, integers from 0 to 255, float32 (B, 1, H, W)."""
     red, green, blue = (images.float() - others).abs_().split(1, dim=1)
-    # Whole numbers below 2^24: exact in float32, so the same on every device and as in OpenCV.
+    # Integers below 2^24: exact in float32, so equal on every device and to OpenCV.
     grey = red * _GREY[0] + green * _GREY[1] + blue * _GREY[2]
     return grey.add_(1 << 14).div_(1 << 15).floor_()
 
 
 def dissimilarity(images: Tensor, others: Tensor) -> Tensor:
-    """Return 1 - SSIM, the mean of the channels, in [0, 2] but for rounding.
+    """Return 1 - SSIM, the mean of the channels, in [0, 2] up to rounding.
 
     Args:
         images: float32 (B, 3, H, W), 0 to 255.
@@ -155,7 +155,7 @@ def dissimilarity(images: Tensor, others: Tensor) -> Tensor:
 
 
 def dissimilarity_torch(images: Tensor, others: Tensor) -> Tensor:
-    """Do as :func:`dissimilarity`, the whole batch at once in torch, for any device."""
+    """Compute :func:`dissimilarity` in torch, the whole batch at once, on any device."""
     x, y = images.float(), others.float()
     planes = torch.empty(4, *x.shape, device=x.device)
     planes[0], planes[1] = x + y - 255, x - y
@@ -164,7 +164,7 @@ def dissimilarity_torch(images: Tensor, others: Tensor) -> Tensor:
 
 
 def spread(work: Callable[[slice], object], count: int) -> None:
-    """Call ``work`` on runs of neighbours out of ``count``, in as many threads as torch has."""
+    """Call ``work`` on contiguous slices of ``count`` items, in as many threads as torch uses."""
     threads = min(torch.get_num_threads(), count, _THREADS)
     if threads < 2:
         work(slice(0, count))
@@ -175,10 +175,10 @@ def spread(work: Callable[[slice], object], count: int) -> None:
 
 
 def _dissimilarity_opencv(images: np.ndarray, others: np.ndarray, out: np.ndarray) -> None:
-    """Do as :func:`dissimilarity` channel by channel, so that all stays in the processor's cache.
+    """Compute :func:`dissimilarity` channel by channel, so that data stays in the CPU cache.
 
-    The window is separable and so quickest in OpenCV. Sum and difference of two pictures hold all
-    that SSIM needs in four filtered planes, where the two pictures would need five.
+    OpenCV is fastest for the separable window. The sum and difference of two images give SSIM from
+    four filtered planes; the images themselves would need five.
     """
     planes = np.empty((4, *images.shape[2:]), np.float32)
     moments, other = np.empty_like(planes), np.empty_like(planes[0])
@@ -188,7 +188,7 @@ def _dissimilarity_opencv(images: np.ndarray, others: np.ndarray, out: np.ndarra
         for x, y in zip(faces, originals, strict=True):
             np.copyto(other, y)
             np.subtract(x, other, out=difference)
-            if not difference.any():  # as in all real faces, whose original is the face itself
+            if not difference.any():  # always so for real faces, whose original is the face itself
                 result += 1
                 continue
             np.add(x, other, out=total)
@@ -203,7 +203,7 @@ def _dissimilarity_opencv(images: np.ndarray, others: np.ndarray, out: np.ndarra
 
 
 def _similarity(total: A, difference: A, total2: A, difference2: A) -> A:
-    """Return SSIM from window means, which it overwrites.
+    """Return SSIM from window means; overwrites its arguments.
 
     With s = x + y and d = x - y, SSIM is
     (E[s]^2 - E[d]^2 + 2 C1) (var(s) - var(d) + 2 C2) over the same with plus signs: exactly 1
@@ -234,8 +234,8 @@ def _similarity(total: A, difference: A, total2: A, difference2: A) -> A:
 def _blur(planes: Tensor) -> Tensor:
     """Return the Gaussian means of planes (..., H, W), borders mirrored with the edge repeated.
 
-    Sums of shifted planes rather than a convolution: on a GPU that one may round to TF32, which
-    is too coarse for variances, or to the precision of autocast.
+    Sums of shifted planes rather than a convolution: on a GPU a convolution may round to TF32
+    or to the autocast precision, too coarse for variances.
     """
     for axis in (planes.ndim - 2, planes.ndim - 1):
         size = planes.shape[axis]

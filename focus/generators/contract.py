@@ -1,4 +1,4 @@
-"""What a map generator is: faces in, maps in [0, 1] out."""
+"""The interface of a map generator: faces in, maps in [0, 1] out."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from focus.types import InputSpec, Prediction
 
 
 class Generator(nn.Module, ABC):
-    """A way to make manipulation maps; subclasses are found through ``focus.generators``.
+    """Base of map generators; subclasses register through ``focus.generators``.
 
-    No device, file or logging inside :meth:`predict`: generation moves the module and the images,
-    batches, writes and resumes.
+    :meth:`predict` does not select devices, access files or log: the generation loop moves the
+    module and the images, batches, writes and resumes.
 
     Attributes:
         input_spec: size and standardisation of the images that ``predict`` receives.
         normalisation: how maps reach [0, 1], recorded with the map file.
-        weights_sha256: of the weights, recorded with the map file; empty without weights.
-        requires_weights: whether a run folder or file of weights must be given.
-        needed_settings: settings, as texts, that the network behind it must have been trained with.
+        weights_sha256: hash of the weights, recorded with the map file; empty without weights.
+        requires_weights: whether a run folder or weights file must be given.
+        needed_settings: settings (as strings) that its network must have been trained with.
         companion: ``original`` or ``mask`` for a :class:`PairGenerator`, empty for the others.
     """
 
@@ -44,10 +44,10 @@ class Generator(nn.Module, ABC):
 
         Args:
             weights: a run folder or weights file, or None.
-            options: what ``--options NAME=VALUE`` gave, and ``normalise`` if it was asked for.
+            options: values of ``--options NAME=VALUE``, and ``normalise`` if given.
 
         Raises:
-            InputError: weights that are missing or belong to something else, a wrong option.
+            InputError: missing or unsuitable weights, a wrong option.
         """
 
     @abstractmethod
@@ -60,7 +60,7 @@ class Generator(nn.Module, ABC):
 
     @classmethod
     def changes(cls, options: Mapping[str, str]) -> dict[str, Any]:
-        """Return settings as JSON values, for maps that are made from a file's parts again.
+        """Return settings as JSON values, for maps recomputed from the parts of a map file.
 
         Raises:
             InputError: a setting that this generator does not have, or a wrong value.
@@ -70,7 +70,7 @@ class Generator(nn.Module, ABC):
         )
 
     def supervise(self, prediction: Prediction, labels: Tensor) -> Prediction:
-        """Return the prediction with the maps that supervise a training. Default: unchanged.
+        """Return the prediction with maps for use as training supervision. Default: unchanged.
 
         Called only where the maps of faces labelled real are zeroed.
 
@@ -89,25 +89,25 @@ class Generator(nn.Module, ABC):
         normalisation: str,
         labels: Tensor | None = None,
     ) -> Tensor:
-        """Return maps (N, h, w) from what a map file keeps under ``/parts``.
+        """Return maps (N, h, w) from the ``/parts`` of a map file.
 
         Args:
-            parts: tensors behind the maps, a row per face.
+            parts: tensors behind the maps, one row per face.
             scores: P(fake), (N,).
-            settings: what :meth:`describe` said; ``map_scale`` is the constant of ``global``.
+            settings: result of :meth:`describe`; ``map_scale`` is the constant of ``global``.
             normalisation: ``class_minmax``, ``global`` or ``image_minmax``.
             labels: int (N,): 0 real, 1 fake, -1 unknown; None where maps must not depend on them.
 
         Raises:
-            InputError: maps of this kind are not normalised.
+            InputError: maps of this generator cannot be renormalised.
         """
         raise InputError(f"maps of {cls.__name__} have no other normalisation")
 
 
 class PairGenerator(Generator):
-    """A generator that compares a face with its aligned original, or takes its truth mask.
+    """A generator that compares a face with its aligned original, or uses its truth mask.
 
-    ``input_spec.image_size`` 0 is the pictures' own size. There is no score: it is NaN.
+    ``input_spec.image_size`` 0 keeps the images' own size. Scores are NaN.
     """
 
     requires_weights = False
@@ -118,7 +118,7 @@ class PairGenerator(Generator):
         """Return maps of standardised images (B, 3, H, W) and uint8 companions (B, C, H, W)."""
 
     def predict(self, images: Tensor) -> Prediction:
-        """A face alone cannot be compared."""
+        """Raise InputError: a face alone cannot be compared."""
         raise InputError(f"{type(self).__name__} needs the {self.companion} of every face")
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Classifiers that are to be explained: what they say of a face, as a logit with a gradient."""
+"""Classifiers to explain: their score of a face, as a logit with a gradient."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from focus.types import InputSpec
 
 
 class Evidence(NamedTuple):
-    """What an explained network says of a batch."""
+    """Output of an explained network for a batch."""
 
-    logits: Tensor  # float (B,), unbounded: for a fake
+    logits: Tensor  # float (B,), unbounded, of the fake class
     scores: Tensor  # float32 (B,) in [0, 1]: P(fake)
 
 
@@ -28,11 +28,11 @@ class Explained(nn.Module, ABC):
     """A frozen classifier of single faces.
 
     Attributes:
-        network: in evaluation mode, no parameter of which needs a gradient.
+        network: in evaluation mode, all parameters frozen.
         input_spec: of the images that ``forward`` receives.
-        natural_layer: path of the module to map, if it is known without a search.
-        weights_sha256: of its weights.
-        settings: JSON values that say which network this is.
+        natural_layer: path of the module to map; empty: search for it.
+        weights_sha256: hash of its weights.
+        settings: JSON values that identify the network.
     """
 
     natural_layer = ""
@@ -50,17 +50,17 @@ class Explained(nn.Module, ABC):
         """Return logits and scores (B,) of standardised images (B, 3, H, W)."""
 
     def example(self) -> Tensor:
-        """Return one image of noise (1, 3, H, W), always the same."""
+        """Return one fixed noise image (1, 3, H, W)."""
         size = self.input_spec.image_size
         return torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
 class ExplainedRun(Explained):
-    """The network of a run folder, whatever detector it is.
+    """The network of any detector's run folder.
 
-    Its logit is what the last softmax or sigmoid of ``predict`` was given: scores near 0 or 1 have
-    lost their gradient to rounding. A network whose scores come otherwise is explained by their
-    log-odds.
+    Its logit is the input of the last softmax or sigmoid in ``predict``, because scores near 0 or 1
+    lose their gradient to rounding. A network that computes its scores otherwise is explained by
+    their log-odds.
 
     Raises:
         InputError: a detector of clips.
@@ -70,10 +70,10 @@ class ExplainedRun(Explained):
         network = load_network(run)
         if network.input_spec.frames > 1:
             raise InputError(
-                f"{run.weights.parent}: {run.kind} sees clips of {network.input_spec.frames} "
+                f"{run.weights.parent}: {run.kind} takes clips of {network.input_spec.frames} "
                 "frames; maps of this kind need a detector of single faces"
             )
-        # Where training began is not what made the maps: the weights are, and their hash is kept.
+        # Maps depend on the trained weights (recorded by hash), not on the initial ones.
         known = {k: v for k, v in run.network.items() if k != "encoder_weights"}
         settings = {**known, "detector": run.kind}
         super().__init__(network, network.input_spec, run.weights, settings)
@@ -81,26 +81,26 @@ class ExplainedRun(Explained):
 
     def forward(self, images: Tensor) -> Evidence:
         """Return logits and scores (B,) of standardised images (B, 3, H, W)."""
-        with _Squashing() as squashing:
+        with _LogitRecorder() as recorder:
             scores = self.network.predict(images).scores  # type: ignore[operator]
-        logits = squashing.undo(scores)
+        logits = recorder.logits_of(scores)
         if logits is None:
             logits = torch.logit(scores.float(), eps=1e-6)
         return Evidence(logits, scores.float())
 
 
 class ExplainedBackbone(Explained):
-    """A timm classifier; it has as many classes as the head in its weights file.
+    """A timm classifier with as many classes as the head in its weights file.
 
     Args:
-        weights: state dict of the model, safetensors or a tensors-only .pth; a prefix that all
-            names share is dropped.
-        name: of the timm model.
-        target: index of the output that stands for a fake; a single output always does.
-        image_size: side of the input; 0: the model's usual one.
+        weights: state dict of the model, safetensors or a tensors-only .pth; a prefix shared by
+            all names is dropped.
+        name: name of the timm model.
+        target: index of the output for fakes; ignored if there is only one output.
+        image_size: side of the input; 0: the model's default.
 
     Raises:
-        InputError: an unknown model, weights without head or that do not fit, no such output.
+        InputError: an unknown model, weights without a head or that do not fit, no such output.
     """
 
     def __init__(self, weights: Path, name: str, target: int, image_size: int) -> None:
@@ -110,7 +110,7 @@ class ExplainedBackbone(Explained):
         heads = defaults["classifier"]
         head = heads if isinstance(heads, str) else heads[0]
         if f"{head}.weight" not in tensors:
-            raise InputError(f"{weights}: holds no {head}.weight, the classifier of {name}")
+            raise InputError(f"{weights}: no {head}.weight, the classifier of {name}")
         classes = len(tensors[f"{head}.weight"])
         if not 0 <= target < max(classes, 2):
             raise InputError(f"--options target={target}: {weights} has outputs 0 to {classes - 1}")
@@ -123,17 +123,17 @@ class ExplainedBackbone(Explained):
         size = image_size or defaults["input_size"][-1]
         spec = InputSpec(size, mean=tuple(defaults["mean"]), std=tuple(defaults["std"]))
         settings = {"encoder": name, "target": target, "image_size": size}
-        # Convolutions take two thirds of the time so.
+        # Cuts the time of convolutions by a third.
         network = network.to(memory_format=torch.channels_last)
         super().__init__(network, spec, weights, settings)
         self.target = target
         try:
             with torch.no_grad():
                 self(self.example())
-        except Exception as error:  # each model has its own way to refuse a size
+        except Exception as error:  # models raise different errors for a wrong size
             raise InputError(
                 f"encoder {name}: cannot process images of {size} px ({first_line(error)}); its "
-                f"usual size is --options image_size={defaults['input_size'][-1]}"
+                f"default size is --options image_size={defaults['input_size'][-1]}"
             ) from None
 
     def forward(self, images: Tensor) -> Evidence:
@@ -146,11 +146,11 @@ class ExplainedBackbone(Explained):
 
 
 def _create_classifier(name: str, image_size: int) -> Any:
-    """Return a timm classifier for a size (0: its usual one), if its class depends on the size."""
+    """Return a timm classifier for an image size (0: its default)."""
     if image_size:
         try:
             return create_backbone(name, "none", img_size=image_size)
-        except InputError:  # most convolutional networks lack the argument, and need none
+        except InputError:  # most convolutional networks neither have nor need the argument
             pass
     return create_backbone(name, "none")
 
@@ -159,19 +159,19 @@ def load_explained(weights: Path, encoder: str, target: int, image_size: int) ->
     """Return the network of a run folder, or the timm classifier ``encoder`` of a weights file.
 
     Raises:
-        InputError: neither, or one that cannot be explained.
+        InputError: neither, or a network that cannot be explained.
     """
     if encoder:
         return ExplainedBackbone(weights, encoder, target, image_size)
     if weights.is_file() and not RunFolder(weights.parent).settings.exists():
         raise InputError(
-            f"{weights}: not in a run folder; say which timm model it is of, --options encoder=NAME"
+            f"{weights}: not in a run folder; name its timm model with --options encoder=NAME"
         )
     return ExplainedRun(read_run(weights))
 
 
-class _Squashing(TorchFunctionMode):
-    """Remembers what softmax and sigmoid were given for results as small as scores."""
+class _LogitRecorder(TorchFunctionMode):
+    """Record the inputs of softmax and sigmoid whose results are shaped like scores."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,8 +183,8 @@ class _Squashing(TorchFunctionMode):
             self.done.append((args[0], result))
         return result
 
-    def undo(self, scores: Tensor) -> Tensor | None:
-        """Return the logits (B,) behind scores that are a result, or one column of it."""
+    def logits_of(self, scores: Tensor) -> Tensor | None:
+        """Return the logits (B,) of scores that are a recorded result or one of its columns."""
         place = scores.untyped_storage().data_ptr()
         for logits, result in reversed(self.done):
             if result.untyped_storage().data_ptr() == place:
@@ -194,7 +194,7 @@ class _Squashing(TorchFunctionMode):
 
 
 def _without_shared_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop the first part of all names if it is the same: the model was part of another."""
+    """Drop the first part of all names if it is the same (the model was a submodule)."""
     if len({name.partition(".")[0] for name in tensors}) > 1:
         return tensors
     return {name.partition(".")[2]: tensor for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""Trained networks as map generators: FoCus, its ablations, and any detector that draws maps."""
+"""Trained networks as map generators: FoCus, its ablations, and any detector with maps."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from focus.types import FAKE, Prediction
 
 
 class TrainedGenerator(Generator):
-    """What the network of a run folder predicts.
+    """Maps predicted by the network of a run folder.
 
-    Class attribute ``kind`` says which runs it takes; empty: any.
+    Class attribute ``kind`` is the accepted kind of run; empty: any.
     """
 
     kind = ""
@@ -33,26 +33,26 @@ class TrainedGenerator(Generator):
         super().__init__()
         if self.kind not in ("", run.kind):
             raise InputError(
-                f"{run.weights.parent}: holds a {run.kind} run; this needs a {self.kind} one"
+                f"{run.weights.parent}: is a {run.kind} run; a {self.kind} run is needed"
             )
         self.network: Trainable = load_network(run, changes).eval()
         self.input_spec = self.network.input_spec
         self.normalisation = self.network.normalisation
         self.weights_sha256 = sha256(run.weights)
-        # Where training began is not what made the maps: the weights are, and their hash is kept.
+        # Maps depend on the trained weights (recorded by hash), not on the initial ones.
         known = {**run.network, **changes, "detector": run.kind}
         self._description = {k: v for k, v in known.items() if k != "encoder_weights"}
 
     @classmethod
     def load(cls, weights: Path | None, options: Mapping[str, str]) -> Self:
-        """Build from a run folder or a weights file in one."""
+        """Build from a run folder, or from a weights file in one."""
         if weights is None:
-            raise InputError(f"--weights is missing: a {cls.kind or 'trained'} run folder")
+            raise InputError(f"--weights is missing: give a {cls.kind or 'trained'} run folder")
         return cls(read_run(weights), cls.changes(options))
 
     @classmethod
     def changes(cls, options: Mapping[str, str]) -> dict[str, Any]:
-        """Return what the options change in the network's configuration.
+        """Return the changes of the options to the network's configuration.
 
         Raises:
             InputError: a name that the configuration does not have, or a wrong value.
@@ -79,7 +79,7 @@ class TrainedGenerator(Generator):
         normalisation: str,
         labels: Tensor | None = None,
     ) -> Tensor:
-        """Weigh the raw evidence anew, if the detector keeps it as the part ``raw``."""
+        """Weigh the raw evidence again, if the detector keeps it as ``parts["raw"]``."""
         if "raw" not in parts:
             return super().renormalise(parts, scores, settings, normalisation, labels)
         scale = settings.get("map_scale", 1.0)
@@ -90,7 +90,7 @@ class FocusGenerator(TrainedGenerator):
     """Fused maps of a trained FoCus network: Eq. 5 with Eq. 9, or Eq. 4 for labelled fakes."""
 
     kind = "focus"
-    swap = ""  # how the modalities meet; empty: as trained
+    swap = ""  # fusion of the modalities; empty: as trained
     network: FoCus
 
     def __init__(self, run: Run, changes: Mapping[str, Any]) -> None:
@@ -98,7 +98,7 @@ class FocusGenerator(TrainedGenerator):
         self.normalisation = self.network.config.normalise
         self._description["fusion"] = self.swap or self.network.config.swap
         scale = float(self.network.map_scale)
-        if scale != 1:  # of the best weights; those in between have none yet
+        if scale != 1:  # set in the best weights only
             self._description["map_scale"] = scale
 
     @classmethod
@@ -110,7 +110,7 @@ class FocusGenerator(TrainedGenerator):
         normalisation: str,
         labels: Tensor | None = None,
     ) -> Tensor:
-        """Fuse the parts again: Eq. 9, or Eq. 4 for labelled fakes if the settings say so."""
+        """Fuse the parts again: Eq. 9, or Eq. 4 for labelled fakes if set so."""
         swap, scale = settings.get("fusion", "gumbel"), settings.get("map_scale", 1.0)
         fused = fuse_parts(parts, normalisation, swap)  # type: ignore[arg-type]
         if labels is not None and settings.get("equation", 9) == 4:
@@ -119,7 +119,7 @@ class FocusGenerator(TrainedGenerator):
         return finish(fused, normalisation, scale)  # type: ignore[arg-type]
 
     def supervise(self, prediction: Prediction, labels: Tensor) -> Prediction:
-        """Return the maps of labelled fakes by Eq. 4, if the configuration says so."""
+        """Replace the maps of labelled fakes by Eq. 4, if configured."""
         if self.network.config.equation == 9:
             return prediction
         parts = prediction.parts or {}
@@ -136,8 +136,8 @@ class FocusAttention(FocusGenerator):
     def __init__(self, run: Run, changes: Mapping[str, Any]) -> None:
         if run.kind == "focus" and run.network.get("proposal") != "attention":
             raise InputError(
-                f"{run.weights.parent}: was trained with region proposals; focus-attention needs a "
-                "run of focus train --proposal attention with a ViT encoder"
+                f"{run.weights.parent}: trained with region proposals; focus-attention needs a run "
+                "of focus train --proposal attention with a ViT encoder"
             )
         super().__init__(run, changes)
 

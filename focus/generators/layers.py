@@ -1,4 +1,4 @@
-"""Layers of explained networks whose output has a place for each part of the image."""
+"""Layers of explained networks with a spatial output."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from torch import Tensor, nn
 from focus.errors import InputError
 from focus.generators.explained import Explained
 
-CELL = 40  # pixels; the usual stride is 32, and a little more without padding
+CELL = 40  # pixels; the usual stride is 32, slightly more without padding
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A module whose output has a place for each part of the image."""
+    """A module with a spatial output."""
 
     name: str
     """Its path, as given."""
     module: nn.Module
     grid: tuple[int, int] | None
-    """(h, w) of its tokens, if the network says so."""
+    """(h, w) of its tokens, if known."""
 
     @contextmanager
     def watched(self, gradient: bool = False) -> Iterator[list[Tensor]]:
-        """Collect what the module puts out.
+        """Collect the outputs of the module.
 
         Args:
             gradient: cut the graph there, so that gradients end at the collected tensors.
@@ -41,9 +41,9 @@ class Layer:
 
         def keep(_module: nn.Module, _inputs: Any, output: Any) -> Tensor | None:
             if not isinstance(output, Tensor):
-                raise InputError(f"--options layer={self.name}: puts out no single tensor")
+                raise InputError(f"--options layer={self.name}: does not output a single tensor")
             seen.append(output.detach().requires_grad_(gradient))
-            # A copy goes on: what follows may work in place, which a leaf of the graph forbids.
+            # Return a copy: later layers may work in place, which is an error on a leaf tensor.
             return seen[-1].clone()
 
         handle = self.module.register_forward_hook(keep)
@@ -53,7 +53,7 @@ class Layer:
             handle.remove()
 
     def last(self, seen: list[Tensor]) -> Tensor:
-        """Return what the module put out last.
+        """Return the last output of the module.
 
         Raises:
             InputError: the network does not run it.
@@ -66,7 +66,7 @@ class Layer:
         """Return float32 planes (B, C, h, w) of an output, or of its gradient.
 
         Takes tokens (B, prefix + h * w, C), and features (B, C, h, w) or (B, h, w, C) of a square
-        image; what stands before the grid's tokens is dropped.
+        image; prefix tokens are dropped.
 
         Raises:
             InputError: any other shape.
@@ -76,7 +76,7 @@ class Layer:
             return _channels_first(output).float()
         if len(shape) != 3:
             raise InputError(
-                f"--options layer={self.name}: puts out shape {shape}, which is no grid"
+                f"--options layer={self.name}: outputs shape {shape}, not a spatial grid"
             )
         grid = self.grid
         if grid is None or math.prod(grid) > shape[1]:
@@ -86,12 +86,12 @@ class Layer:
 
 
 def find_layer(explained: Explained, name: str = "") -> Layer:
-    """Return the layer of a path, or without one the network's natural layer.
+    """Return the layer of a path, or the network's natural layer if the path is empty.
 
-    That is a transformer's last ``blocks.-1.norm1``; in any other network, of the grids of features
-    or tokens on which the logit depends the coarsest (but no cell above 40 pixels, as in the side
-    branches of object detectors, unless timm names a deeper level), and of those the last. Negative
-    numbers count from the end.
+    The natural layer of a transformer is ``blocks.-1.norm1``. In any other network it is the last
+    of the coarsest grids of features or tokens on which the logit depends; grids with cells above
+    40 pixels (as in the side branches of object detectors) are ignored unless timm lists a deeper
+    level. Negative numbers in a path count from the end.
 
     Raises:
         InputError: no such module; a network without a layer to map.
@@ -121,15 +121,15 @@ def find_transformer(network: nn.Module) -> str | None:
 
 
 def join_path(*parts: str) -> str:
-    """Return a module path of parts, of which some may be empty."""
+    """Return a module path of the non-empty parts."""
     return ".".join(part for part in parts if part)
 
 
 def shorten(explained: Explained, layer: Layer) -> None:
-    """Let a ViT's last block compute the class token alone, where nothing else of it is read.
+    """Let a ViT's last block compute the class token alone, if nothing else of it is used.
 
-    Saves a twelfth of a ViT-S. Tried on an example: left as it was if the logit or the layer's
-    output changed.
+    Saves a twelfth of a ViT-S. Checked on an example: undone if the logit or the shape of the
+    layer's output changes.
     """
     network = explained.network
     if type(network) is not VisionTransformer or network.global_pool != "token":
@@ -148,7 +148,7 @@ def shorten(explained: Explained, layer: Layer) -> None:
 
 
 class ClassTokenBlock(nn.Module):
-    """A ViT's block as far as its class token needs it: keys and values of all, one query."""
+    """A ViT block for the class token alone: keys and values of all tokens, one query."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ def _child(module: nn.Module, part: str) -> nn.Module | None:
 
 
 def _grid_of(module: nn.Module) -> tuple[int, int] | None:
-    """Return the (h, w) of tokens that a network names as ours or as timm's do."""
+    """Return the token grid (h, w) from ``grid`` (ours) or ``patch_embed.grid_size`` (timm)."""
     grid = getattr(module, "grid", None)
     grid = grid or getattr(getattr(module, "patch_embed", None), "grid_size", None)
     return tuple(grid) if isinstance(grid, (tuple, list)) and len(grid) == 2 else None
@@ -263,10 +263,10 @@ def _largest_cell(network: nn.Module) -> float:
 def _area(module: nn.Module, output: Tensor, prefix: int) -> int:
     """Return the number of cells if a module's output is a square grid, else 0.
 
-    Of tokens (B, N, C), with or without a class token or ``prefix`` tokens, only whole blocks and
-    normalisations count: linear layers and activations are steps inside a block.
+    For tokens (B, N, C), with or without a class token or ``prefix`` tokens, only whole blocks and
+    normalisations count, not the linear layers and activations inside a block.
     """
-    if len(output) != 1:  # windows and patches in the place of images
+    if len(output) != 1:  # windows or patches instead of images
         return 0
     if output.ndim == 4:
         height, width = _size(output)
@@ -279,7 +279,7 @@ def _area(module: nn.Module, output: Tensor, prefix: int) -> int:
 
 
 def _reaches_most(gradient: Tensor) -> bool:
-    """Whether a logit depends on most cells of a grid, not on its class token alone."""
+    """Return whether a logit depends on most cells of a grid, not only on its class token."""
     if gradient.ndim == 3:
         cells = gradient[0].abs().sum(dim=1)
     else:

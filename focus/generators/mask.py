@@ -1,4 +1,4 @@
-"""The truth masks as maps: the supervision that every other map is measured against."""
+"""The truth masks as maps: the reference supervision."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from focus.types import Prediction
 
 
 class Mask(Comparison):
-    """The index's own masks, 0 or 1; zero on real faces. No parts."""
+    """The masks of the index, 0 or 1; zero on real faces. No parts."""
 
     companion = "mask"
 
     def compare(self, images: Tensor, companions: Tensor) -> Prediction:
-        """Return maps (B, 1, H, W) of masks 0 or 255 (B, 1, H, W); the images do not matter."""
+        """Return maps (B, 1, H, W) of masks 0 or 255 (B, 1, H, W); images are ignored."""
         return Prediction(self.no_scores(images), companions.float() / 255)

@@ -1,4 +1,4 @@
-"""Generators by name: ours and strangers' through the same entry points."""
+"""Registry of generators, built-in and third-party."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ CLASSES = 2
 
 
 class Proposal(NamedTuple):
-    """What one modality proposes."""
+    """Output of the region proposal of one modality."""
 
     logits: Tensor  # (B, 2): real, fake
     maps: Tensor  # (B, 2, h, w): A[class], unbounded
@@ -49,7 +49,7 @@ class RegionProposal(nn.Module):
         """Return logits and class maps of tokens (B, h * w, D)."""
         batch, _, dim = tokens.shape
         planes = tokens.transpose(1, 2).reshape(batch, dim, *self.grid)  # (B, D, h, w)
-        # float32 from here: means over maps lose their contrast in eight bits.
+        # float32 from here: means over maps lose contrast in bfloat16 (8 significant bits).
         features = self.conv(planes).float().view(batch, CLASSES, self.maps_per_class, *self.grid)
         logits = features.amax(dim=(3, 4)).mean(dim=2)  # z[c] = mean_k max_ij F[c, k, i, j]
         if self.weighted:

@@ -1,4 +1,4 @@
-"""A plain real/fake classifier: what class activation maps are taken from."""
+"""A plain real/fake classifier, the baseline for class activation maps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from focus.types import Batch, InputSpec, Prediction
 class Classifier(Trainable):
     """One encoder, the mean of its tokens, and a linear layer to the logits of real and fake.
 
-    Images come in as (B, 3, H, W), float in [0, 1].
+    Images are (B, 3, H, W), float in [0, 1].
     """
 
     natural_layer = "encoder"
@@ -51,5 +51,5 @@ class Classifier(Trainable):
         return {"classification": F.cross_entropy(self(batch.images).float(), batch.labels)}
 
     def predict(self, images: Tensor) -> Prediction:
-        """Return P(fake); it has no maps of its own."""
+        """Return P(fake); no maps."""
         return Prediction(self(images).float().softmax(dim=1)[:, 1], None)

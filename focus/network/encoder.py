@@ -1,4 +1,4 @@
-"""Any timm model that yields a token grid, behind one interface."""
+"""One interface to any timm model with a token grid."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from focus.runtime import note
 
 LARGEST_SIDE = 4096
 LARGEST_PREFIX = 16
-"""Class, distillation and register tokens of a model: more are not tokens before a grid."""
+"""Maximum number of class, distillation and register tokens before the grid."""
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Which encoder, and what it starts from."""
+    """The encoder and its initial weights."""
 
     encoder: str = "deit_small_patch16_224"
     """Any timm model with a token grid: ViT, DeiT, DINO, Swin, or a convolutional one."""
@@ -31,12 +31,12 @@ class EncoderConfig:
     image_size: int = 224
     """Side of the square input in pixels."""
     output_stride: int = 16
-    """Convolutional encoders: pixels of the input per cell of the grid; those that cannot change it
-    keep their own and say the grid."""
+    """Convolutional encoders: input pixels per cell of the token grid; models with a fixed stride
+    keep it and report the grid."""
     stage: int = -1
-    """Convolutional encoders: which feature level to take (-1: the deepest)."""
+    """Convolutional encoders: feature level to use (-1: the deepest)."""
     positions: Literal["sincos", "pretrained"] = "sincos"
-    """Fixed position code of a transformer: sine-cosine, or the pretrained table, frozen."""
+    """Fixed position embedding of a transformer: sine-cosine, or the pretrained one, frozen."""
 
     def __post_init__(self) -> None:
         if not 32 <= self.image_size <= LARGEST_SIDE:
@@ -51,7 +51,7 @@ class Encoder(nn.Module):
     Attributes:
         dim: channels D of a token.
         grid: (h, w) of the token grid.
-        mean, std: what the weights expect of values in [0, 1], per channel.
+        mean, std: standardisation of values in [0, 1] that the weights expect, per channel.
 
     Raises:
         InputError: an unknown model, one without a token grid, or weights that do not fit.
@@ -77,7 +77,7 @@ class Encoder(nn.Module):
         """
         attention = self.body.blocks[-1].attn
         seen: list[Tensor] = []
-        # Only plain attention applies attn_drop to its weights; fused kernels keep them inside.
+        # Only unfused attention applies attn_drop to its weights; fused kernels hide them.
         fused, attention.fused_attn = attention.fused_attn, False
         hook = attention.attn_drop.register_forward_pre_hook(
             lambda _, inputs: seen.append(inputs[0])
@@ -92,7 +92,7 @@ class Encoder(nn.Module):
 
     @property
     def has_class_token(self) -> bool:
-        """Whether :meth:`forward_attention` works: a ViT whose last block has a class token."""
+        """Whether :meth:`forward_attention` works: a ViT with a class token."""
         blocks = getattr(self.body, "blocks", None)
         if not self.prefix or not blocks or getattr(self.body, "cls_token", None) is None:
             return False
@@ -100,9 +100,9 @@ class Encoder(nn.Module):
         return all(hasattr(attention, name) for name in ("fused_attn", "attn_drop", "scale"))
 
     def _fix_positions(self, positions: str) -> None:
-        """Freeze the position table; sine-cosine replaces it, zero for prefix tokens.
+        """Freeze the position table, or replace it by sine-cosine (zero for prefix tokens).
 
-        A table of finer tokens, as in networks of several levels, is never replaced.
+        A table of finer tokens, as in hierarchical networks, is never replaced.
         """
         table = getattr(self.body, "pos_embed", None)
         if not isinstance(table, Tensor):
@@ -122,7 +122,7 @@ class Encoder(nn.Module):
 
 @dataclass(frozen=True)
 class Reading:
-    """Where a timm model's output holds its grid of tokens."""
+    """Where to find the token grid in a timm model's output."""
 
     source: Literal["levels", "features", "intermediates"]
     """``forward`` of a model of feature levels, ``forward_features`` or ``forward_intermediates``.
@@ -133,7 +133,7 @@ class Reading:
     dim: int
     """Channels of a token."""
     prefix: int = 0
-    """Tokens before the grid's."""
+    """Number of tokens before the grid."""
 
     def read(self, body: Any, images: Tensor) -> Tensor:
         """Return tokens (B, h * w, D) of images (B, 3, H, W)."""
@@ -146,7 +146,7 @@ class Reading:
 
 
 def _last_intermediate(body: Any, images: Tensor) -> Tensor:
-    """Return the deepest feature map (B, D, h, w), which timm itself puts in that order."""
+    """Return the deepest feature map (B, D, h, w), in the layout set by timm."""
     found = body.forward_intermediates(images, indices=1, intermediates_only=True)
     return found[-1]
 
@@ -162,7 +162,7 @@ def _build(config: EncoderConfig) -> tuple[Any, Reading]:
     """Return the timm model and the way to read its tokens.
 
     Transformers are built for the image size, others for the output stride; a model without this
-    argument is built without it. Models of random weights show which arguments work.
+    argument is built without it. Supported arguments are found by building with random weights.
     """
     for arguments in _list_arguments(config):
         try:
@@ -179,7 +179,7 @@ def _build(config: EncoderConfig) -> tuple[Any, Reading]:
 
 
 def _list_arguments(config: EncoderConfig) -> Iterator[dict[str, Any]]:
-    """Yield arguments of timm's to try, the best first."""
+    """Yield timm arguments to try, the best first."""
     plain = {"num_classes": 0}
     if not hasattr(create_backbone(config.encoder, "none", **plain), "patch_embed"):
         levels = {"features_only": True, "out_indices": (config.stage,)}
@@ -194,7 +194,7 @@ def _list_arguments(config: EncoderConfig) -> Iterator[dict[str, Any]]:
 def _compare_stride(
     config: EncoderConfig, arguments: Mapping[str, Any], grid: tuple[int, int]
 ) -> None:
-    """Say the grid of a convolutional model that does not have the output stride asked for."""
+    """Report the grid of a convolutional model that lacks the requested output stride."""
     size, stride = config.image_size, config.output_stride
     if (
         "img_size" in arguments
@@ -213,7 +213,7 @@ def _find_reading(body: Any, config: EncoderConfig, levels: bool) -> Reading:
     """Run the model on an empty image and find the grid in its output.
 
     Raises:
-        InputError: the model does not take images of this size, or has no grid.
+        InputError: the model does not accept images of this size, or has no grid.
     """
     name, size = config.encoder, config.image_size
     training, image = body.training, torch.zeros(1, 3, size, size)
@@ -221,11 +221,11 @@ def _find_reading(body: Any, config: EncoderConfig, levels: bool) -> Reading:
     try:
         output = body(image)[-1] if levels else body.forward_features(image)
         planes = None if levels else _last_intermediate(body, image)
-    except Exception as error:  # each model has its own way to refuse a size
+    except Exception as error:  # models raise different errors for a wrong size
         native = body.pretrained_cfg["input_size"][-1]
         raise InputError(
             f"encoder {name}: cannot process images of {size} px ({first_line(error)}); "
-            f"its usual --image-size is {native}"
+            f"its default --image-size is {native}"
         ) from None
     finally:
         body.train(training)

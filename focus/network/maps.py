@@ -1,8 +1,8 @@
 """From class maps to a manipulation map in [0, 1] (FoCus, Eq. 4, 5 and 9).
 
-The paper's class maps are unbounded and it does not say how they reach [0, 1]. Scaling the final
-map per image would paint a real face as hot as a fake one, so the default scales each class map
-first and multiplies by p afterwards: a real face has p(fake) near 0 and stays calm.
+The paper's class maps are unbounded, and it does not give their mapping to [0, 1]. Scaling the
+final map per image would make real faces as hot as fakes, so the default scales each class map
+first and multiplies by p afterwards: p(fake) of a real face is near 0, and so is its map.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def finish(maps: Tensor, normalisation: Normalisation, scale: Tensor | float) ->
 
     Args:
         maps: fused CAR maps.
-        normalisation: ``class_minmax`` is there already; ``global`` divides by ``scale``, the
+        normalisation: ``class_minmax`` is in [0, 1] already; ``global`` divides by ``scale``, the
             99.9th percentile over training fakes; ``image_minmax`` stretches each map.
         scale: the constant of ``global``.
     """

@@ -26,14 +26,14 @@ SCALE_QUANTILE = 0.999
 
 @dataclass(frozen=True)
 class FoCusConfig(EncoderConfig):
-    """The network and its losses; the defaults are the paper's."""
+    """The network and its losses; the defaults are those of the paper."""
 
     second: Literal["sobel", "rgb", "dct", "srm"] = "sobel"
-    """What the second branch sees (Table V)."""
+    """Input of the second branch (Table V)."""
     proposal: Literal["carp", "attention"] = "carp"
-    """Where a modality's map comes from; 'attention' is the ablation without CARP."""
+    """Source of a modality's map; 'attention' is the ablation without CARP."""
     swap: Literal["gumbel", "maximum"] = "gumbel"
-    """How the modalities meet; 'maximum' is the ablation without complementary learning."""
+    """Fusion of the modalities; 'maximum' is the ablation without complementary learning."""
     car: Literal["class_mean", "channel_weighted"] = "class_mean"
     """Reading of Eq. 4: p times the mean map, or the classical CAM weighting."""
     maps_per_class: int = 32
@@ -43,9 +43,9 @@ class FoCusConfig(EncoderConfig):
     loss_weight: float = 0.1
     """lambda of Eq. 8 (Fig. 11)."""
     weight_on: Literal["loc", "cls"] = "loc"
-    """Which of the two losses lambda weighs."""
+    """Loss that lambda multiplies."""
     normalise: Normalisation = "class_minmax"
-    """How maps reach [0, 1]."""
+    """Normalisation of maps to [0, 1]."""
     equation: Literal[4, 9] = 9
     """Equation behind the maps of labelled fakes: 9, the fake class's term, or 4, both classes'
     terms, as in the paper. All other faces get Eq. 9."""
@@ -66,23 +66,22 @@ class FoCusConfig(EncoderConfig):
 
 
 class Output(NamedTuple):
-    """All that the network says of a batch."""
+    """Output of the network for a batch."""
 
     logits: Tensor  # (B, 2) of the fused head
     first: Proposal  # RGB
     second: Proposal  # Sobel, or the ablation's modality
-    choice: Tensor  # (B, 2, h, w), one-hot over dim 1: which modality's token stands there
+    choice: Tensor  # (B, 2, h, w), one-hot over dim 1: modality of the token at each position
 
 
 class FoCus(Trainable):
-    """Forgery cue discovery: classifies a face and says where it was manipulated.
+    """Forgery cue discovery: classifies a face and maps its manipulation.
 
-    Images come in as (B, 3, H, W), float in [0, 1]; the second modality and both
-    standardisations are computed here, on the device, so that weights and preprocessing
-    cannot part.
+    Images are (B, 3, H, W), float in [0, 1]. The second modality and both standardisations are
+    computed inside, on the device, so that preprocessing stays tied to the weights.
 
     Raises:
-        InputError: an encoder that cannot be built, or one without class token for
+        InputError: an encoder that cannot be built, or one without a class token for
             ``proposal="attention"``.
     """
 
@@ -122,7 +121,7 @@ class FoCus(Trainable):
 
     @torch.no_grad()
     def calibrate(self, images: Tensor) -> None:
-        """Measure the second modality's mean and deviation on images (B, 3, H, W) in [0, 1]."""
+        """Measure mean and deviation of the second modality on images (B, 3, H, W) in [0, 1]."""
         if self.config.second == "rgb":
             return
         values = MODALITIES[self.config.second](images.float())
@@ -185,8 +184,8 @@ class FoCus(Trainable):
         """Return P(fake) of the fused head, the fused map, and its parts.
 
         The map is Eq. 5 of the fake class's maps (Eq. 9); ``parts`` hold the class maps and
-        probabilities of both modalities and the choice, from which any normalisation can be made
-        anew (:func:`fuse_parts`).
+        probabilities of both modalities and the choice, from which any normalisation can be
+        computed again (:func:`fuse_parts`).
         """
         output = self(images)
         scores = output.logits.float().softmax(dim=1)[:, 1]

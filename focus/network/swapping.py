@@ -1,4 +1,4 @@
-"""Complementary learning (FoCus, Sec. III-C): which modality's token stands at each position."""
+"""Complementary learning (FoCus, Sec. III-C): choose one modality's token at each position."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEAD_DIM = 64
 class TokenSwap(nn.Module):
     """Scores each token of both modalities and keeps the better one at each position.
 
-    Training draws the choice by hard Gumbel-softmax with a straight-through gradient; evaluation
+    Training samples the choice by hard Gumbel-softmax with a straight-through gradient; evaluation
     takes the larger score.
 
     Args:

@@ -1,1 +1,1 @@
-"""The one training loop, for FoCus, its baselines and every detector."""
+"""The training loop of FoCus, its baselines and every detector."""

@@ -1,4 +1,4 @@
-"""The state that a run resumes from: one file, written whole."""
+"""The state that a run resumes from: one file, written atomically."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def save_state(
     average: nn.Module | None,
     facts: dict[str, Any],
 ) -> None:
-    """Write networks, optimiser moments and facts (JSON) as safetensors, in one rename.
+    """Write networks, optimiser moments and facts (JSON) as safetensors, atomically.
 
     Raises:
         InputError: see :func:`~focus.files.replace_file`.
@@ -40,7 +40,7 @@ def save_state(
 def load_state(
     path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None
 ) -> dict[str, Any]:
-    """Put the saved state back in place and return the facts.
+    """Restore the saved state and return the facts.
 
     Raises:
         InputError: the file is broken or belongs to another configuration.

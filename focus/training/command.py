@@ -1,4 +1,4 @@
-"""``focus train``: recipes, the data it needs, and one run from start to finish."""
+"""``focus train``: settings, data, and one run from start to finish."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def train_command(command: TrainCommand) -> None:
     """Run ``focus train``.
 
     Raises:
-        InputError: data that cannot be trained on, an --out that holds another run, no finite
-            loss, too little memory.
-        CheckFailedError: some faces could not be read; the run is complete without them.
+        InputError: unusable training data, an --out with another run, a loss that is not finite,
+            too little memory.
+        CheckFailedError: some faces were unreadable; the run is complete without them.
     """
     folder = Path(command.out)
     index = open_source(command.source)
@@ -54,7 +54,7 @@ def train_command(command: TrainCommand) -> None:
 
 
 def _report(folder: Path, report: Report, fit: FitConfig, runtime: Runtime) -> None:
-    """Say what came of a training."""
+    """Print the result of a training."""
     if report.step < fit.steps:
         note(f"stopped after step {report.step}; add --resume to resume", runtime.quiet)
     elif runtime.accelerator().is_main_process:
@@ -65,9 +65,8 @@ def _report(folder: Path, report: Report, fit: FitConfig, runtime: Runtime) -> N
     if report.failures:
         first = report.failures[0]
         raise CheckFailedError(
-            f"{count_of(len(report.failures), 'face')} could not be read and had to be "
-            "left out, such as "
-            f"{first.key}: {first.reason}"
+            f"{count_of(len(report.failures), 'face')} could not be read and were skipped, "
+            f"such as {first.key}: {first.reason}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a run did: a CSV, TensorBoard events, and a curve."""
+"""The log of a run: a CSV, TensorBoard events, and a plot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Journal:
 
     Args:
         folder: the run's folder.
-        resumed_at: rows after this step are dropped: the resumed run writes them again.
+        resumed_at: rows after this step are dropped; the resumed run writes them again.
     """
 
     def __init__(self, folder: Path, resumed_at: int = 0) -> None:
@@ -57,17 +57,17 @@ class Journal:
 
 
 class _Events:
-    """TensorBoard's events. Its own writer has a thread, which a full disk ends with a traceback.
+    """Writer of TensorBoard events; TensorBoard's own prints a traceback when the disk is full.
 
     Args:
-        folder: of the event files, one for each start of the run.
-        first: step from which on events of earlier files are void.
+        folder: folder of the event files, one per start of the run.
+        first: first step from which events of earlier files are void.
     """
 
     def __init__(self, folder: Path, first: int) -> None:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
-        # TensorBoard reads them in the order of their names; a clock may be set back.
+        # TensorBoard reads files in name order; timestamps fail if the clock is set back.
         number = len(list(folder.glob("*.tfevents.*")))
         self.path = folder / f"events.out.tfevents.{number:010d}.{socket.gethostname()}"
         start = SessionLog(status=SessionLog.START)
@@ -85,7 +85,7 @@ class _Events:
         self._waiting.append(Event(wall_time=time.time(), step=step, summary=summary))
 
     def save(self) -> None:
-        """Write what was added.
+        """Write the events added since the last save.
 
         Raises:
             InputError: the file cannot be written.
@@ -103,7 +103,7 @@ class _Events:
 
 
 def draw_curve(rows: list[dict[str, float]], path: Path) -> None:
-    """Draw losses on the left and the validation AUC on the right, over steps."""
+    """Plot losses (left) and validation AUC (right) over steps."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

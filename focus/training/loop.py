@@ -1,4 +1,4 @@
-"""The one training loop: draws batches, steps, validates on ``val``, keeps the best, resumes."""
+"""The training loop: optimise, validate on ``val``, save the best weights, resume."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from focus.training.journal import Journal
 from focus.training.options import FitConfig
 from focus.types import FAKE, REAL, Batch, Failure, Prediction
 
-SPOKEN_FAILURES = 20
-LAUNCHER_SECONDS = 5.0  # in which a launcher passes on a signal that its processes had too
+REPORTED_FAILURES = 20
+LAUNCHER_SECONDS = 5.0  # a launcher may repeat a signal to its processes within this time
 
 
 class Step(nn.Module):
-    """The loss inside ``forward``: elsewhere gradients are neither synchronised nor autocast."""
+    """The loss inside ``forward``, as synchronised gradients and autocast need it."""
 
     def __init__(self, network: Trainable) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Step(nn.Module):
 
 @dataclass(frozen=True)
 class Report:
-    """What a fit came to."""
+    """Result of a training."""
 
     step: int
     best_auc: float
@@ -57,14 +57,14 @@ class Report:
 
 
 class Fit:
-    """One run of the loop over one network.
+    """One training of one network.
 
     Args:
-        network: what is trained (see :class:`~focus.detectors.Trainable`).
-        train, val: faces to learn from, and to select on.
-        config: how.
+        network: the network to train (see :class:`~focus.detectors.Trainable`).
+        train, val: faces for training, and for model selection.
+        config: how to train.
         runtime: device, precision and seed.
-        folder: where weights and the journal go; its configuration is written before the first.
+        folder: receives weights and the journal, after its configuration.
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class Fit:
         self.accelerator: Accelerator = runtime.accelerator(config.accumulation)
         network.begin(config.steps * config.accumulation)
         if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
-            # Statistics over the global batch, as one process has them; there is none for CPUs.
+            # Statistics over the global batch, as with one process; not available on CPUs.
             nn.SyncBatchNorm.convert_sync_batchnorm(network)
         network.to(self.accelerator.device)
         for weights in network.parameters():
-            if weights.ndim == 4:  # a whole module with 3-D convolutions refuses this layout
+            if weights.ndim == 4:  # not per module: those with 3-D convolutions reject this layout
                 weights.data = weights.data.contiguous(memory_format=torch.channels_last)
         self.network = network
         self.average: Any = None
@@ -100,16 +100,16 @@ class Fit:
         self.step, self.best, self.best_step = 0, -1.0, 0
         self.seconds = 0.0
         self.failures: dict[str, Failure] = {}
-        self._interrupted = 0.0  # when
-        self._asked: Tensor | None = None  # how many processes wanted to stop before the last step
+        self._interrupted = 0.0  # time of the first signal
+        self._asked: Tensor | None = None  # number of processes asked to stop by the previous step
 
     def run(self, resume: bool = False) -> Report:
         """Train to the end (or to ``stop_after``) and return the report.
 
         Raises:
-            InputError: the loss is not finite, memory ran out, a resume file that is broken or not
+            InputError: the loss is not finite, memory ran out, or the resume file is broken or not
                 seen by all processes.
-            KeyboardInterrupt: after Ctrl-C or SIGTERM, with the work kept.
+            KeyboardInterrupt: after Ctrl-C or SIGTERM, with the work saved.
         """
         if resume and self.folder.resume.exists():
             self._load()
@@ -155,28 +155,28 @@ class Fit:
         if self.step < last or (self._interrupted and accelerator.num_processes == 1):
             self._check_finite({k: float(v) for k, v in terms.items()})
             self._save(journal)
-            accelerator.wait_for_everyone()  # none ends before the main one has saved
+            accelerator.wait_for_everyone()  # no process exits before the main one has saved
             raise KeyboardInterrupt
         if accelerator.num_processes > 1:
             self.failures = dict(sorted(gather_object(list(self.failures.items()))))
 
     def _must_stop(self) -> bool:
-        """Say whether a signal came, to this process or to another, that ends all at this step."""
+        """Return whether any process got a signal to stop; all processes agree on the step."""
         if self.accelerator.num_processes == 1:
             return bool(self._interrupted)
-        asked = self._asked  # read a step late: a GPU need not wait for it
+        asked = self._asked  # read one step late, so that the GPU need not synchronise
         wanted = torch.tensor(float(bool(self._interrupted)), device=self.accelerator.device)
         self._asked = self.accelerator.reduce(wanted)
         return asked is not None and bool(asked.item())
 
     def _check_together(self) -> None:
-        """Refuse to go on where not all processes see the same run."""
+        """Raise InputError if not all processes see the same run."""
         if self.accelerator.num_processes == 1:
             return
         steps = sorted(set(gather_object([self.step])))
         if len(steps) > 1:
             raise InputError(
-                f"{self.folder.path}: some processes go on from step {steps[-1]}, others from "
+                f"{self.folder.path}: some processes resume from step {steps[-1]}, others from "
                 f"{steps[0]}; all machines must see the same folder"
             )
 
@@ -218,21 +218,21 @@ class Fit:
             self.accelerator.clip_grad_value_(step_module.parameters(), config.clip_value)
 
     def _count(self, failures: Sequence[Failure]) -> None:
-        """Name what could not be read, once each, or stop at it."""
+        """Report each unreadable face once, or stop at the first."""
         for failure in failures:
             if self.config.on_error == "stop":
                 raise InputError(
-                    f"{failure.key}: {failure.reason}; --on-error skip leaves such faces out"
+                    f"{failure.key}: {failure.reason}; --on-error skip skips such faces"
                 )
-            if failure.key not in self.failures and len(self.failures) < SPOKEN_FAILURES:
-                note(f"left out {failure.key}: {failure.reason}", self.runtime.quiet, True)
+            if failure.key not in self.failures and len(self.failures) < REPORTED_FAILURES:
+                note(f"skipped {failure.key}: {failure.reason}", self.runtime.quiet, True)
             self.failures[failure.key] = failure
 
     def _validate(self, journal: Journal | None, numbers: dict[str, float]) -> str:
-        """Judge the network on ``val``, keep it if it is the best, save; return a line."""
+        """Validate on ``val``, save the state (and the weights if best), and return a summary."""
         judged = self.average.module if self.average is not None else self.network
         if self.accelerator.num_processes > 1:
-            # Batch statistics are each process's own on CPUs; the main one's are kept.
+            # On CPUs each process has its own batch statistics; use those of the main process.
             for statistics in judged.buffers():
                 statistics.copy_(broadcast(statistics.clone(memory_format=torch.contiguous_format)))
         scores, labels, failures = predict_scores(judged, self.val, self.config, self.accelerator)
@@ -240,7 +240,7 @@ class Fit:
         auc = float(roc_auc_score(labels, scores))
         chance = np.where(labels == FAKE, scores, 1 - scores)
         loss = float(-np.log(np.clip(chance, 1e-6, 1)).mean())
-        if auc >= self.best:  # on a tie the longer trained one
+        if auc >= self.best:  # on a tie prefer the later step
             self.best, self.best_step = auc, self.step
             if self.accelerator.is_main_process:
                 self.folder.create()
@@ -257,7 +257,7 @@ class Fit:
         if journal is None:
             return
         self.folder.create()
-        journal.save()  # first: rows that it has too many are dropped, others are lost
+        journal.save()  # first: surplus rows are dropped on resume, missing ones would be lost
         judged = self.average.module if self.average is not None else self.network
         save_weights(judged, self.folder.last)
         scaler = self.accelerator.scaler
@@ -287,7 +287,7 @@ class Fit:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Finish the step at hand on the first Ctrl-C or SIGTERM; the second one cuts it off."""
+        """Finish the current step on the first Ctrl-C or SIGTERM; stop at once on the second."""
         patience = LAUNCHER_SECONDS if self.accelerator.num_processes > 1 else 0.0
 
         def stop(number: int, _: Any) -> None:
@@ -314,7 +314,7 @@ class Fit:
                 raise
             micro = self.config.batch // self.config.accumulation
             raise InputError(
-                f"{micro} faces at once do not fit into the memory of {self.accelerator.device}; "
+                f"{micro} faces at once do not fit in the memory of {self.accelerator.device}; "
                 f"use --accumulation {self.config.accumulation * 2} (the same result) or a "
                 "smaller --batch"
             ) from None
@@ -325,7 +325,7 @@ def predict_scores(
 ) -> tuple[np.ndarray, np.ndarray, list[Failure]]:
     """Return P(fake) and labels of the readable faces, in index order, over all processes.
 
-    The failures are of this process's share.
+    Failures are those of this process only.
     """
     size = max(config.batch // (config.accumulation * accelerator.num_processes), 1)
     rows = list(range(accelerator.process_index, len(faces), accelerator.num_processes))
@@ -348,5 +348,5 @@ def predict_scores(
         found = gather_object(found)
     ordered = np.array(sorted(found))
     if not len(ordered) or {REAL, FAKE} - set(ordered[:, 2].astype(int)):
-        raise InputError("val: readable faces of both labels are needed to select on")
+        raise InputError("val: needs readable faces of both labels")
     return ordered[:, 1], ordered[:, 2].astype(int), failures

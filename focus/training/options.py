@@ -1,4 +1,4 @@
-"""Settings of a training: those that a command takes, and those that a training runs with."""
+"""Settings of a training: as given to a command, and completed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from focus.detectors import Trainable
 
 OPERATIONAL = ("workers", "on_error", "stop_after")
-"""Fields of :class:`FitConfig` that change neither the weights nor which of them are kept."""
+"""Fields of :class:`FitConfig` that do not affect the saved weights."""
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How to train; what is not given is the detector's own."""
+    """How to train; None: the detector's own setting."""
 
     steps: int | None = None
     """Optimizer steps. Default: the detector's own (FoCus: 30,000)."""
@@ -29,19 +29,19 @@ class FitOptions:
     """Faces per optimizer step, over all processes and micro-batches. Default: the detector's own
     (FoCus: 128)."""
     accumulation: int = 1
-    """Micro-batches per step: the same result in less memory."""
+    """Micro-batches per step; more need less memory for the same result."""
     balance: Balance = "label"
-    """Half real and half fake; 'method': the fakes in equal shares; 'none': as they come."""
+    """label: half real, half fake; method: also equal shares per method; none: no balancing."""
     ema: float = 0.0
-    """Decay of an exponential moving average of the weights, which is then judged and kept."""
+    """Decay of an exponential moving average of the weights, which is then validated and saved."""
     validate_every: int = 1000
     """Steps between validations; the last step is always validated."""
     workers: int = -1
-    """Loader processes; -1: this process's share of the cores less one, at most 16."""
+    """Data-loader processes; -1: this process's share of the cores minus one, at most 16."""
     on_error: Literal["skip", "stop"] = "skip"
-    """Leave out a face that cannot be read and say so, or stop at the first."""
+    """skip: skip and report unreadable faces; stop: fail at the first."""
     stop_after: int = 0
-    """Stop after this step, to be resumed later: for queues with a time limit."""
+    """Stop after this step, to resume later (for queues with a time limit); 0: train to the end."""
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     """Optimizer and schedule."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -53,10 +53,10 @@ class FitOptions:
             if value is not None and value < 1:
                 raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
         if not 0 <= self.ema < 1:
-            raise InputError(f"--ema {self.ema}: a decay of at least 0, below 1")
+            raise InputError(f"--ema {self.ema}: must be a decay in [0, 1)")
 
     def complete(self, detector: type[Trainable]) -> FitConfig:
-        """Return the settings to train with: the given ones, else the detector's own."""
+        """Return the settings with missing ones filled in from the detector."""
         own = {name: getattr(detector, name) for name in ("steps", "batch")}
         optimizer = dataclasses.replace(detector.optimizer, **given_values(self.optimizer))
         return FitConfig(**{**own, **given_values(self), "optimizer": optimizer})
@@ -64,7 +64,7 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class FitConfig(FitOptions):
-    """How to train, every setting known; the defaults are the FoCus paper's."""
+    """How to train, all set; the defaults are those of the FoCus paper."""
 
     steps: int = 30_000
     batch: int = 128
@@ -73,7 +73,7 @@ class FitConfig(FitOptions):
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Settings of FoCus and of the classifier; what is not given is the network's default."""
+    """Settings of FoCus and of the classifier; None: the network's default."""
 
     encoder: str | None = None
     """Any timm model with a token grid: ViT, DeiT, DINO, Swin, or a convolutional one. Default:
@@ -83,11 +83,11 @@ class NetworkOptions:
     image_size: int | None = None
     """Side of the square input in pixels. Default: 224."""
     output_stride: int | None = None
-    """Convolutional encoders: pixels of the input per cell of the grid. Default: 16."""
+    """Convolutional encoders: input pixels per cell of the token grid. Default: 16."""
     stage: int | None = None
-    """Convolutional encoders: which feature level to take. Default: -1, the deepest."""
+    """Convolutional encoders: feature level to use. Default: -1, the deepest."""
     positions: Literal["sincos", "pretrained"] | None = None
-    """Fixed position code of a transformer: sine-cosine (the default), or the pretrained table."""
+    """Fixed position embedding of a transformer: sincos (the default) or pretrained."""
     second: Literal["sobel", "rgb", "dct", "srm"] | None = None
     """Input of the second branch (Table V). Default: sobel."""
     proposal: Literal["carp", "attention"] | None = None
@@ -103,9 +103,9 @@ class NetworkOptions:
     loss_weight: float | None = None
     """lambda of Eq. 8 (Fig. 11). Default: 0.1."""
     weight_on: Literal["loc", "cls"] | None = None
-    """Which of the two losses lambda weighs. Default: loc."""
+    """Loss that lambda multiplies: loc (the default) or cls."""
     normalise: Literal["class_minmax", "global", "image_minmax"] | None = None
-    """How maps reach [0, 1]. Default: class_minmax."""
+    """Normalisation of maps to [0, 1]. Default: class_minmax."""
     equation: Literal[4, 9] | None = None
     """Equation behind the maps of labelled fakes: 9 (the default), or 4, as in the paper."""
 

@@ -24,7 +24,7 @@ class TrainCommand:
     """What to train, from labels alone: focus, classifier (the Grad-CAM baseline), or any detector
     listed by `evaluator models`."""
     options: tuple[str, ...] = ()
-    """NAME=VALUE settings of another detector than these two."""
+    """NAME=VALUE settings of any other detector."""
     hold_out: float = 0.0
     """Without a val split: hold out this share of the videos (or files) as val."""
     stills: bool = False
@@ -40,7 +40,7 @@ class TrainCommand:
 
     def __post_init__(self) -> None:
         if not 0 <= self.hold_out < 1:
-            raise InputError(f"--hold-out {self.hold_out}: a share of at least 0, below 1")
+            raise InputError(f"--hold-out {self.hold_out}: must be a share in [0, 1)")
 
 
 _ADAMW = OptimizerOptions("adamw", lr=1e-3, weight_decay=0.05, warmup=0.2)
@@ -53,8 +53,8 @@ RECIPES: dict[str, tuple[str, NetworkOptions, FitOptions]] = {
     ),
     "small": (
         "two MobileNetV2, batch 32, 1,000 steps (about half an hour on two CPU cores)",
-        # The stage before the last: a cell of the deepest one sees the whole face, and its map is
-        # less local.
+        # The stage before the last: cells of the deepest stage cover the whole face, so its maps
+        # are less local.
         NetworkOptions(encoder="mobilenetv2_100", stage=3, loss_weight=0.5),
         FitOptions(
             steps=1000,
@@ -65,7 +65,7 @@ RECIPES: dict[str, tuple[str, NetworkOptions, FitOptions]] = {
         ),
     ),
     "demo": (
-        "two small ResNets from scratch on 112 px faces (some two minutes on two CPU cores)",
+        "two small ResNets from scratch on 112 px faces (about two minutes on two CPU cores)",
         NetworkOptions(
             encoder="resnet10t",
             encoder_weights="none",

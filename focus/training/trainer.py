@@ -1,4 +1,4 @@
-"""Train one network in its folder: build, calibrate, fit, finish, mark as finished."""
+"""Train one network in its run folder: build, calibrate, fit, finish."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ FINISH_FACES = 1024
 
 @dataclass(frozen=True)
 class Training:
-    """All that one trained network depends on.
+    """Everything that a trained network depends on.
 
     Args:
         model: name of the detector.
         config: its configuration, a dataclass.
-        train, val: labelled faces to learn from, and to select on.
+        train, val: labelled faces for training, and for model selection.
         fit: how to train.
         runtime: device, precision and seed.
-        maps: supervision beside the labels, or None.
-        stills: every face is a still picture: a detector of clips sees it in small motion.
+        maps: map supervision, or None.
+        stills: treat every face as a still image; detectors of clips get it with small motion.
     """
 
     model: str
@@ -70,19 +70,19 @@ def train_run(
 
     Args:
         training: what to train.
-        folder: of the run.
-        facts: further content of its configuration: at least a ``fingerprint``, equal for runs
-            that may resume each other.
-        resume: resume a run that was begun with this fingerprint, or start one.
-        finished: accept a run that is finished already.
+        folder: folder of the run.
+        facts: more content for ``config.json``: at least a ``fingerprint``, equal for runs that
+            may resume each other.
+        resume: resume a run with this fingerprint, or start one.
+        finished: accept a finished run.
 
     Returns:
-        What the training came to; None if the folder holds the finished run.
+        The report of the training; None if the run was finished already.
 
     Raises:
-        InputError: a folder of something else, settings or faces that cannot be trained with, no
-            finite loss, too little memory.
-        KeyboardInterrupt: after Ctrl-C or SIGTERM, with the work kept.
+        InputError: a folder with other content, unusable settings or faces, a loss that is not
+            finite, too little memory.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, with the work saved.
     """
     content = describe_run(
         training.model,
@@ -98,7 +98,7 @@ def train_run(
 
 
 def _train(training: Training, run: RunFolder, resume: bool) -> Report:
-    """Train in a folder that is claimed."""
+    """Train in a claimed folder."""
     runtime, fit = training.runtime, training.fit
     seed_everything(runtime.seed)
     network = build_detector(training.model, training.config)
@@ -121,7 +121,7 @@ def _train(training: Training, run: RunFolder, resume: bool) -> Report:
 
 
 def _datasets(training: Training, network: Trainable) -> tuple[FaceDataset, FaceDataset]:
-    """Return the faces to learn from and to select on, as the network wants them."""
+    """Return the training and validation faces in the format of the network."""
     spec, stills = network.input_spec, training.stills
     faces = FaceDataset(
         training.train,
@@ -138,7 +138,7 @@ def _datasets(training: Training, network: Trainable) -> tuple[FaceDataset, Face
 
 
 def _overrides(network: Trainable, hook: str) -> bool:
-    """Tell whether a detector defines a hook, so that no face is decoded for the default one."""
+    """Return whether a detector overrides a hook (faces are decoded only then)."""
     return getattr(type(network), hook) is not getattr(Trainable, hook)
 
 
@@ -154,7 +154,7 @@ def _calibration_images(faces: FaceDataset, network: Trainable) -> torch.Tensor:
 
 
 def _finish(run: RunFolder, faces: FaceDataset, fit: FitConfig, device: torch.device) -> None:
-    """Call the detector's ``finish`` on the best weights, and save them again."""
+    """Call the detector's ``finish`` on the best weights and save the result."""
     network = load_network(read_run(run.path)).eval().to(device)
     if _overrides(network, "finish"):
         network.finish(_fakes(faces, fit, network, device))
@@ -176,5 +176,5 @@ def _fakes(
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that a result depends on."""
+    """Return the versions of the packages that affect results."""
     return {name: version(name) for name in ("focus-forgery", "torch", "timm", "accelerate")}

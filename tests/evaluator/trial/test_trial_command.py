@@ -94,7 +94,7 @@ def test_an_interrupted_trial_resumes(command, tmp_path):
 
 def test_another_trial_in_the_folder_is_refused(command):
     run_command(command)
-    with pytest.raises(InputError, match="begun with other settings"):
+    with pytest.raises(InputError, match="started with other settings"):
         run_command(replace(command, maps="zeros"))
 
 

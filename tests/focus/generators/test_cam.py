@@ -427,19 +427,19 @@ def test_a_minute_map_is_stretched_and_an_empty_one_is_not():
             r"layer=blocks\.6: blocks has no 6; near: 0, 1, 2, 3, 4, 5$",
         ),
         (GradCam, {"layer": "block.1"}, "the network has no block; near: blocks$"),
-        (GradCam, {"layer": "head"}, "which is no grid"),
+        (GradCam, {"layer": "head"}, "not a spatial grid"),
         (GradCam, {"layer": "blocks.3.attn.attn_drop"}, "the network does not run it"),
         (GradCam, {"target": "2"}, "outputs 0 to 1"),
         (GradCam, {"encoder": "vit_tny"}, "no such model"),
-        (GradCam, {"encoder": "resnet10t", "image_size": "0"}, r"holds no fc\.weight"),
+        (GradCam, {"encoder": "resnet10t", "image_size": "0"}, r"no fc\.weight, the classifier"),
         (GradCam, {"encoder": "", "image_size": "0"}, "--options encoder=NAME"),
-        (GradCam, {"encoder": ""}, "are of a timm classifier"),
+        (GradCam, {"encoder": ""}, "apply to a timm classifier"),
         (GradCam, {"image_size": "224"}, "does not fit"),
         (GradCam, {"normalise": "global"}, "--options map_scale=X"),
         (GradCam, {"layers": "norm"}, "perhaps layer?"),
         (ScoreCam, {"masked": "-1"}, "must not be negative"),
-        (Attention, {"layer": "blocks.3.mlp"}, "shows no attention weights"),
-        (Rollout, {"layer": "blocks.3.mlp"}, "is no row of blocks"),
+        (Attention, {"layer": "blocks.3.mlp"}, "has no attention weights"),
+        (Rollout, {"layer": "blocks.3.mlp"}, "is not a list of blocks"),
     ],
 )
 def test_mistakes_are_one_line(vit_file, kind, options, message):
@@ -463,7 +463,7 @@ def test_networks_that_cannot_be_explained(tmp_path):
         with pytest.raises(InputError, match="clips of 8 frames"):
             GradCam.load(run, {})
         run = write_run(tmp_path / "conv", "conv", Conv(), LinearConfig())
-        with pytest.raises(InputError, match="holds no vision transformer"):
+        with pytest.raises(InputError, match="has no vision transformer"):
             Attention.load(run, {})
 
 

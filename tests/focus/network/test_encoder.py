@@ -134,7 +134,9 @@ def test_a_missing_output_stride_is_said(capsys):
 
 
 def test_a_size_that_a_model_refuses_is_said_with_its_own():
-    message = r"encoder efficientformer_l1: cannot process images of 64 px \(.*\); its usual .* 224"
+    message = (
+        r"encoder efficientformer_l1: cannot process images of 64 px \(.*\); its default .* 224"
+    )
     with pytest.raises(InputError, match=message):
         build("efficientformer_l1", 64)
 

@@ -162,7 +162,7 @@ def from_fields(command, **changes):
 def test_other_settings_are_not_resumed(demo_corpus, tmp_path):
     train_command(command_for(demo_corpus, tmp_path / "run", fit={"stop_after": 2}))
     other = command_for(demo_corpus, tmp_path / "run", fit={"batch": 16}, resume=True)
-    with pytest.raises(InputError, match="begun with other settings"):
+    with pytest.raises(InputError, match="started with other settings"):
         train_command(other)
 
 

@@ -71,7 +71,7 @@ def test_flags_of_focus_are_refused_for_another_detector_even_at_their_default(w
     world.index.write(world.folder / "index.csv")
     source = Source(str(world.folder / "index.csv"))
     given = NetworkOptions(maps_per_class=FoCusConfig().maps_per_class)
-    with pytest.raises(InputError, match="--maps-per-class: not a setting of line"):
+    with pytest.raises(InputError, match="--maps-per-class: not a flag of line"):
         train_command(TrainCommand(source, str(world.folder / "r"), "line", network=given))
 
 
@@ -112,9 +112,9 @@ def test_a_failed_start_leaves_the_folder_free(demo_corpus, tmp_path):
         ({"config.json": '{"format": "focus-run", "fingerprint": "other"}'}, True, ""),
         ({"config.json": '{"model_type": "vit"}'}, False, "not written by focus train"),
         ({"config.json": "]"}, False, "not written by focus train"),
-        ({"best.safetensors": ""}, True, "begun with other settings"),
+        ({"best.safetensors": ""}, True, "started with other settings"),
         ({"best.safetensors": ""}, False, "add --resume"),
-        ({"notes.txt": ""}, True, "holds no run to resume"),
+        ({"notes.txt": ""}, True, "no run to resume"),
         ({"finished": ""}, True, "holds a finished run"),
     ],
 )
@@ -162,5 +162,5 @@ def test_a_short_training_beats_chance(tmp_path):
 def test_settings_given_as_weights_are_one_clear_line(world):
     world.train(steps=1, batch=2)
     path = world.folder / "run/config.json"
-    with pytest.raises(InputError, match=r"config\.json: holds settings, not weights"):
+    with pytest.raises(InputError, match=r"config\.json: this is the settings file, not weights"):
         read_run(path)
