@@ -1,4 +1,4 @@
-"""``evaluator table``: results side by side; the best of one set of faces in bold if clear."""
+"""``evaluator table``: results side by side, with the clearly best value in bold."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class TableCommand:
-    """Set results side by side: a row per result, a column per metric."""
+    """Print a table of results: a row per result, a column per metric."""
 
     results: tuple[str, ...]
-    """Result files (JSON), each as FILE or NAME=FILE, or folders that hold a result.json."""
+    """Result files (JSON), each as FILE or NAME=FILE, or folders with a result.json."""
     metrics: tuple[str, ...] = ()
-    """Metrics to show, in this order; all that any result has unless given."""
+    """Metrics to show, in this order. Default: all that any result has."""
     format: Literal["md", "csv", "latex", "html"] = "md"
-    """How to write it."""
+    """Output format."""
     runtime: Runtime = field(default_factory=Runtime)
     """Flags that every command has."""
 
@@ -51,13 +51,13 @@ class TableCommand:
         unknown = [name for name in self.metrics if name not in METRICS]
         if unknown:
             raise InputError(
-                f"--metrics {unknown[0]}: no such metric; there are {', '.join(METRICS)}"
+                f"--metrics {unknown[0]}: unknown metric (choose from {', '.join(METRICS)})"
             )
 
 
 @dataclass(frozen=True)
 class Row:
-    """A result's name and its metrics, as the contract names them."""
+    """A result's name and its metrics, by the names of the contract."""
 
     name: str
     metrics: Mapping[str, Mapping[str, Any]]
@@ -67,7 +67,7 @@ class Row:
     """Faces without a prediction that were left out."""
 
     def faces_of(self, metric: str) -> str:
-        """Return the fingerprint of the faces that a metric is over, empty if it is not known."""
+        """Return the fingerprint of the faces that a metric is over; empty if unknown."""
         return self.sets.get("scores" if metric in DETECTION else "maps", "")
 
 
@@ -75,24 +75,24 @@ def table_command(command: TableCommand) -> None:
     """Print the table.
 
     Raises:
-        InputError: a result that cannot be read, or none that has a metric asked for.
+        InputError: a result cannot be read, or no result has any of the requested metrics.
     """
     rows = with_prior([row for text in command.results for row in read_result(text)])
     shown = command.metrics or tuple(
         name for name in METRICS if name not in PRIOR and any(is_known(row, name) for row in rows)
     )
     if not any(is_known(row, name) for row in rows for name in shown):
-        raise InputError(f"no result has a value of {', '.join(shown) or 'any metric'}")
+        raise InputError(f"no result has a value for {', '.join(shown) or 'any metric'}")
     print(FORMATS[command.format](mark_sets(rows), shown), end="")
     for line in describe_sets(rows):
         note(f"note: {line}", command.runtime.quiet)
 
 
 def read_result(text: str) -> list[Row]:
-    """Read a result: FILE, NAME=FILE or a folder; a row per test set where it has several.
+    """Read a result (FILE, NAME=FILE or a folder); return one row per test set.
 
     Raises:
-        InputError: it cannot be read, or holds no metrics.
+        InputError: the file cannot be read or contains no metrics.
     """
     name, _, given = text.rpartition("=")
     path = Path(given)
@@ -104,8 +104,8 @@ def read_result(text: str) -> list[Row]:
     except OSError as error:
         raise InputError(f"{path}: cannot read the result ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        hint = "evaluator score --json FILE makes one"
-        raise InputError(f"{path}: holds no metrics; {hint}") from None
+        hint = "evaluator score --json FILE writes such a file"
+        raise InputError(f"{path}: contains no metrics ({hint})") from None
     name = name or (path.parent.name if path.name == RESULT else path.stem)
     if len(found) == 1:
         return [replace(row, name=name) for row in found.values()]
@@ -113,7 +113,7 @@ def read_result(text: str) -> list[Row]:
 
 
 def _read_row(judged: Mapping[str, Any]) -> Row:
-    """Return the result of a test set, without a name; raise ValueError if it is not one."""
+    """Return the result of a test set, without a name; raise ValueError if it is invalid."""
     metrics = {key: _check_metric(value) for key, value in judged["metrics"].items()}
     sets = {str(name): printable(str(value)) for name, value in judged.get("sets", {}).items()}
     coverage = judged.get("coverage", {})
@@ -124,7 +124,7 @@ def _read_row(judged: Mapping[str, Any]) -> Row:
 
 
 def _check_metric(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a metric; raise ValueError if its value, or an end of its interval, is no number."""
+    """Return a metric; raise ValueError if its value or a bound is not a finite number."""
     for part in ("value", "low", "high"):
         number = found.get(part)
         if number is not None and (isinstance(number, bool) or not math.isfinite(number)):
@@ -133,7 +133,7 @@ def _check_metric(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_prior(rows: Sequence[Row]) -> list[Row]:
-    """Add the place prior as a row of its own, under the names of the metrics it stands beside."""
+    """Add the place prior as a separate row, under the names of the corresponding metrics."""
     prior: dict[str, Mapping[str, Any]] = {}
     sets: Mapping[str, str] = {}
     for row in rows:
@@ -145,9 +145,9 @@ def with_prior(rows: Sequence[Row]) -> list[Row]:
 
 
 def best(rows: Sequence[Row], metric: str) -> set[int]:
-    """Return the rows that are clearly the best among those over the same faces.
+    """Return the rows that are clearly best among those over the same faces.
 
-    A row is clearly the best if its interval touches no other's. Rows over different faces are
+    A row is clearly best if its interval does not touch any other. Rows over different faces are
     not compared.
     """
     known = [place for place, row in enumerate(rows) if is_known(row, metric)]
@@ -176,7 +176,7 @@ def _best_of(rows: Sequence[Row], places: Sequence[int], metric: str) -> int | N
 
 
 def mark_sets(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows with a letter behind each name, if they are over different faces."""
+    """Return the rows with a letter after each name if they are over different faces."""
     groups = _group_sets(rows)
     if len(groups) < 2:
         return list(rows)
@@ -185,10 +185,10 @@ def mark_sets(rows: Sequence[Row]) -> list[Row]:
 
 
 def describe_sets(rows: Sequence[Row]) -> list[str]:
-    """Return what a reader must know of the faces: different sets, and missing faces."""
+    """Return notes on the faces: missing predictions, and rows over different faces."""
     groups = _group_sets(rows)
     lines = [
-        f"{row.name}: {row.missing:,} faces without a prediction are left out"
+        f"{row.name}: {row.missing:,} faces without a prediction were left out"
         for row in rows
         if row.missing
     ]
@@ -198,7 +198,7 @@ def describe_sets(rows: Sequence[Row]) -> list[str]:
 
 
 def _group_sets(rows: Sequence[Row]) -> dict[tuple[str, ...], list[int]]:
-    """Return fingerprints -> rows; a result without any score or map joins the first it fits."""
+    """Return fingerprints -> rows; a result without scores or maps joins the first match."""
     kinds = [kind for kind in ("scores", "maps") if any(row.sets.get(kind) for row in rows)]
     groups: dict[tuple[str, ...], list[int]] = {}
     prints = [tuple(row.sets.get(kind, "") for kind in kinds) for row in rows]
@@ -215,7 +215,7 @@ def _letter(number: int) -> str:
 
 
 def to_markdown(rows: Sequence[Row], metrics: Sequence[str]) -> str:
-    """Return a Markdown table, its columns aligned for the terminal too."""
+    """Return a Markdown table, with columns aligned for a terminal."""
     cells = [["", *metrics], *_cells(rows, metrics, "**{}**")]
     widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
     lines = [
@@ -229,7 +229,7 @@ def to_markdown(rows: Sequence[Row], metrics: Sequence[str]) -> str:
 
 
 def to_csv(rows: Sequence[Row], metrics: Sequence[str]) -> str:
-    """Return a CSV with value, low and high of each metric as numbers."""
+    """Return a CSV with the value, low and high of each metric as numbers."""
     text = io.StringIO()
     columns = [(name, part) for name in metrics for part in ("value", "low", "high")]
     lines = ([row.name, *(row.metrics.get(m, {}).get(p) for m, p in columns)] for row in rows)
@@ -274,12 +274,12 @@ FORMATS = {"md": to_markdown, "csv": to_csv, "latex": to_latex, "html": to_html}
 
 
 def is_known(row: Row, metric: str) -> bool:
-    """Say whether a result has a value of a metric."""
+    """Return whether a result has a value for a metric."""
     return row.metrics.get(metric, {}).get("value") is not None
 
 
 def _cells(rows: Sequence[Row], metrics: Sequence[str], bold: str) -> list[list[str]]:
-    """Return names and formatted values: three decimals and, behind them, the interval."""
+    """Return names and formatted values: three decimals, followed by the interval."""
     leaders = {metric: best(rows, metric) for metric in metrics}
     return [
         [

@@ -462,10 +462,10 @@ def test_results_and_journals_of_other_shapes_are_refused(tmp_path: Path) -> Non
     result = tmp_path / "result.json"
     for value in ("0.5", True, [1], float("nan")):
         result.write_text(json.dumps({"metrics": {"pxap": {"value": value}}}), encoding="utf-8")
-        with pytest.raises(InputError, match="holds no metrics"):
+        with pytest.raises(InputError, match="contains no metrics"):
             read_result(str(result))
     result.write_text("[" * 99999, encoding="utf-8")
-    with pytest.raises(InputError, match="holds no metrics"):
+    with pytest.raises(InputError, match="contains no metrics"):
         read_result(str(result))
     for text in ("5", "[[]]", "[" * 99999):
         (tmp_path / JOURNAL).write_text(text, encoding="utf-8")

@@ -1,9 +1,9 @@
-"""The one metric set: every name says its aggregation, every value carries an interval.
+"""The metric set: each name includes its aggregation, each value has an interval.
 
-``ranking`` holds the curves (AUC, average precision, equal error rate) as functions of counts per
-level; ``image`` judges scores, ``counting`` counts the pixels of maps and ``localization`` judges
-these counts, ``prior`` is the map of one who knows only the usual place, and ``intervals`` draws
-the videos.
+``ranking``: curves (AUC, average precision, equal error rate) as functions of counts per level.
+``image``: metrics of scores. ``counting``: pixel counts of maps. ``localization``: metrics from
+these counts. ``prior``: the mean mask of other faces, used as a map. ``intervals``: bootstrap
+intervals over videos.
 """
 
 DETECTION = ("frame_auc", "frame_acc", "frame_eer", "frame_ap", "video_auc", "video_acc")

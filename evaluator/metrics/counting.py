@@ -1,10 +1,10 @@
-"""Counting: the number of pixels of each map at each level, inside and outside of the truth.
+"""The number of pixels of each map at each level, inside and outside the truth mask.
 
-A face is reduced to two histograms, so that memory does not grow with the number of pixels and
-every threshold is judged at once. Maps are counted at the size of the mask: resized bilinearly
-(half-pixel centres), then held at 512 levels: above 0.06 the steps of 1 / 255 of an 8-bit map,
-below that sixteen to an octave down to 4e-7, so that maps times a small score keep their ranking. A
-batch of faces is counted at once, on any device, and the counts are the same on all of them.
+A face is reduced to two histograms, so memory does not grow with the number of pixels and all
+thresholds are evaluated at once. Maps are resized bilinearly to the size of the mask (half-pixel
+centres) and quantised to 512 levels: above 0.06 in steps of 1 / 255, as an 8-bit map; below that
+sixteen levels per octave down to 4e-7, so that a map multiplied by a small score keeps its ranking.
+Faces are counted in batches, on any device, with the same counts on all devices.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from evaluator.metrics.ranking import auc, divide
 
 LEVELS = 512
 _WHITE = 255  # of an 8-bit map
-_LINEAR = 16  # the first 8-bit level with a level to itself; those below share finer ones
-_FINE = LEVELS - (_WHITE - _LINEAR + 1)  # the finer levels, 0 included
-# A resized uint8 map holds multiples of 1 / (4 H W), which float64 misses by less than this: what
-# lies so little above a half is a half.
+_LINEAR = 16  # the first 8-bit level that is one level here; below it, levels are finer
+_FINE = LEVELS - (_WHITE - _LINEAR + 1)  # number of finer levels, including 0
+# Values of a resized uint8 map are multiples of 1 / (4 H W), which float64 represents to within
+# this error: a value closer than this to a half counts as a half.
 _ROUNDING = 1e-9
-_OCTAVE = 19  # bits of a float32 that do not count: four bits of the mantissa do
+_OCTAVE = 19  # low bits of a float32 that are dropped; four bits of the mantissa are kept
 _TOP_BITS = int(np.float32(_LINEAR - 0.5).view(np.int32))
-# Pixels at once: on a CPU what its caches hold, on a GPU what keeps it busy in half a GiB.
+# Pixels per step: on a CPU as many as fit its caches, on a GPU enough to keep it busy in 0.5 GiB.
 _CPU_PIXELS, _GPU_PIXELS = 2**19, 2**24
 
 
 def level_of(value: float) -> int:
-    """Return the first level of which all values are above ``value``, in [0, 1]."""
+    """Return the first level whose values are all above ``value``, in [0, 1]."""
     return int(_find_levels(torch.tensor([value * _WHITE], dtype=torch.float64))[0]) + 1
 
 
 def _list_edges() -> np.ndarray:
-    """Return the value above which each level lies, float64 (512,) in [0, 1]; -1 for level 0."""
+    """Return the lower edge of each level, float64 (512,) in [0, 1]; -1 for level 0."""
     bits = _TOP_BITS - (np.arange(_FINE - 1, 0, -1, dtype=np.int32) << _OCTAVE)
     fine = bits.view(np.float32).astype(np.float64)
     fine[0] = 0
@@ -46,18 +46,18 @@ def _list_edges() -> np.ndarray:
 
 
 EDGES = _list_edges()
-"""Lower edges of the levels."""
+"""Lower edges of the levels (exclusive)."""
 HALF = LEVELS - 128  # the first level of values above 0.5
-_VALUES = np.append((EDGES[:-1] + EDGES[1:]) / 2, 1.0)  # that stand for the pixels of a level
+_VALUES = np.append((EDGES[:-1] + EDGES[1:]) / 2, 1.0)  # one representative value per level
 _VALUES[0] = 0
 _VALUES[_FINE:] = np.arange(_LINEAR, _WHITE + 1) / _WHITE
 
 
 class Histograms(NamedTuple):
-    """N faces' maps and masks, reduced to 4 kB a face: 4 GB a million.
+    """Maps and masks of N faces, reduced to 4 kB per face (4 GB per million).
 
-    The last four are NaN where they are not defined. They are taken from the map stretched by a
-    power of two, so that they do not depend on the score that the map was multiplied by.
+    The last four are NaN where undefined. They are computed from the map scaled by a power of two,
+    so they do not depend on the score that the map was multiplied by.
     """
 
     inside: np.ndarray  # uint32 (N, 512): pixels of the mask at each level
@@ -69,7 +69,7 @@ class Histograms(NamedTuple):
 
     @classmethod
     def empty(cls, faces: int) -> Histograms:
-        """Return room for ``faces`` faces, to be filled with :meth:`put`."""
+        """Allocate histograms of ``faces`` faces, to be filled with :meth:`put`."""
         inside, outside = np.zeros((2, faces, LEVELS), dtype=np.uint32)
         return cls(inside, outside, *np.full((4, faces), np.nan))
 
@@ -79,7 +79,7 @@ class Histograms(NamedTuple):
             column[rows] = values
 
     def take(self, rows: np.ndarray) -> Histograms:
-        """Return some of the faces; of bool that are all True, the same without a copy."""
+        """Return some of the faces; this object itself, not a copy, if a bool mask is all True."""
         if rows.dtype == bool and rows.all():
             return self
         return Histograms(*(column[rows] for column in self))
@@ -88,23 +88,22 @@ class Histograms(NamedTuple):
 def resize_levels(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize maps bilinearly and round them to 8 bits.
 
-    Computed in float64, where a half is told from its neighbours, so that every device rounds
-    alike.
+    Computed in float64, which represents halves exactly enough that every device rounds alike.
 
     Args:
         maps: (B, h, w), float in [0, 1], or uint8 in [0, 255].
         size: (height, width) of the result.
 
     Returns:
-        uint8 (B, height, width): 255 times the map, to the nearest level; a half goes down, so that
-        level 128 and above is exactly what lies above 0.5.
+        uint8 (B, height, width): 255 times the map, rounded to the nearest level; a half is
+        rounded down, so that levels from 128 on are exactly the values above 0.5.
     """
     return (_resize(maps, size) + (0.5 - _ROUNDING)).to(torch.uint8)
 
 
 def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Return 255 times the maps, float64 (B, height, width)."""
-    # In the map's own precision, in which 255 * (level / 255) is the level again.
+    # Multiply in the map's own precision, in which 255 * (level / 255) == level.
     stored = maps.dtype == torch.uint8
     values = (maps if stored else maps.clamp(0, 1) * _WHITE).double()
     if maps.shape[1:] != size:
@@ -115,25 +114,27 @@ def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
 def _find_levels(values: Tensor) -> Tensor:
     """Return the levels, int32, of 255 times the maps, float64."""
     linear = (values + (0.5 - _ROUNDING)).int()
-    # Bits of positive floats are ordered as the floats are. Integers: alike on every device.
+    # The bits of positive floats sort like the floats. Integers are the same on every device.
     below = (_TOP_BITS - values.float().view(torch.int32)) >> _OCTAVE
     fine = (_FINE - 1 - below).clamp_min(1).mul_(values > 0)
     return torch.where(linear >= _LINEAR, linear + (_FINE - _LINEAR), fine)
 
 
 def count_levels(maps: Tensor, masks: Tensor, regions: Tensor | None = None) -> Histograms:
-    """Count the levels of maps inside and outside of the truth, at the truth's size.
+    """Count the levels of maps inside and outside the truth masks, at the size of the masks.
+
+    All tensors must be on one device.
 
     Args:
         maps: (B, h, w), float in [0, 1] or uint8 in [0, 255]; 1 or 255 = manipulated.
         masks: bool (B, H, W), the truth; all False for a real face.
-        regions: bool (B, H, W), the areas that are judged by themselves too. All on one device.
+        regions: bool (B, H, W), areas inside which the AUC is also computed.
 
     Returns:
         The histograms of the B faces, on the CPU.
 
     Raises:
-        ValueError: as many maps as masks are needed, and regions of the masks' size.
+        ValueError: the numbers of maps and masks differ, or regions differ from masks in shape.
     """
     if regions is not None and regions.shape != masks.shape:
         sizes = (" x ".join(map(str, part.shape)) for part in (regions, masks))
@@ -155,7 +156,7 @@ def count_levels(maps: Tensor, masks: Tensor, regions: Tensor | None = None) -> 
 
 
 def _stretch(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the maps of fakes below 0.5, times a power of two, and which they are, bool (B,)."""
+    """Return the maps of fakes with a peak up to 0.5, scaled by a power of two, and which, (B,)."""
     top = _WHITE if maps.dtype == torch.uint8 else 1
     peaks = (
         maps.flatten(1).amax(dim=1).double() / top if maps.numel() else maps.new_zeros(len(maps))
@@ -177,7 +178,7 @@ def _place(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
 
 
 def _count_all(maps: Tensor, masks: Tensor, regions: Tensor | None) -> np.ndarray:
-    """Count some faces at a time, int64 (B, 1 or 2, 2, 512); see :func:`_count`."""
+    """Count faces in chunks, int64 (B, 1 or 2, 2, 512); see :func:`_count`."""
     pixels = _CPU_PIXELS if masks.device.type == "cpu" else _GPU_PIXELS
     sides = maps.shape[1:].numel(), masks.shape[1:].numel(), 4 * LEVELS
     step = max(1, pixels // max(sides))
@@ -197,6 +198,6 @@ def _count(maps: Tensor, masks: Tensor, regions: Tensor | None) -> Tensor:
     codes += kinds * faces[:, None, None]
     codes *= LEVELS
     codes += _find_levels(_resize(maps, (masks.shape[1], masks.shape[2])))
-    # Of integers without weights: deterministic on CUDA as well, and fast on one CPU thread.
+    # bincount of integers without weights is deterministic on CUDA and fast on one CPU thread.
     counts = torch.bincount(codes.flatten(), minlength=len(maps) * kinds * LEVELS)
     return counts.reshape(len(maps), kinds // 2, 2, LEVELS)

@@ -1,4 +1,4 @@
-"""Detection metrics: how well scores separate fake faces, and fake videos, from real ones."""
+"""Detection metrics: separation of fake from real faces, and videos, by their scores."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def image_metrics(
     groups: np.ndarray,
     resampling: Resampling,
 ) -> dict[str, Estimate]:
-    """Judge scores: per frame, and per video by the mean of its frames' scores.
+    """Evaluate scores per frame, and per video by the mean score of its frames.
 
-    A score above 0.5 (strictly) says fake. Faces of unknown label and scores that are NaN do not
-    enter. ``n`` is the number of faces for ``frame_*``, of videos for ``video_*``.
+    A score strictly above 0.5 means fake. Faces of unknown label and NaN scores are ignored.
+    ``n`` is the number of faces for ``frame_*``, of videos for ``video_*``.
 
     Args:
         scores: float (N,) in [0, 1], P(fake); NaN where the model gave none.
         labels: int (N,), 0 real, 1 fake, -1 unknown.
-        groups: int (N,), which faces make one video, from :func:`video_groups`.
-        resampling: how the intervals are drawn, over the N faces.
+        groups: int (N,), the video number of each face, from :func:`video_groups`.
+        resampling: bootstrap settings, over the N faces.
 
     Returns:
-        frame_auc, frame_acc, frame_eer, frame_ap, video_auc, video_acc. Where a class is absent
-        the curves have no value, and a reason.
+        frame_auc, frame_acc, frame_eer, frame_ap, video_auc, video_acc. If a class is absent, the
+        value is None and ``reason`` is set.
     """
     rows = np.flatnonzero(((labels == REAL) | (labels == FAKE)) & ~np.isnan(scores))
     scores, labels = scores[rows].astype(np.float64), labels[rows]
@@ -74,14 +74,14 @@ def auc_difference(
     groups: np.ndarray,
     resampling: Resampling,
 ) -> dict[str, Estimate]:
-    """Return how much the frame and the video AUC of one system exceed those of another.
+    """Return the differences of frame AUC and video AUC between two systems.
 
     Args:
         first: float (N,) in [0, 1], P(fake) of the first system; NaN where it gave none.
-        second: the same of the second. A face that either left out enters for neither.
+        second: the same of the second system. Faces that lack either score are ignored.
         labels: int (N,), 0 real, 1 fake, -1 unknown.
         groups: int (N,), from :func:`video_groups`.
-        resampling: how the intervals are drawn, over the N faces.
+        resampling: bootstrap settings, over the N faces.
 
     Returns:
         frame_auc and video_auc, each first minus second.
@@ -113,10 +113,10 @@ def _auc_difference(
 def video_groups(
     videos: Sequence[str], labels: np.ndarray, methods: Sequence[str] | None = None
 ) -> np.ndarray:
-    """Number the videos of faces: equal ``video``, label and method make one.
+    """Number the videos of faces; faces with equal ``video``, label and method share a number.
 
-    Methods that name their videos alike stay apart, and so do the real and the fake faces of one
-    person. A face with an empty ``video`` is a video of its own.
+    So equal video names under two methods, or under both labels, are different videos. Each face
+    with an empty ``video`` is a separate video.
 
     Returns:
         int64 (N,).
@@ -136,7 +136,7 @@ def _accuracy(
 def _curves(
     names: Sequence[str], scores: np.ndarray, labels: np.ndarray, resampling: Resampling
 ) -> dict[str, Estimate]:
-    """AUC, EER and AP, as many as there are names, under weights of the videos."""
+    """Return AUC, EER and AP, the first ``len(names)`` of them, with intervals over videos."""
     reason = _absent(labels)
     if reason:
         return {name: Estimate(None, None, None, len(labels), reason) for name in names}
@@ -166,7 +166,7 @@ def weighted_auc(scores: np.ndarray, labels: np.ndarray, units: np.ndarray) -> S
 def rank(
     scores: np.ndarray, labels: np.ndarray, units: np.ndarray
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Return how many fakes and real faces stand at each score, as a function of weights.
+    """Return a function of video weights that counts the fake and real faces at each score.
 
     Args:
         scores: float (N,), without NaN.
@@ -186,7 +186,7 @@ def rank(
 
 
 def _absent(labels: np.ndarray) -> str:
-    """Say which class is missing; empty text if both are there."""
+    """Return a message that names the missing class; empty if both classes are present."""
     if len(labels) == 0:
         return "no labelled face has a score"
     missing = "fake" if (labels == REAL).all() else "real" if (labels == FAKE).all() else ""

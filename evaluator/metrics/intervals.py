@@ -1,15 +1,15 @@
-"""Bootstrap intervals over videos: faces of one video are drawn together or not at all.
+"""Bootstrap intervals over videos: all faces of one video are resampled together.
 
-A draw takes as many videos as there are, with replacement, and is held as the number of times that
-each was taken. What a metric needs of a face is summed per video once; a thousand draws are then
-one matrix product. Metrics over the same videos are judged on the same draws.
+A draw samples as many videos as there are, with replacement, stored as the count of each video.
+Contributions of faces are summed once per video; a thousand draws are then one matrix product.
+Metrics over the same videos use the same draws.
 
-The draws give a standard error, not percentiles: percentiles of few videos are too narrow, and
-near 1 they shrink to a point. The interval is Wilson's, for a value in [0, 1]: the standard error
-says how many independent yes-or-no answers would be as certain, the quantile is Student's for the
-number of videos. Near 0 and 1 the standard error rests on few videos, so the number of answers is
-pulled towards the number of videos there, most where a metric compares scores or counts answers.
-``scripts/benchmarks/measure_coverage.py`` measures how often the truth lies inside.
+The draws give a standard error, not percentiles: percentiles of few videos are too narrow and
+shrink to a point near 1. The interval is Wilson's, for a value in [0, 1]: the standard error is
+converted to the number of independent yes-or-no answers with equal uncertainty, and the quantile is
+Student's for the number of videos. Near 0 and 1 the standard error rests on few videos, so the
+number of answers is pulled towards the number of videos, most for metrics that compare scores or
+count answers. ``scripts/benchmarks/measure_coverage.py`` measures the coverage.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from focus.types import FAKE, REAL
 
 LEVEL = 0.95
 FEWEST = 5
-"""Videos that an interval needs."""
+"""Minimum number of videos for an interval."""
 TOO_FEW = "too few videos for an interval"
 ALIKE = "no interval: it does not vary with the videos"
-# Answers at which the number of videos counts as much as the standard error.
+# Number of answers at which the number of videos weighs as much as the standard error.
 _PULL, _PULL_COUNTED = 0.05, 0.5
 _ZERO = 1e-9  # below this a standard error is rounding
 _BLOCK = 8_000_000
-_FACES = 8192  # summed at once
+_FACES = 8192  # faces summed per step
 
 
 @dataclass(frozen=True)
 class Estimate:
     """A value with its 95 % bootstrap interval over videos.
 
-    ``value`` is None where the metric is not defined, and ``reason`` then says why. ``low`` and
-    ``high`` are both None where there are too few videos, where the metric is defined in less than
-    half of the draws, and where no video changes it; ``reason`` then says that. ``n`` counts the
-    faces that entered, or the videos for ``video_*``.
+    ``value`` is None where the metric is undefined. ``low`` and ``high`` are both None if there
+    are too few videos, if the metric is defined in less than half of the draws, or if it does not
+    vary with the videos. ``reason`` explains a missing value or interval. ``n`` is the number of
+    faces used, of videos for ``video_*``.
     """
 
     value: float | None
@@ -55,16 +55,16 @@ class Estimate:
     reason: str = ""
 
     def to_json(self) -> dict[str, float | int | str | None]:
-        """Return the object of the contract; ``reason`` only where there is one."""
+        """Return the JSON object of the contract; ``reason`` only if it is not empty."""
         values = dataclasses.asdict(self)
         return values if self.reason else {k: v for k, v in values.items() if k != "reason"}
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How the intervals of a set of faces are drawn.
+    """Bootstrap settings of a set of faces.
 
-    ``units`` is int64 (N,): the video of every face as a number from 0 on.
+    ``units`` is int64 (N,): the video number of every face, from 0 on.
     """
 
     units: np.ndarray
@@ -73,7 +73,7 @@ class Resampling:
 
     @classmethod
     def over(cls, videos: Sequence[str], draws: int = 1000, seed: int = 0) -> Resampling:
-        """Draw over the values of the ``video`` column; a face without one is its own video."""
+        """Resample the values of the ``video`` column; a face without one is a separate video."""
         return cls(number(videos, videos), draws, seed)
 
     @property
@@ -82,23 +82,23 @@ class Resampling:
         return int(self.units.max()) + 1 if len(self.units) else 0
 
     def take(self, rows: np.ndarray) -> Resampling:
-        """Return the resampling of some of the faces, over the videos that they come from."""
+        """Return the settings of a subset of faces, with their videos renumbered."""
         units = np.unique(self.units[rows], return_inverse=True)[1]
         return Resampling(units, self.draws, self.seed)
 
 
 Statistic = Callable[[np.ndarray], np.ndarray]
-"""Weights float64 (draws, videos) -> float64 (draws,), NaN where not defined."""
+"""Weights float64 (draws, videos) -> float64 (draws,), NaN where undefined."""
 
 
 class Term(NamedTuple):
-    """A metric that depends on sums over faces alone: ``statistic(contributions summed)``."""
+    """A metric that is a function of sums over faces: ``statistic(summed contributions)``."""
 
     name: str
-    contributions: Callable[[np.ndarray], np.ndarray]  # rows (n,) -> (n, k): what these faces add
-    statistic: Callable[[np.ndarray], np.ndarray]  # (draws, k) -> (draws,), NaN if not defined
-    enters: np.ndarray  # bool (N,): the faces that it is about
-    reason: str  # why there is no value, should there be none
+    contributions: Callable[[np.ndarray], np.ndarray]  # rows (n,) -> summands of these faces (n, k)
+    statistic: Callable[[np.ndarray], np.ndarray]  # (draws, k) -> (draws,), NaN where undefined
+    enters: np.ndarray  # bool (N,): the faces that it uses
+    reason: str  # the reason to report if there is no value
     counted: bool = False  # a share of yes-or-no answers
 
     @property
@@ -108,7 +108,7 @@ class Term(NamedTuple):
 
 
 def number(names: Sequence[object], videos: Sequence[str]) -> np.ndarray:
-    """Number equal names alike, from 0 on; where ``video`` is empty, every face for itself.
+    """Number the distinct names from 0 on; each face with an empty ``video`` gets its own number.
 
     Returns:
         int64 (N,).
@@ -122,10 +122,10 @@ def number(names: Sequence[object], videos: Sequence[str]) -> np.ndarray:
 
 
 def resample(units: int, draws: int, seed: int, width: int = 0) -> Iterator[np.ndarray]:
-    """Yield blocks of draws: how often each of ``units`` was taken, float64 (block, units).
+    """Yield blocks of draws: the count of each unit, float64 (block, units).
 
-    Every row sums to ``units``. The draws depend on the seed and the number of units alone;
-    ``width`` (numbers that the caller holds per draw) only sets the size of the blocks.
+    Every row sums to ``units``. The draws depend only on the seed and the number of units;
+    ``width`` (numbers that the caller stores per draw) only sets the size of the blocks.
     """
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK // max(units, width, 1))
@@ -144,17 +144,17 @@ def bootstrap(
     seed: int = 0,
     width: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a statistic of weighted units: its value, and its value in every draw.
+    """Return the value of a statistic of weighted units, and its value in every draw.
 
     Args:
-        statistic: weights float64 (draws, units) -> float64 (draws, ...), NaN where not defined.
-        units: how many units (videos) there are.
-        draws: bootstrap draws.
-        seed: seed of the draws.
-        width: numbers that ``statistic`` holds per draw, if more than ``units``.
+        statistic: weights float64 (draws, units) -> float64 (draws, ...), NaN where undefined.
+        units: number of units (videos).
+        draws: number of bootstrap draws.
+        seed: random seed.
+        width: numbers that ``statistic`` stores per draw, if more than ``units``.
 
     Returns:
-        float64 of the statistic's trailing shape, and float64 (draws, ...); no draws of one unit.
+        float64 of the statistic's trailing shape, and float64 (draws, ...); (0, ...) for one unit.
     """
     value = statistic(np.ones((1, units)))[0]
     if units < 2 or draws < 1:
@@ -163,10 +163,10 @@ def bootstrap(
 
 
 def effective(units: np.ndarray, enters: np.ndarray) -> float:
-    """Return how many equally large videos weigh as much as the faces that enter.
+    """Return the effective number of videos of the faces that are used.
 
-    ``(sum of faces)^2 / sum of faces^2`` over the videos (Kish): 20 for 20 videos of any equal
-    number of faces, little more than 1 where one video has nearly all of them.
+    ``(sum of faces)^2 / sum of faces^2`` over the videos (Kish): 20 for 20 videos with equal
+    numbers of faces, little more than 1 if one video has nearly all faces.
 
     Args:
         units: int (N,), the video of each face.
@@ -177,11 +177,11 @@ def effective(units: np.ndarray, enters: np.ndarray) -> float:
 
 
 def effective_pairs(units: np.ndarray, labels: np.ndarray) -> float:
-    """Return the effective number of videos of a metric that sets fakes against real faces.
+    """Return the effective number of videos of a metric that compares fakes with real faces.
 
-    Between the videos of the smaller class, which are all that vary where errors are fakes that
-    look real, and those of both: 15 for 10 and 10 videos, below 3 where one side has a single one.
-    Not more than there are, where a video (or person) has faces of both classes.
+    The result is between the number of videos of the smaller class and that of both classes: 15
+    for 10 and 10 videos, below 3 if one class has a single video. It never exceeds the effective
+    number of all videos, which matters if one video (or person) has faces of both classes.
     """
     fakes, reals = (effective(units, labels == label) for label in (FAKE, REAL))
     if not fakes or not reals:
@@ -199,7 +199,8 @@ def interval(
         value: in [0, 1].
         error: its standard error over videos, above 0 unless the value is 0 or 1.
         videos: effective number of videos, above 1.
-        counted: it compares scores or counts yes-or-no answers (AUC, accuracy), not a mean.
+        counted: the metric compares scores or counts yes-or-no answers (AUC, accuracy) and is not
+            a mean of real values.
     """
     spread = value * (1 - value)
     answers = spread / error**2 if error > _ZERO and spread > 0 else videos
@@ -243,7 +244,7 @@ def estimate(terms: Sequence[Term], resampling: Resampling) -> dict[str, Estimat
 
 
 def _sum_by_unit(term: Term, units: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Return contributions summed over each video, float64 (videos, k), some faces at a time."""
+    """Return the contributions summed per video, float64 (videos, k), in chunks of faces."""
     sums = np.zeros((int(units.max()) + 1, term.contributions(order[:1]).shape[1]))
     for start in range(0, len(order), _FACES):
         rows = order[start : start + _FACES]
@@ -253,7 +254,7 @@ def _sum_by_unit(term: Term, units: np.ndarray, order: np.ndarray) -> np.ndarray
 
 
 def mean(name: str, values: np.ndarray, reason: str, counted: bool = False) -> Term:
-    """Return the term of a mean over faces; NaN marks the faces that do not enter."""
+    """Return the term of a mean over faces; NaN marks faces to ignore."""
     enters = ~np.isnan(values)
     contributions = np.stack([np.where(enters, values, 0.0), enters], axis=1)
     return Term(name, contributions.__getitem__, _share, enters, reason, counted)
@@ -271,20 +272,20 @@ def stated(
     reason: str = "",
     counted: bool = False,
 ) -> Estimate:
-    """Return a value with the interval that its draws give.
+    """Return a value with the interval that follows from its bootstrap draws.
 
     Args:
-        value: NaN where the metric is not defined.
-        drawn: float64 (draws,), its value in every draw; NaN where it is not defined.
+        value: NaN where the metric is undefined.
+        drawn: float64 (draws,), its value in every draw; NaN where it is undefined.
         videos: effective number of videos.
-        n: what entered.
-        reason: why there is no value, should there be none.
+        n: number of faces (or videos) used.
+        reason: the reason to report if there is no value.
         counted: see :func:`interval`.
     """
     value = float(value)
     if math.isnan(value):
         return Estimate(None, None, None, n, reason)
-    if len(drawn) == 0 and videos >= FEWEST:  # no draws were asked for
+    if len(drawn) == 0 and videos >= FEWEST:  # no draws were requested
         return Estimate(value, None, None, n)
     known = drawn[~np.isnan(drawn)]
     if videos < FEWEST or 2 * len(known) < max(len(drawn), 2):
@@ -305,17 +306,17 @@ def paired_difference(
 ) -> Estimate:
     """Return the difference of two systems on the same faces, first minus second.
 
-    Both are drawn together, so that a hard video counts for both. The interval joins those of the
-    two systems by the correlation of their draws (MOVER), and so it is never empty where both are
-    near 1. A difference is beyond doubt where the interval leaves out 0.
+    Both use the same draws, so a hard video counts for both. The interval combines the intervals
+    of the two systems by the correlation of their draws (MOVER), so it keeps a width even if both
+    are near 1. A difference is significant if the interval excludes 0.
 
     Args:
         first: weights float64 (draws, videos) -> float64 (draws,), in [0, 1] or NaN, such as
             :func:`weighted_mean` returns.
         second: the same of the other system.
-        resampling: how the interval is drawn.
+        resampling: bootstrap settings.
         videos: effective number of videos, from :func:`effective` or :func:`effective_pairs`.
-        n: what entered.
+        n: number of faces (or videos) used.
         counted: see :func:`interval`.
 
     Returns:
@@ -352,14 +353,14 @@ def paired_difference(
 
 
 def _join(first: float, second: float, shared: float) -> float:
-    """Return how far away the end of a difference is: first and second are those of its parts."""
+    """Return the distance from a difference to its bound, from the distances of its two values."""
     return math.sqrt(max(first**2 + second**2 - 2 * shared * first * second, 0.0))
 
 
 def weighted_mean(values: np.ndarray, units: np.ndarray) -> Statistic:
     """Return the mean of values (N,) as a function of the weights of their videos, units (N,).
 
-    NaN does not enter.
+    NaN values are ignored.
     """
     enters = ~np.isnan(values)
     sums, counts = (

@@ -1,7 +1,7 @@
-"""Localisation metrics: how well maps find the pixels of truth masks, from counts of their levels.
+"""Localisation metrics of maps against truth masks, from counts of their levels.
 
-Zero divisions: a per-face IoU of two empty masks is 1; a class without any true or marked pixel
-leaves the mean over classes; any other 0 / 0 has no value, and a reason.
+Divisions by zero: the per-face IoU of two empty masks is 1; a class without any true or marked
+pixel is left out of the mean over classes; any other 0 / 0 gives no value, and a reason.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from focus.types import FAKE, REAL
 
 OVER_REALS = ("pixel_f1_macro", "pixel_miou", "fp_area_real")
 ZEROED = "real maps were zeroed by label"
-_FACES = 4096  # at once: what is worked out of their histograms takes 10 kB a face
+_FACES = 4096  # faces per step; intermediate results take 10 kB per face
 
 
 def localization_metrics(
@@ -26,20 +26,20 @@ def localization_metrics(
     level: int | None = HALF,
     zeroed: bool = False,
 ) -> dict[str, Estimate]:
-    """Judge maps against masks. ``n`` is the number of faces that enter.
+    """Evaluate maps against masks. ``n`` is the number of faces used.
 
-    Over all faces, one matrix: pixel_f1_macro, pixel_miou (mean of both classes). Over fakes, one
-    matrix: f1_fake, iou_fake; pooled pixels: pxap. Means over fakes: iou_frame (1 where mask and
-    marked area are both empty), and, where the mask is not empty, pixel_auc (nor full), pointing
-    (is the map's highest level inside; the share that is inside where several pixels have it) and
-    energy_inside (share of the map's sum; of the area, for a map that is zero all over). Over the
-    pixels of the region: pixel_auc_region. Mean over real faces: fp_area_real.
+    One confusion matrix over all faces: pixel_f1_macro, pixel_miou (means of both classes). One
+    matrix over fakes: f1_fake, iou_fake. Pooled pixels of fakes: pxap. Means over fakes: iou_frame
+    (1 where mask and marked area are both empty); pixel_auc (mask neither empty nor full); and, for
+    non-empty masks, pointing (share of the map's highest pixels that are inside the mask) and
+    energy_inside (share of the map's sum that is inside; share of the area for an all-zero map).
+    Inside the region only: pixel_auc_region. Mean over real faces: fp_area_real.
 
     Args:
         faces: histograms of N faces that have a truth mask, or are real.
         labels: int (N,), 0 real or 1 fake.
-        resampling: how the intervals are drawn, over the N faces.
-        level: pixels from this level on are marked; None leaves out what needs a threshold.
+        resampling: bootstrap settings, over the N faces.
+        level: pixels from this level on are marked; None: skip metrics that need a threshold.
         zeroed: the maps of real faces were set to zero because of their label: metrics over real
             faces have no value.
     """
@@ -59,7 +59,7 @@ def localization_metrics(
 def prior_metrics(
     faces: Histograms, labels: np.ndarray, resampling: Resampling
 ) -> dict[str, Estimate]:
-    """Judge the mean mask of other faces as if it were the map: what the usual place scores.
+    """Evaluate the mean mask of other faces as if it were the map.
 
     ``faces`` are histograms of that mean mask, see :class:`evaluator.metrics.prior.MaskPrior`.
 
@@ -71,9 +71,9 @@ def prior_metrics(
 
 
 def choose_level(faces: Histograms) -> int:
-    """Return the level from which marking gives the highest f1_fake on these (fake) faces.
+    """Return the level that gives the highest f1_fake on these (fake) faces when used as threshold.
 
-    Among equals the one nearest to 0.5. Level t marks the values above ``EDGES[t]``.
+    Ties: the level nearest to 0.5. Level t marks the values above ``EDGES[t]``.
 
     Raises:
         ValueError: no face has a pixel inside its mask.
@@ -151,5 +151,5 @@ def _mean_iou(matrix: np.ndarray) -> np.ndarray:
 
 
 def _mean_of_classes(fake: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Mean of two values; the other one alone where a class has no pixel, true or marked."""
+    """Return the mean of two values; only one of them where the other class has no pixel (NaN)."""
     return np.where(np.isnan(fake), real, np.where(np.isnan(real), fake, (fake + real) / 2))

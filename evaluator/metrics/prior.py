@@ -1,4 +1,4 @@
-"""The mean mask of other faces: what knowing nothing but the usual place gives for a map."""
+"""The mean mask of other faces: a baseline map that uses only the usual place of forgeries."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ SIDE = 64
 
 
 class MaskPrior:
-    """Mean truth mask on a 64 x 64 grid, from which a face's own video can be left out.
+    """Mean truth mask on a 64 x 64 grid, optionally without the masks of one video.
 
-    Masks of any size are added by their area; memory grows with the number of videos (16 kB each).
+    Masks of any size are area-averaged to the grid; memory grows with the number of videos (16 kB
+    each).
     """
 
     def __init__(self) -> None:
@@ -23,7 +24,7 @@ class MaskPrior:
         self.count = 0
 
     def add(self, mask: np.ndarray, video: str) -> None:
-        """Add one face's mask, bool (H, W); faces without a video have a name of their own."""
+        """Add one face's mask, bool (H, W); a face without a video needs a unique name."""
         small = shrink(mask)
         self._sums[video] = self._sums.get(video, 0) + small
         self._counts[video] = self._counts.get(video, 0) + 1
@@ -31,10 +32,11 @@ class MaskPrior:
         self.count += 1
 
     def without(self, videos: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return, for each of B videos, the mean mask of the others.
+        """Return, for each of B videos, the mean mask of all other videos.
 
         Returns:
-            float32 (B, 64, 64) in [0, 1], and bool (B,): whether there are others; zeros if not.
+            float32 (B, 64, 64) in [0, 1], zeros if there are no others; and bool (B,), whether
+            there are others.
         """
         nothing = np.zeros((SIDE, SIDE), dtype=np.float32)
         own = np.stack([self._sums.get(video, nothing) for video in videos])

@@ -1,7 +1,7 @@
-"""Curves from counts: how many positives and negatives stand at each level of a score.
+"""Curve metrics from the counts of positives and negatives at each level of a score.
 
-Counts may be weights, and any number of leading axes is handled at once: a histogram of pixels, a
-row per face, a row per bootstrap draw. Levels ascend along the last axis.
+Counts may be weights. Any number of leading axes is allowed (one row per face or per bootstrap
+draw). Levels ascend along the last axis.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Divide element by element; NaN (not defined) where the denominator is zero."""
+    """Divide element by element; NaN (undefined) where the denominator is zero."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     result = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=result, where=denominator != 0)
@@ -18,7 +18,7 @@ def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def auc(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve, by Mann-Whitney: ties count one half.
+    """Return the area under the ROC curve (Mann-Whitney; ties count one half).
 
     Args:
         positives: (..., K) counts of positives at each level.
@@ -35,7 +35,7 @@ def auc(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
 
 
 def average_precision(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """Average precision: precision at each threshold, weighted by the recall gained there.
+    """Return the average precision: precision at each threshold, weighted by the gain in recall.
 
     Takes and returns the shapes of :func:`auc`; NaN where there are no positives.
     """
@@ -47,7 +47,7 @@ def average_precision(positives: np.ndarray, negatives: np.ndarray) -> np.ndarra
 
 
 def equal_error_rate(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """Error at the point of the ROC curve where misses and false alarms are equally frequent.
+    """Return the error rate at the ROC point where misses and false alarms are equally frequent.
 
     The curve is linear between its points. Takes and returns the shapes of :func:`auc`; NaN where
     a class is absent.

@@ -59,7 +59,7 @@ def test_results_over_different_faces_are_marked_and_never_bold_against_each_oth
     assert best([whole, easy], "pixel_auc") == best([whole, easy], "frame_auc") == set()
     assert [row.name for row in mark_sets([whole, easy])] == ["whole [a]", "easy [b]"]
     lines = describe_sets([whole, easy])
-    assert lines[0] == "easy: 45 faces without a prediction are left out"
+    assert lines[0] == "easy: 45 faces without a prediction were left out"
     assert "different faces" in lines[1]
     # Rows over the same faces still compare, whatever stands beside them.
     worse = of_faces("worse", 0.7, "a", "b")
@@ -95,7 +95,7 @@ def test_the_sets_of_a_result_file_are_read(tmp_path, capsys):
     said = capsys.readouterr()
     assert "easy [b]" in said.out
     assert "**" not in said.out
-    assert "easy: 5 faces without a prediction are left out" in said.err
+    assert "easy: 5 faces without a prediction were left out" in said.err
     content["coverage"]["rule"] = "wrong"
     paths[1].write_text(json.dumps(content))
     assert read_result(str(paths[1]))[0].missing == 0
@@ -132,11 +132,11 @@ def test_command_reads_files_folders_and_names(tmp_path, capsys):
     assert "named" in printed
     assert "run" in printed
     (tmp_path / "bad.json").write_text("[]")
-    with pytest.raises(InputError, match="holds no metrics"):
+    with pytest.raises(InputError, match="contains no metrics"):
         read_result(str(tmp_path / "bad.json"))
-    with pytest.raises(InputError, match="no such metric"):
+    with pytest.raises(InputError, match="unknown metric"):
         TableCommand(("x",), ("auc",))
-    with pytest.raises(InputError, match="no result has a value of pxap"):
+    with pytest.raises(InputError, match="no result has a value for pxap"):
         table_command(TableCommand((str(tmp_path / "x.json"),), ("pxap",)))
 
 
