@@ -1,9 +1,9 @@
-"""Corruptions of pictures, by kind and level, to see what a detector and its maps withstand.
+"""Image corruptions, by kind and level, to measure the robustness of detectors and maps.
 
-``deeperforensics`` holds the seven of DeeperForensics-1.0 (Jiang et al., CVPR 2020) but for video
-compression, which stands in ``transmission`` with JPEG and resizing; ``mixture`` draws combinations
-after OpenForensics, with ``weather`` among them. ``kinds`` is the table of all, and what is applied
-to a picture: :class:`Perturbation`.
+``deeperforensics``: the corruptions of DeeperForensics-1.0 (Jiang et al., CVPR 2020), except video
+compression. ``transmission``: video compression, JPEG and resizing. ``mixture``: random
+combinations after OpenForensics, with effects from ``weather``. ``kinds``: the table of all
+corruptions, and :class:`Perturbation`, which applies one to an image.
 """
 
 from evaluator.perturbations.kinds import KINDS, SEVEN, Corruption, Perturbation

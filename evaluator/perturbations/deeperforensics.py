@@ -1,8 +1,8 @@
-"""The corruptions of DeeperForensics-1.0 (Jiang et al., CVPR 2020) that work on single pixels.
+"""The single-image corruptions of DeeperForensics-1.0 (Jiang et al., CVPR 2020).
 
-Every function takes uint8 (H, W, 3) RGB, the parameter of the level, and a generator of which the
-undrawn ones make no use; it returns a new array of the same shape. As in the original, real values
-become bytes by truncation.
+Every function takes uint8 (H, W, 3) RGB, the parameter of the level, and a random generator (unused
+by deterministic corruptions), and returns a new array of the same shape. As in the original, real
+values are truncated to bytes.
 """
 
 from __future__ import annotations
@@ -13,41 +13,41 @@ import numpy as np
 BLOCK = 8
 BLOCK_VALUE = 128
 FRAME_UNIT = 256
-_NEUTRAL = 0.5  # chroma of grey, as OpenCV has it in float planes of any scale
-# What noise on studio-range planes (luma 16..235, chroma 16..240) grows by on the way back.
+_NEUTRAL = 0.5  # chroma of grey in OpenCV's float planes, whatever their scale
+# Gain of noise on studio-range planes (luma 16..235, chroma 16..240) when converted to full range.
 _GAIN = np.array([255 / 219, 255 / 224, 255 / 224], dtype=np.float32)
 
 
 def desaturate(image: np.ndarray, share: float, _: np.random.Generator) -> np.ndarray:
-    """CS: scale both chroma planes of YCrCb about neutral; 0 leaves grey."""
+    """CS: scale both chroma planes of YCrCb about neutral; 0 gives grey."""
     planes = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2YCrCb)
     planes[..., 1:] = _NEUTRAL + share * (planes[..., 1:] - _NEUTRAL)
     return _truncate(cv2.cvtColor(planes, cv2.COLOR_YCrCb2RGB))
 
 
 def lower_contrast(image: np.ndarray, factor: float, _: np.random.Generator) -> np.ndarray:
-    """CC: every value times a factor, which darkens: the mean is not kept."""
+    """CC: multiply every value by a factor; this darkens, since the mean is not preserved."""
     return _truncate(image.astype(np.float32) * factor)
 
 
 def cover_frame(image: np.ndarray, factor: float, generator: np.random.Generator) -> np.ndarray:
-    """BW: floor(shorter side / 256) * factor grey blocks; below 256 px nothing changes.
+    """BW: add floor(shorter side / 256) * factor grey blocks; none below 256 px.
 
-    The rule is meant for whole frames; :func:`cover_crop` is the variant for face crops.
+    This rule is for whole frames; use :func:`cover_crop` for face crops.
     """
     return _cover(image, min(image.shape[:2]) // FRAME_UNIT * int(factor), generator)
 
 
 def cover_crop(image: np.ndarray, count: float, generator: np.random.Generator) -> np.ndarray:
-    """Put as many grey blocks as the parameter says on a picture of any size: BW for crops."""
+    """BW for crops: add ``count`` grey blocks to an image of any size."""
     return _cover(image, int(count), generator)
 
 
 def add_noise(image: np.ndarray, variance: float, generator: np.random.Generator) -> np.ndarray:
-    """GNC: Gaussian noise of this variance on Y, Cb and Cr in [0, 1] studio range.
+    """GNC: add Gaussian noise of this variance to Y, Cb and Cr in [0, 1] studio range.
 
-    The way back from studio range makes it stronger, and mixes the planes: grey 128 gets a
-    deviation of 15.9, 11.9 and 18.8 levels in R, G and B at a variance of 0.001.
+    The conversion from studio range amplifies the noise and mixes the planes: at a variance of
+    0.001, grey 128 gets a standard deviation of 15.9, 11.9 and 18.8 levels in R, G and B.
     """
     planes = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2YCrCb)
     noise = generator.standard_normal(planes.shape, dtype=np.float32)
@@ -62,14 +62,14 @@ def blur(image: np.ndarray, kernel: float, _: np.random.Generator) -> np.ndarray
 
 
 def pixelate(image: np.ndarray, factor: float, _: np.random.Generator) -> np.ndarray:
-    """Resize bilinearly to (W // p, H // p) and back; the original's code calls it JPEG."""
+    """Resize bilinearly to (W // p, H // p) and back; the original code calls this JPEG."""
     height, width = image.shape[:2]
     small = max(1, width // int(factor)), max(1, height // int(factor))
     return cv2.resize(cv2.resize(image, small), (width, height))
 
 
 def _cover(image: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """Put blocks at uniform places, which may overlap."""
+    """Add blocks at uniformly random positions; they may overlap."""
     covered = image.copy()
     last = [max(0, side - BLOCK) for side in image.shape[:2]]
     for top, left in generator.integers(0, last, (count, 2), endpoint=True):

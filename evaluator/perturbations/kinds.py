@@ -1,4 +1,4 @@
-"""The table of corruptions, and one of them as it is applied to a picture."""
+"""The table of corruptions, and a corruption that can be applied to images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from focus.errors import InputError
 
 
 class Corruption(NamedTuple):
-    """A kind of corruption: what is done, and how strongly at each level, from 1 on."""
+    """A kind of corruption: its function, and its parameter at each level, from 1 on."""
 
     apply: Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
     parameters: tuple[float, ...]
@@ -24,7 +24,7 @@ class Corruption(NamedTuple):
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """The levels that there are."""
+        """The available levels."""
         return tuple(range(1, len(self.parameters) + 1))
 
 
@@ -47,49 +47,49 @@ SEVEN = ("saturation", "contrast", "block", "noise", "blur", "pixel", "compress"
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One corruption at one level: called with a picture and its key, it returns another.
+    """One corruption at one level; call it with an image and its key.
 
-    What is drawn depends on (seed, key, kind, level) alone, so that a face is the same in whichever
-    worker, process or resumed run it is read. It travels to other processes.
+    Random choices depend only on (seed, key, kind, level), so a face is the same in every worker,
+    process and resumed run. Picklable.
 
     Raises:
-        InputError: a kind or level that there is not, or no video encoder for ``compress``.
+        InputError: unknown kind or level, or ``compress`` without a video encoder.
     """
 
     kind: str
-    """A name of :data:`KINDS`."""
+    """A key of :data:`KINDS`."""
     level: int
     """1 (mild) to 5 (strong)."""
     seed: int = 0
-    """Seed of what is drawn."""
+    """Random seed."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise InputError(f"no perturbation '{self.kind}'; there are {', '.join(KINDS)}")
+            raise InputError(f"unknown corruption '{self.kind}' (choose from {', '.join(KINDS)})")
         levels = KINDS[self.kind].levels
         if self.level not in levels:
-            there = f"1 to {levels[-1]}" if levels[-1] > 1 else "1 alone"
-            raise InputError(f"{self.kind} has no level {self.level} (it has {there})")
+            there = f"1 to {levels[-1]}" if levels[-1] > 1 else "only 1"
+            raise InputError(f"{self.kind} has no level {self.level} (available: {there})")
         if self.kind == "compress":
             transmission.require_encoder()
 
     @property
     def parameter(self) -> float:
-        """The strength at this level, in the unit that the kind's ``meaning`` names."""
+        """The strength at this level, in the unit given by the kind's ``meaning``."""
         return KINDS[self.kind].parameters[self.level - 1]
 
     def __call__(self, image: np.ndarray, key: str) -> np.ndarray:
-        """Return the corrupted picture.
+        """Return the corrupted image.
 
         Args:
-            image: uint8 (H, W, 3), RGB; left as it is.
-            key: names the picture.
+            image: uint8 (H, W, 3), RGB; not modified.
+            key: name of the image.
 
         Returns:
             uint8 (H, W, 3), RGB.
 
         Raises:
-            ValueError: not such a picture.
+            ValueError: the image has another dtype or shape.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"uint8 (H, W, 3) expected, not {image.dtype} {image.shape}")

@@ -1,12 +1,12 @@
 """Random combinations in the style of OpenForensics (Le et al., ICCV 2021), its mildest level.
 
-One or two of three families, in this order: colour; noise, blur or sharpening; JPEG or weather.
-Colour is one operation from each of one to three of four groups (hue, saturation, brightness,
-contrast), in random order. Groups, odds and ranges are those of the code published with
-OpenForensics. Deviations: the operations are our own OpenCV code, so images agree in kind and not
-pixel by pixel; addition, multiplication and contrast act on all channels alike, where the release
-treats each channel by itself half of the time; and a blur is at least 2 px wide, where the release
-has 1, which changes nothing.
+Applies one or two of three families, in this order: colour; noise, blur or sharpening; JPEG or
+weather. Colour is one operation from each of one to three of four groups (hue, saturation,
+brightness, contrast), in random order. Groups, probabilities and ranges are those of the code
+published with OpenForensics. Deviations: the operations are reimplemented with OpenCV, so images
+are similar but not equal pixel by pixel; addition, multiplication and contrast treat all channels
+alike, whereas the published code treats channels separately half of the time; a mean blur is at
+least 2 px wide, whereas the published code allows 1 px, which has no effect.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from evaluator.perturbations import weather
 from evaluator.perturbations.transmission import code_jpeg
 
 Operation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-HUES, HUE_STEPS = 180, 255  # OpenCV's hues of a circle, and the steps in which shifts are given
+HUES, HUE_STEPS = 180, 255  # hues of a full circle in OpenCV, and in the units of the shifts
 SAVED_QUALITY = 100
 JPEG_QUALITIES = (25, 18, 15, 10)
 
 
 def mix(image: np.ndarray, _: float, generator: np.random.Generator) -> np.ndarray:
-    """Apply one or two of the families; the result has been a JPEG of quality 100."""
+    """Apply one or two of the families, then JPEG coding at quality 100."""
     families = _choose((_recolour, _one_of(TEXTURE), _one_of(EFFECTS)), generator, 2)
     return code_jpeg(_apply(families, image, generator), SAVED_QUALITY, None)
 
@@ -40,7 +40,7 @@ def _recolour(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 def _choose(
     operations: Sequence[Operation], generator: np.random.Generator, most: int
 ) -> list[Operation]:
-    """Return one to ``most`` of the operations, in their order."""
+    """Return one to ``most`` random operations, in the given order."""
     count = generator.integers(1, most, endpoint=True)
     places = generator.permutation(len(operations))[:count]
     return [operations[place] for place in sorted(places.tolist())]
@@ -65,7 +65,7 @@ def _apply(
 
 
 def shift_hue(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Turn the hue by up to 30 of 255 steps of the circle."""
+    """Shift the hue by up to 30 of the 255 steps of the circle, either way."""
     planes = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
     turn = round(generator.uniform(-30, 30) * HUES / HUE_STEPS)
     planes[..., 0] = (planes[..., 0].astype(np.int16) + turn) % HUES
@@ -73,7 +73,7 @@ def shift_hue(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def shift_values(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Add up to 30 levels to all channels."""
+    """Add -30 to 30 levels to all channels."""
     return _to_bytes(image + np.float32(generator.uniform(-30, 30)))
 
 
@@ -83,24 +83,24 @@ def scale_values(image: np.ndarray, generator: np.random.Generator) -> np.ndarra
 
 
 def change_saturation(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Saturation times 0.7 to 1.3, or plus up to 30 levels."""
+    """Multiply the saturation by 0.7 to 1.3, or add -30 to 30 levels."""
     return _change_plane(image, 1, generator)
 
 
 def change_brightness(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Brightness (V of HSV) times 0.7 to 1.3, or plus up to 30 levels."""
+    """Multiply the brightness (V of HSV) by 0.7 to 1.3, or add -30 to 30 levels."""
     return _change_plane(image, 2, generator)
 
 
 def mix_in_grey(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Mix in 0.3 to 0.7 of the grey picture."""
+    """Blend with the grey image at a weight of 0.3 to 0.7."""
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     share = generator.uniform(0.3, 0.7)
     return cv2.addWeighted(image, 1 - share, grey, share, 0)
 
 
 def change_contrast(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Contrast by a sigmoid (gain 3 to 10), a logarithm (0.6 to 1.4) or a line (0.5 to 2)."""
+    """Change contrast by a sigmoid (gain 3 to 10), a log (0.6 to 1.4) or a line (0.5 to 2)."""
     kind = generator.integers(3)
     levels = np.arange(256, dtype=np.float32) / 255
     if kind == 0:
@@ -123,12 +123,12 @@ def _change_plane(image: np.ndarray, plane: int, generator: np.random.Generator)
 
 
 def scale_pixels(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Multiply every value by a factor of its own, 0.8 to 1.2."""
+    """Multiply every value by an independent factor of 0.8 to 1.2."""
     return _to_bytes(image * generator.uniform(0.8, 1.2, image.shape))
 
 
 def add_gaussian(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Gaussian noise of a deviation of up to 20 levels."""
+    """Add Gaussian noise with a standard deviation of up to 20 levels."""
     return _to_bytes(image + generator.normal(0, generator.uniform(0, 20), image.shape))
 
 
@@ -138,18 +138,18 @@ def blur_gaussian(image: np.ndarray, generator: np.random.Generator) -> np.ndarr
 
 
 def blur_mean(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Mean of 2 to 5 px a side."""
+    """Mean filter with a side of 2 to 5 px."""
     side = int(generator.integers(2, 5, endpoint=True))
     return cv2.blur(image, (side, side))
 
 
 def blur_median(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Median of 3 or 5 px a side."""
+    """Median filter with a side of 3 or 5 px."""
     return cv2.medianBlur(image, int(generator.choice([3, 5])))
 
 
 def sharpen(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Mix in 0.1 to 0.4 of the sharpened picture (a 3 x 3 Laplacian on top)."""
+    """Blend with the sharpened image (3 x 3 Laplacian added) at a weight of 0.1 to 0.4."""
     kernel = np.full((3, 3), -1, dtype=np.float32)
     kernel[1, 1] = 9
     share = generator.uniform(0.1, 0.4)
@@ -170,7 +170,7 @@ def _to_bytes(values: np.ndarray) -> np.ndarray:
 
 COLOUR: tuple[tuple[Operation, ...], ...] = (
     (shift_hue, shift_values, scale_values),
-    (change_saturation, change_saturation, mix_in_grey),  # two of the release's three are the first
+    (change_saturation, change_saturation, mix_in_grey),  # the published code has the first twice
     (change_brightness,),
     (change_contrast,),
 )

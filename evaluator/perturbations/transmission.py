@@ -1,4 +1,4 @@
-"""What pictures go through on their way to a viewer: H.264, JPEG, and a smaller size."""
+"""Corruptions from transmission: H.264 and JPEG compression, and resizing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _RATE = 25
 
 
 def compress(image: np.ndarray, crf: float, _: np.random.Generator) -> np.ndarray:
-    """VC of a single image: :func:`compress_clip` of one frame.
+    """VC of a single image: :func:`compress_clip` with one frame.
 
-    It loses about as much as a frame inside a clip at equal crf (0.1 to 0.7 dB less on a drawn face
-    that moves).
+    The loss is about that of a frame inside a clip at equal crf (0.1 to 0.7 dB less on a moving
+    drawn face).
     """
     return compress_clip(image[None], int(crf))[0]
 
@@ -27,8 +27,8 @@ def compress_clip(frames: np.ndarray, crf: int) -> np.ndarray:
     """Encode frames with x264 at a constant rate factor (its default preset), and decode them.
 
     Args:
-        frames: uint8 (T, H, W, 3) RGB, T >= 1. An odd side is repeated once for 4:2:0 chroma, and
-            cut off again.
+        frames: uint8 (T, H, W, 3) RGB, T >= 1. An odd side is padded by one for 4:2:0 chroma, and
+            cropped afterwards.
         crf: 0 (lossless) to 51 (worst).
 
     Returns:
@@ -47,9 +47,9 @@ def compress_clip(frames: np.ndarray, crf: int) -> np.ndarray:
     encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, _RATE)
     encoder.options = {"crf": str(crf)}
     if len(even) == 1:
-        # x264 coarsens frames that no other refers to, and that is a still: by 2 to 3 dB.
+        # x264 encodes frames without references 2 to 3 dB worse, which would include a still.
         encoder.options |= {"x264-params": "mbtree=0"}
-    encoder.thread_count = 1  # loader processes are many already, and results stay the same
+    encoder.thread_count = 1  # loader workers are parallel already; keeps results deterministic
     decoder: Any = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
     packets = []
@@ -59,25 +59,25 @@ def compress_clip(frames: np.ndarray, crf: int) -> np.ndarray:
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
     decoded = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
-    pictures = np.stack([frame.to_ndarray(format="rgb24") for frame in decoded])
-    return pictures[:, :height, :width]
+    images = np.stack([frame.to_ndarray(format="rgb24") for frame in decoded])
+    return images[:, :height, :width]
 
 
 def require_encoder() -> None:
-    """Make sure that there is an H.264 encoder.
+    """Check that an H.264 encoder is available.
 
     Raises:
-        InputError: there is none.
+        InputError: PyAV, or x264 in it, is missing.
     """
-    mend = "pip install 'focus-forgery[video]' brings one"
+    fix = "install it with pip install 'focus-forgery[video]'"
     try:
         import av
 
         av.Codec(ENCODER, "w")
     except ImportError:
-        raise InputError(f"compress needs an H.264 encoder, PyAV: {mend}") from None
+        raise InputError(f"compress needs an H.264 encoder, PyAV: {fix}") from None
     except ValueError:
-        raise InputError(f"compress needs {ENCODER}, which this PyAV lacks: {mend}") from None
+        raise InputError(f"compress needs {ENCODER}, which this PyAV lacks: {fix}") from None
 
 
 def code_jpeg(image: np.ndarray, quality: float, _: np.random.Generator | None) -> np.ndarray:
@@ -88,9 +88,9 @@ def code_jpeg(image: np.ndarray, quality: float, _: np.random.Generator | None) 
 
 
 def resize_back(image: np.ndarray, factor: float, _: np.random.Generator) -> np.ndarray:
-    """Shrink to ``factor`` of either side by pixel area, and enlarge to the old size bicubically.
+    """Shrink both sides by ``factor`` (area averaging), then enlarge bicubically to the old size.
 
-    Unlike pixelation, the small picture is free of aliases.
+    Unlike in pixelation, the small image has no aliasing.
     """
     height, width = image.shape[:2]
     small = max(1, round(width * factor)), max(1, round(height * factor))

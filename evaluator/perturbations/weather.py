@@ -1,7 +1,7 @@
-"""Weather before a picture: fog, clouds, frost, snow, flakes and rain, drawn from smooth noise.
+"""Weather effects: fog, clouds, frost, snow, snowflakes and rain, made from smooth noise.
 
-Every function takes uint8 (H, W, 3) RGB and a generator, and returns a new array. Sizes of drops
-and flakes are shares of the shorter side, so that crops and frames look alike.
+Every function takes uint8 (H, W, 3) RGB and a random generator, and returns a new array. Sizes of
+drops and flakes are fractions of the shorter side, so that crops and frames look alike.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ _ICE = np.array([205, 225, 240], dtype=np.float32)
 
 
 def fog(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A thin grey veil of uneven density over all of the picture."""
+    """Add a thin grey veil of uneven density over the whole image."""
     density = 0.15 + 0.35 * _smooth_noise(image.shape[:2], generator, coarsest=2)
     return _blend(image, 215.0, density)
 
 
 def clouds(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """White patches with clear sky between them."""
+    """Add white patches with clear gaps between them."""
     field = _smooth_noise(image.shape[:2], generator, coarsest=3)
     return _blend(image, 250.0, np.clip(1.6 * field - 0.7, 0, 0.7))
 
 
 def frost(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Bluish veins of ice, dense at the border."""
+    """Add bluish veins of ice, dense at the border."""
     height, width = image.shape[:2]
     field = _smooth_noise((height, width), generator, coarsest=6)
     veins = (1 - np.abs(2 * field - 1)) ** 4
@@ -35,7 +35,7 @@ def frost(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def snow(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Falling snow: short blurred streaks, and everything a little whiter."""
+    """Add falling snow: short blurred streaks, and whiten the image a little."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None]
     whitened = 0.85 * image + 0.15 * np.maximum(image, 0.5 * grey + 128)
     streaks = _streaks(image.shape[:2], generator, share=0.02, length=0.05, thickness=0.012)
@@ -43,7 +43,7 @@ def snow(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def snowflakes(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Single soft flakes of different sizes."""
+    """Add separate soft flakes of different sizes."""
     height, width = image.shape[:2]
     layer = np.zeros((height, width), dtype=np.float32)
     for _ in range(generator.integers(20, 60)):
@@ -54,7 +54,7 @@ def snowflakes(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def rain(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Thin slanted streaks, and everything a little darker."""
+    """Add thin slanted streaks, and darken the image a little."""
     streaks = _streaks(image.shape[:2], generator, share=0.03, length=0.12, thickness=0.004)
     return _blend(0.9 * image.astype(np.float32), 200.0, 0.6 * streaks)
 
@@ -80,7 +80,10 @@ def _streaks(
     length: float,
     thickness: float,
 ) -> np.ndarray:
-    """Return slanted streaks float32 (H, W) in [0, 1]; ``share`` of the area, sizes of the side."""
+    """Return slanted streaks, float32 (H, W) in [0, 1].
+
+    ``share`` is a fraction of the area; ``length`` and ``thickness`` of the shorter side.
+    """
     layer, side = np.zeros(size, dtype=np.float32), min(size)
     reach, width = max(2.0, length * side), max(1, round(thickness * side))
     slant = np.pi / 2 + generator.uniform(-0.4, 0.4)
@@ -94,6 +97,6 @@ def _streaks(
 
 
 def _blend(image: np.ndarray, colour: float | np.ndarray, density: np.ndarray) -> np.ndarray:
-    """Lay a colour over the picture, with a density (H, W) in [0, 1]."""
+    """Blend a colour over the image, with a density (H, W) in [0, 1]."""
     share = density[..., None].astype(np.float32)
     return np.clip(image * (1 - share) + colour * share, 0, 255).astype(np.uint8)

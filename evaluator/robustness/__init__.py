@@ -1,7 +1,7 @@
-"""What scores and maps withstand: corruptions of rising strength, and what is left of either.
+"""Robustness of scores and maps to image corruptions of increasing strength.
 
-``choosing`` takes the faces, ``command`` makes a map file per corruption and level, ``judging``
-turns these into numbers, ``report`` writes the numbers down, and ``curves`` draws them.
+``choosing`` selects the faces, ``command`` generates a map file per corruption and level,
+``judging`` computes the metrics, ``report`` writes them, and ``curves`` plots them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which faces are judged: the split that is for it, or a small part that is fair to all methods."""
+"""Selection of the faces to evaluate: the test split, or a sample balanced over methods."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ from focus.types import FAKE, REAL
 
 
 def choose_faces(index: FaceIndex, source: Source, sample: int) -> tuple[FaceIndex, list[str]]:
-    """Return the labelled faces to judge, and what there is to say about the choice.
+    """Return the labelled faces to evaluate, and notes on the selection.
 
-    Where splits are named and none was asked for, split ``test`` is judged.
+    If the index has several splits and none was requested, split ``test`` is used.
 
     Raises:
-        InputError: there is no such face.
+        InputError: no such face exists.
     """
     notes, splits = [], sorted(set(index.column("split")) - {""})
     if len(splits) > 1 and not source.split:
         if "test" not in splits:
-            raise InputError(f"--split is missing: {source.data} has {', '.join(splits)}, no test")
+            names = ", ".join(splits)
+            raise InputError(f"--split is missing: {source.data} has {names}, but no test")
         index = index.where(split="test")
-        notes.append("split test is judged")
+        notes.append("evaluating split test")
     known = np.isin(index.labels, (REAL, FAKE))
     if not known.all():
-        notes.append(f"{(~known).sum():,} faces of unknown label are left out")
+        notes.append(f"{(~known).sum():,} faces of unknown label were left out")
         index = index.take(known)
     if not len(index):
-        raise InputError(f"{source.data}: no face has a label, so there is nothing to judge")
+        raise InputError(f"{source.data}: no face has a label, so there is nothing to evaluate")
     return (index.take(spread(index, sample)) if sample else index), notes
 
 
 def spread(index: FaceIndex, count: int) -> np.ndarray:
-    """Return rows of at most ``count`` faces, as many real as fake, alike over the methods.
+    """Return at most ``count`` rows, as many real as fake, balanced over the methods.
 
-    Within a method they are evenly spread over the index. A label or method that has too few is
-    taken whole, and the others of its label make up for it.
+    Within a method they are evenly spread over the index. A method with too few faces is taken
+    whole, and the other methods of its label make up for it.
     """
     methods = np.array(index.column("method"), dtype=object)
     labels = [np.flatnonzero(index.labels == label) for label in (REAL, FAKE)]
@@ -56,7 +57,7 @@ def spread(index: FaceIndex, count: int) -> np.ndarray:
 
 
 def _allot(groups: list[np.ndarray], count: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield groups with equal shares of ``count``, small groups whole."""
+    """Yield each group with an equal share of ``count``; small groups are taken whole."""
     for place, rows in enumerate(sorted(groups, key=len)):
         share = min(len(rows), count // (len(groups) - place))
         count -= share

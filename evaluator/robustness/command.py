@@ -1,4 +1,4 @@
-"""``evaluator robustness``: a map file per corruption and level, and what is left of each."""
+"""``evaluator robustness``: generate a map file per corruption and level, and compare them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def robustness_command(command: RobustnessCommand) -> None:
     """Run ``evaluator robustness``.
 
     Raises:
-        InputError: see :func:`open_model` and :func:`focus.generation.generate`; nothing to judge.
-        CheckFailedError: some pictures or masks could not be read; the rest was judged.
+        InputError: as in :func:`open_model` and :func:`focus.generation.generate`; or there are no
+            labelled faces.
+        CheckFailedError: some images or masks could not be read; the rest was evaluated.
     """
     quiet, seed = command.runtime.quiet, command.runtime.seed
     conditions = command.conditions()
@@ -51,8 +52,8 @@ def robustness_command(command: RobustnessCommand) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be made ({error.strerror})") from None
-    # Beside the maps, so that evaluator score and focus view find the very faces that are in them.
+        raise InputError(f"--out {out}: cannot be created ({error.strerror})") from None
+    # Written beside the maps, so that evaluator score and focus view find exactly their faces.
     index.write(out / FACES)
     faces = Source(str(out / FACES), str(index.root.resolve()))
     if not make_maps(command, conditions, name, generator, index, faces):
@@ -80,18 +81,18 @@ def robustness_command(command: RobustnessCommand) -> None:
 
 
 def open_model(command: RobustnessCommand) -> tuple[str, Generator, FaceIndex, Source]:
-    """Return name and generator, and the faces with where they come from.
+    """Return the generator and its name, and the faces with their source.
 
     Raises:
-        InputError: no generator or map file was named, weights that are missing or not those of
-            the map file, or faces that are not there.
+        InputError: no generator or map file was given, the weights are missing or differ from
+            those of the map file, or the faces are missing.
     """
     quiet, options = command.runtime.quiet, split_options(command.options)
     source = command.source
     if not command.maps:
         name = command.model or command.method
         if not name:
-            raise InputError("say what is judged: --model NAME, or --maps FILE with --weights RUN")
+            raise InputError("missing: --model NAME, or --maps FILE with --weights RUN")
         index = open_source(source, quiet)
         return name, load_generator(name, command.weights, options, quiet), index, source
     with MapReader(command.maps) as reader:
@@ -99,8 +100,8 @@ def open_model(command: RobustnessCommand) -> tuple[str, Generator, FaceIndex, S
     name, digest = made["generator"], made["weights_sha256"]
     if digest and not command.weights:
         raise InputError(
-            f"--weights is missing: {command.maps} was made by {name} of weights that it names by"
-            f" hash alone ({digest[:12]})"
+            f"--weights is missing: {command.maps} was made by {name} and records only the hash"
+            f" of its weights ({digest[:12]})"
         )
     index = reopen(made, source, command.maps)
     if not source.data:
@@ -122,10 +123,10 @@ def make_maps(
     index: FaceIndex,
     source: Source,
 ) -> bool:
-    """Make the map files that are missing; return whether this process goes on to judge them.
+    """Generate missing map files; return whether this process should evaluate them.
 
     Raises:
-        InputError: see :func:`focus.generation.generate`.
+        InputError: as in :func:`focus.generation.generate`.
     """
     runtime, config = (
         command.runtime,
@@ -159,12 +160,12 @@ def make_maps(
 
 
 def map_file(out: Path, condition: Condition) -> Path:
-    """Return where the maps of a condition are."""
+    """Return the path of the map file of a condition."""
     return out / f"{condition}.h5"
 
 
 def _note_blocks(index: FaceIndex, conditions: list[Condition]) -> list[str]:
-    """Say so where pictures are too small for the block rule of whole frames."""
+    """Return a note if the images are too small for the block rule of whole frames."""
     if not any(condition.kind == "block" for condition in conditions):
         return []
     boxes, sides = index.column("box"), []
@@ -174,8 +175,8 @@ def _note_blocks(index: FaceIndex, conditions: list[Condition]) -> list[str]:
     if not sides or max(sides) >= FRAME_UNIT:
         return []
     return [
-        f"block, which is made for frames, changes nothing on pictures below {FRAME_UNIT} px as"
-        " these are; --corruptions with block-crop in its place does"
+        f"block is for whole frames and changes nothing on images below {FRAME_UNIT} px, such as"
+        " these; use block-crop instead in --corruptions"
     ]
 
 
@@ -185,11 +186,11 @@ def _check_read(
     faults = []
     if gone := len(index) - len(judged):
         faults.append(
-            f"{count_of(gone, 'picture')} could not be read ({errors_file(map_file(out, CLEAN))})"
+            f"{count_of(gone, 'image')} could not be read ({errors_file(map_file(out, CLEAN))})"
         )
     if failures:
         faults.append(
             f"{count_of(len(failures), 'mask')} could not be read (listed in robustness.json)"
         )
     if faults:
-        raise CheckFailedError(f"{' and '.join(faults)}; the rest was judged")
+        raise CheckFailedError(f"{' and '.join(faults)}; the rest was evaluated")

@@ -1,4 +1,4 @@
-"""The curves of a judgement: a panel per kind of corruption, its strength to the right."""
+"""Robustness curves: a panel per kind of corruption, with its strength on the x axis."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLUMNS = 4
 
 
 class Style(NamedTuple):
-    """How the curve of a metric looks."""
+    """Line style of a metric."""
 
     colour: str
     marker: str
@@ -21,8 +21,7 @@ class Style(NamedTuple):
     label: str
 
 
-# Colours of Okabe and Ito that stay apart under every colour blindness; markers and strokes do in
-# grey print.
+# Okabe and Ito's colours are distinct under colour blindness; markers and strokes in grey print.
 STYLES = {
     "frame_auc": Style("#0072B2", "o", "-", "frame AUC"),
     "pixel_auc": Style("#009E73", "^", "-.", "pixel AUC of maps"),
@@ -32,13 +31,14 @@ STYLES = {
 
 
 def draw_curves(result: Mapping[str, Any], path: Path) -> None:
-    """Draw frame AUC, pixel AUC, and overlap with the clean map, as far as they have values.
+    """Plot frame AUC, pixel AUC, and overlap with the clean map, where they have values.
 
-    Where there are regions the pixel AUC is that inside them: outside, place alone scores well.
-    Bands are 95 % intervals. Curves begin at the clean picture, where the overlap is 1.
+    If the index has regions, the pixel AUC is that inside them, since over the whole face the
+    place alone scores well. Bands are 95 % intervals. Curves start at the clean image, where the
+    overlap is 1.
 
     Args:
-        result: what :func:`evaluator.robustness.report.describe` returns.
+        result: from :func:`evaluator.robustness.report.describe`.
         path: the PNG to write.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -57,7 +57,7 @@ def draw_curves(result: Mapping[str, Any], path: Path) -> None:
     for panel, kind in zip(panels, kinds, strict=False):
         _draw_panel(panel, result["clean"], result["kinds"][kind], shown)
         panel.set_title(kind, fontsize=11, fontweight="bold", loc="left")
-    panels[0].set_ylim(top=1.02)  # of all: they share it
+    panels[0].set_ylim(top=1.02)  # shared by all panels
     for panel in panels[len(kinds) :]:
         panel.set_axis_off()
     curves = panels[0].get_legend_handles_labels()
@@ -69,7 +69,7 @@ def draw_curves(result: Mapping[str, Any], path: Path) -> None:
 def _draw_panel(
     panel: Any, clean: Mapping[str, Any], found: Mapping[str, Any], shown: list[str]
 ) -> None:
-    """Draw one kind: clean at 0, and its levels from 1 on, named by their parameter."""
+    """Plot one kind: clean at 0 and the levels from 1 on, labelled by their parameter."""
     levels = found["levels"]
     for metric in shown:
         style = STYLES[metric]

@@ -1,7 +1,7 @@
-"""From the map files of clean and corrupted pictures to numbers with intervals.
+"""Metrics with intervals from the map files of clean and corrupted images.
 
-All values of a metric are judged on the same draws of videos, so that the mean over levels, and
-over kinds, has an interval of its own.
+All values of a metric use the same bootstrap draws of videos, so that means over levels and over
+kinds also get an interval.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is left of every metric, as estimates by metric name."""
+    """Robustness results: estimates by metric name."""
 
     at: Mapping[Condition, Mapping[str, Estimate]]
-    """Under each condition; clean first, and there without agreement of maps."""
+    """Per condition; clean first, without the agreement metrics."""
     means: Mapping[str, Mapping[str, Estimate]]
     """Mean over the levels of each kind."""
     average: Mapping[str, Estimate]
-    """Mean of the means of ``averaged``; empty if these are none."""
+    """Mean over the kinds in ``averaged``; empty if there are none."""
     averaged: tuple[str, ...]
-    """The seven kinds of DeeperForensics, if all are there."""
+    """The seven kinds of DeeperForensics; empty unless all are present."""
     failures: tuple[Failure, ...]
-    """Fakes whose mask could not be read; they do not enter pixel metrics."""
+    """Fakes whose mask could not be read; pixel metrics ignore them."""
 
 
 def judge(
@@ -66,19 +66,19 @@ def judge(
     device: torch.device | str = "cpu",
     quiet: bool = False,
 ) -> Judgement:
-    """Judge map files of the same faces under different conditions.
+    """Evaluate map files of the same faces under different conditions.
 
     ``frame_auc`` and ``video_auc`` are those of :mod:`evaluator.metrics.image`, ``pixel_auc`` and
-    ``pixel_auc_region`` those of :mod:`evaluator.metrics.localization` (fakes with a mask). The
-    agreement of a fake's map with its clean map is ``map_iou``, of the areas above 0.5, and
-    ``map_overlap``, sum of minima by sum of maxima; means over fakes, 0 / 0 does not enter.
+    ``pixel_auc_region`` those of :mod:`evaluator.metrics.localization` (fakes with a mask).
+    Agreement of a fake's map with its clean map: ``map_iou``, the IoU of the areas above 0.5, and
+    ``map_overlap``, the sum of minima over the sum of maxima; means over fakes, ignoring 0 / 0.
 
     Args:
         index: faces of known label.
-        readers: map files with maps of all of these faces, :data:`CLEAN` among them.
+        readers: map files with maps of all these faces, including :data:`CLEAN`.
         draws: bootstrap draws over ``video``.
-        seed: seed of the draws.
-        device: where pixels are counted; the result is the same everywhere.
+        seed: random seed of the draws.
+        device: device that counts pixels; does not change the result.
         quiet: no progress.
     """
     order = [CLEAN, *(condition for condition in readers if condition != CLEAN)]
@@ -115,9 +115,9 @@ def judge(
 
 
 def seven_of(kinds: Sequence[str]) -> tuple[str, ...]:
-    """Return the seven kinds that are averaged, ``block-crop`` for ``block`` if need be.
+    """Return the seven kinds to average; empty unless ``kinds`` contains all of them.
 
-    Empty if one of them is not among ``kinds``.
+    ``block-crop`` takes the place of a missing ``block``.
     """
     crop = "block" not in kinds
     wanted = tuple("block-crop" if crop and kind == "block" else kind for kind in SEVEN)
@@ -125,25 +125,25 @@ def seven_of(kinds: Sequence[str]) -> tuple[str, ...]:
 
 
 class _Part(NamedTuple):
-    """A metric under one condition, as a function of how often each video was drawn."""
+    """A metric under one condition, as a function of the weights of videos."""
 
     statistic: Statistic
     videos: float  # effective number
     n: int
-    reason: str  # why there is no value, should there be none
+    reason: str  # the reason to report if there is no value
     counted: bool = False
-    width: int = 0  # numbers held per draw
+    width: int = 0  # numbers stored per draw
 
 
 class _Faces:
-    """The faces, and the videos that they are drawn by."""
+    """The faces, and the videos over which they are resampled."""
 
     def __init__(self, index: FaceIndex, videos: Resampling) -> None:
         self.labels, self.videos = index.labels, videos
         self._groups = video_groups(index.column("video"), self.labels, index.column("method"))
 
     def detection(self, metric: str, scores: np.ndarray) -> _Part:
-        """AUC of scores (N,) of faces, or of their means over videos."""
+        """Return the AUC of scores (N,) of faces, or of their means over videos."""
         labels, units = self.labels, self.videos.units
         if metric == "video_auc":
             first, scores = video_means(scores, self._groups)
@@ -156,7 +156,7 @@ class _Faces:
         return _Part(statistic, pairs, len(scores), reason, True, 8 * len(scores))
 
     def mean(self, metric: str, values: np.ndarray) -> _Part:
-        """Mean of values (N,); NaN does not enter."""
+        """Return the mean of values (N,), ignoring NaN."""
         units, enters = self.videos.units, ~np.isnan(values)
         videos = effective(units, enters)
         return _Part(weighted_mean(values, units), videos, int(enters.sum()), _REASONS[metric])
@@ -168,7 +168,7 @@ def _estimate(
     averaged: Sequence[int],
     videos: Resampling,
 ) -> list[Estimate]:
-    """Estimate every part, the mean of each group of parts, and the mean of some of the groups."""
+    """Estimate every part, the mean of each group of parts, and the mean over ``averaged``."""
 
     def statistic(weights: np.ndarray) -> np.ndarray:
         single = np.stack([part.statistic(weights) for part in parts], axis=1)
@@ -187,7 +187,7 @@ def _estimate(
 
 
 def _state(value: float, drawn: np.ndarray, parts: Sequence[_Part]) -> Estimate:
-    """Return the estimate of a mean of parts, of as many videos as the part with the fewest."""
+    """Return the estimate of a mean of parts, with the smallest of their numbers of videos."""
     videos, n = min(part.videos for part in parts), min(part.n for part in parts)
     return stated(value, drawn, videos, n, parts[0].reason, parts[0].counted)
 
@@ -198,7 +198,7 @@ def _scores(index: FaceIndex, reader: MapReader) -> np.ndarray:
 
 
 def _agreement(index: FaceIndex, reader: MapReader, clean: MapReader) -> dict[str, np.ndarray]:
-    """Compare maps with the clean ones: values (N,), NaN for real faces and empty maps."""
+    """Compare maps with the clean maps: values (N,), NaN for real faces and empty maps."""
     iou, overlap = np.full((2, len(index)), np.nan)
     fakes = np.flatnonzero(index.labels == FAKE)
     for start in range(0, len(fakes), _BLOCK):
@@ -218,16 +218,16 @@ def _ratio(common: np.ndarray, joint: np.ndarray) -> np.ndarray:
 def _truth(
     index: FaceIndex, readers: Sequence[MapReader], device: torch.device | str, quiet: bool
 ) -> tuple[list[dict[str, np.ndarray]], list[Failure]]:
-    """Compare maps with truth masks, which are read once for all the readers.
+    """Compare maps with truth masks, reading each mask once for all readers.
 
     Returns:
-        For every reader, values (N,), NaN where there is none; nothing if no fake has a mask. And
-        the fakes whose mask could not be read.
+        For every reader, values (N,) by metric, NaN where undefined; empty if no fake has a mask.
+        And the fakes whose mask could not be read.
     """
     rows, failures = masked_fakes(index, np.arange(len(index))), list[Failure]()
     names = TRUTH if "region" in index.columns else TRUTH[:1]
     values = np.full((len(readers), len(names), len(index)), np.nan)
-    for start in range(0, len(rows), _BLOCK):  # histograms of every reader are held at once
+    for start in range(0, len(rows), _BLOCK):  # bounds memory: one set of histograms per reader
         block = rows[start : start + _BLOCK]
         measured = measure_each(index, block, readers, device=device, quiet=quiet)
         failures += measured[0].failures

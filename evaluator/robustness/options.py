@@ -1,4 +1,4 @@
-"""``evaluator robustness``: its options, in a module that does not import torch."""
+"""Options of ``evaluator robustness``, in a module that does not import torch."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ LEVELS = (1, 2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class RobustnessCommand:
-    """Corrupt the pictures, make scores and maps anew, and compare with the clean ones."""
+    """Measure the robustness of scores and maps to image corruptions."""
 
     out: str
-    """Folder of the map files and the report; the same command goes on where it was stopped."""
+    """Output folder of map files and report. Re-running the same command resumes."""
     source: Source = field(default_factory=Source)
-    """The faces; those of the map file unless given."""
+    """The faces. Default: those of the map file."""
     maps: str = ""
-    """Map file that says which generator and which faces; give --weights too."""
+    """Map file that names the generator and the faces; also needs --weights."""
     model: str = ""
-    """Generator or detector by name, as --method of focus generate."""
+    """Generator or detector name, as for --method of focus generate."""
     method: str = ""
-    """The same as --model."""
+    """Alias of --model."""
     weights: str = ""
-    """Its run folder or weights file."""
+    """Run folder or weights file of the generator."""
     options: tuple[str, ...] = ()
-    """NAME=VALUE settings of it."""
+    """Generator settings, as NAME=VALUE."""
     corruptions: tuple[str, ...] = SEVEN
-    """Corruptions, among saturation, contrast, block (frames), block-crop (face crops), noise,
-    blur, pixel, compress, jpeg, resize and mix."""
+    """Corruptions: saturation, contrast, block (frames), block-crop (face crops), noise, blur,
+    pixel, compress, jpeg, resize, mix."""
     levels: tuple[int, ...] = LEVELS
-    """Levels, 1 to 5; mix has level 1 alone."""
+    """Levels, 1 to 5; mix has only level 1."""
     sample: int = 0
-    """Judge so many faces, as many real as fake, evenly spread; 0: all."""
+    """Evaluate only N faces, half real and half fake, evenly spread; 0: all."""
     draws: int = 1000
-    """Bootstrap draws behind the 95 % intervals; 0 for none."""
+    """Bootstrap draws for the 95 % intervals; 0: no intervals."""
     batch: int = 64
-    """Faces that the network sees at once."""
+    """Batch size."""
     workers: int = -1
-    """Loader processes; -1: the cores less one, at most 16."""
+    """Data-loader workers; -1: number of cores minus one, at most 16."""
     stills: bool = False
-    """Every face is a still picture: a method that wants clips sees it in small motion."""
+    """Treat every face as a still image; methods that need clips get it with small motion."""
     overwrite: bool = False
-    """Make map files anew that are there."""
+    """Replace existing map files."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has; the seed is that of the corruptions and the draws."""
+    """Flags that every command has; the seed is used for corruptions and bootstrap draws."""
 
     def __post_init__(self) -> None:
         for name, value in (("sample", self.sample), ("draws", self.draws)):
@@ -57,32 +57,32 @@ class RobustnessCommand:
                 raise InputError(f"--{name} {value}: must be 0 or more")
         unknown = [kind for kind in self.corruptions if kind not in KINDS]
         if unknown or not self.corruptions:
-            said = " ".join(unknown) or "none given"
-            raise InputError(f"--corruptions {said}: use {', '.join(KINDS)}")
+            given = " ".join(unknown) or "(empty)"
+            raise InputError(f"--corruptions {given}: choose from {', '.join(KINDS)}")
         if not self.levels or not set(self.levels) <= set(LEVELS):
             raise InputError(f"--levels {' '.join(map(str, self.levels))}: use 1 to 5")
         if self.maps and (self.model or self.method):
-            raise InputError("--maps says which generator it is: leave out --model and --method")
+            raise InputError("--maps already names the generator: omit --model and --method")
         if self.model and self.method and self.model != self.method:
-            raise InputError("--model and --method mean the same: give one of them")
+            raise InputError("--model and --method mean the same: use only one of them")
 
     def conditions(self) -> list[Condition]:
-        """Return what is asked for, clean first, kinds and levels in the order of their table.
+        """Return the requested conditions: clean first, then kinds and levels in table order.
 
         Raises:
-            InputError: levels that a kind does not have, or no video encoder for ``compress``.
+            InputError: a kind has none of the levels, or ``compress`` has no video encoder.
         """
         found = [CLEAN]
         for kind in (kind for kind in KINDS if kind in self.corruptions):
             levels = [level for level in KINDS[kind].levels if level in self.levels]
             if not levels:
-                raise InputError(f"--levels: {kind} has level 1 alone")
+                raise InputError(f"--levels: {kind} has only level 1")
             found += [Condition(kind, Perturbation(kind, level).level) for level in levels]
         return found
 
 
 class Condition(NamedTuple):
-    """How the pictures were when a map file was made; the default is clean."""
+    """The corruption of the images behind a map file; the default is clean."""
 
     kind: str = "clean"
     level: int = 0

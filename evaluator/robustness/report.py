@@ -1,4 +1,4 @@
-"""The numbers of a judgement as JSON values, as CSV, and as tables for a terminal."""
+"""Robustness results as JSON values, as CSV, and as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from focus.types import FAKE, REAL
 MEANINGS = {
     "frame_auc": "AUC of the scores of faces",
     "video_auc": "AUC of the mean scores of videos",
-    "map_iou": "overlap of the areas above 0.5 with those of the clean map: IoU, mean over fakes",
-    "map_overlap": "sum of minima by sum of maxima with the clean map, mean over fakes",
+    "map_iou": "IoU of the areas above 0.5 with those of the clean map, mean over fakes",
+    "map_overlap": "sum of minima over sum of maxima with the clean map, mean over fakes",
     "pixel_auc": "AUC of the map against the mask, mean over fakes",
     "pixel_auc_region": "the same inside the region",
 }
@@ -35,11 +35,11 @@ def describe(
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Return all of a judgement as JSON values.
+    """Return the results as JSON values.
 
-    ``kinds`` holds the levels of each kind and their mean; ``average`` the mean over the seven
-    kinds of DeeperForensics, or None where one of them was left out. ``origin`` is of the clean
-    map file: generator, weights_sha256, normalisation, data, root.
+    ``kinds`` contains the levels of each kind and their mean; ``average`` the mean over the seven
+    kinds of DeeperForensics, or None if one of them is missing. ``origin`` describes the clean map
+    file: generator, weights_sha256, normalisation, data, root.
     """
     kinds = {
         kind: {
@@ -107,15 +107,15 @@ def format_tables(result: Mapping[str, Any]) -> str:
     averaged = result["average"]
     lines += [
         "",
-        f"average: over {', '.join(averaged['kinds'])}; clean is left out."
+        f"average: over {', '.join(averaged['kinds'])}, without clean."
         if averaged
-        else "No average: it is over the seven kinds of DeeperForensics, and not all are here.",
+        else "No average: it needs all seven kinds of DeeperForensics.",
     ]
     return "\n".join(lines)
 
 
 def known_metrics(result: Mapping[str, Any]) -> list[str]:
-    """Return the metrics that have a value in the mean of any kind."""
+    """Return the metrics whose mean has a value for any kind."""
     means = [found["mean"] for found in result["kinds"].values()]
     return [
         name
@@ -142,7 +142,7 @@ def _table(result: Mapping[str, Any], metric: str) -> Iterator[str]:
 
 
 def _cell(found: Mapping[str, Any] | None, whole: bool = False) -> str:
-    """Return a value as text, and with its interval if that is asked for."""
+    """Return a value as text, with its interval if ``whole``."""
     width = _CELL + 2 * whole
     if found is None or found["value"] is None:
         return f"{'-':>{width}}"

@@ -279,9 +279,9 @@ def test_mix_draws_one_or_two_families():
 @pytest.mark.parametrize(
     ("kind", "level", "said"),
     [
-        ("rain", 1, "no perturbation 'rain'; there are saturation"),
-        ("blur", 6, r"blur has no level 6 \(it has 1 to 5\)"),
-        ("mix", 2, r"mix has no level 2 \(it has 1 alone\)"),
+        ("rain", 1, r"unknown corruption 'rain' \(choose from saturation"),
+        ("blur", 6, r"blur has no level 6 \(available: 1 to 5\)"),
+        ("mix", 2, r"mix has no level 2 \(available: only 1\)"),
     ],
 )
 def test_what_there_is_not_is_refused(kind, level, said):

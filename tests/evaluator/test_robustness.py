@@ -191,13 +191,13 @@ def test_block_rule_is_explained_where_it_does_nothing(corpus):
     result = result_of(corpus)
     assert result["kinds"]["block"]["mean"]["map_iou"]["value"] == 1
     assert result["kinds"]["block-crop"]["mean"]["map_overlap"]["value"] < 0.9
-    assert "changes nothing on pictures below 256 px" in result["notes"][0]
+    assert "changes nothing on images below 256 px" in result["notes"][0]
 
 
 def test_unreadable_pictures_and_masks_are_named_and_the_rest_is_judged(corpus):
     (corpus.root / "3_1.png").write_bytes(b"")
     (corpus.root / "4_2_mask.png").write_bytes(b"")
-    said = r"1 picture could not be read .*clean.h5.errors.csv.* and 1 mask "
+    said = r"1 image could not be read .*clean.h5.errors.csv.* and 1 mask "
     for _ in range(2):  # a finished run says so too
         with pytest.raises(CheckFailedError, match=said):
             robustness_command(command(corpus, levels=(1,)))
@@ -349,13 +349,13 @@ def test_split_test_is_judged_unless_another_is_named(corpus):
     index = replace_columns(corpus, split=splits)
     found, notes = choose_faces(index, Source("faces"), 0)
     assert set(found.column("split")) == {"test"}
-    assert notes == ["split test is judged"]
+    assert notes == ["evaluating split test"]
     index = replace_columns(corpus, split=[{"test": "val"}.get(name, name) for name in splits])
     with pytest.raises(InputError, match="--split is missing: faces has train, val"):
         choose_faces(index, Source("faces"), 0)
     unknown = FaceIndex(corpus.columns, np.where(corpus.labels == 1, -1, 0), corpus.root)
     found, notes = choose_faces(unknown, Source("faces"), 0)
-    assert (len(found), notes) == (16, ["16 faces of unknown label are left out"])
+    assert (len(found), notes) == (16, ["16 faces of unknown label were left out"])
     with pytest.raises(InputError, match="no face has a label"):
         choose_faces(unknown.take(unknown.labels == -1), Source("faces"), 0)
 
@@ -376,13 +376,13 @@ def test_a_map_file_names_generator_and_faces(corpus):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"corruptions": ("blurr",)}, "--corruptions blurr: use saturation"),
-        ({"corruptions": ()}, "--corruptions none given"),
+        ({"corruptions": ("blurr",)}, "--corruptions blurr: choose from saturation"),
+        ({"corruptions": ()}, r"--corruptions \(empty\)"),
         ({"levels": (0, 1)}, "--levels 0 1: use 1 to 5"),
-        ({"corruptions": ("mix",), "levels": (2,)}, "--levels: mix has level 1 alone"),
+        ({"corruptions": ("mix",), "levels": (2,)}, "--levels: mix has only level 1"),
         ({"sample": -1}, "--sample -1: must be 0 or more"),
-        ({"model": ""}, "say what is judged: --model NAME, or --maps FILE"),
-        ({"maps": "a.h5"}, "--maps says which generator it is"),
+        ({"model": ""}, "missing: --model NAME, or --maps FILE"),
+        ({"maps": "a.h5"}, "--maps already names the generator"),
         ({"method": "focus"}, "--model and --method mean the same"),
         ({"model": "rednes"}, "rednes"),
     ],
