@@ -1,7 +1,7 @@
-"""The SDK: everything that the author of a detector imports, and the built-in detectors.
+"""The SDK for detector authors, and the built-in detectors.
 
-One sub-package per detector, under the detector's name. ``plugins.targets`` turns maps into
-supervision; ``plugins.conformance`` holds the checks of ``evaluator check NAME``.
+One sub-package per detector, with the detector's name. ``plugins.targets`` turns maps into training
+targets; ``plugins.conformance`` contains the checks of ``evaluator check NAME``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What every detector must do, as checks that its author can run: ``evaluator check NAME``.
+"""Checks that a detector implements the contract, run by ``evaluator check NAME``.
 
-Each check builds what it needs from drawn faces (noise; on fakes a bright patch, and a map of it)
-and says in one line what is wrong. None needs a GPU, data or weights.
+Each check uses synthetic faces (noise; fakes have a bright patch, marked in their map) and reports
+a fault in one line. No check needs a GPU, data or weights.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _DEVICE = re.compile(r"(cuda|cpu|mps|xpu)(:\d+)?")
 
 
 class Finding(NamedTuple):
-    """What a check came to."""
+    """Result of a check."""
 
     check: str
     passed: bool
@@ -51,41 +51,41 @@ class Finding(NamedTuple):
 
 
 class BreachError(Exception):
-    """What is wrong, in one line."""
+    """A breach of the contract, in one line."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A detector under test: its class, and the settings it is built with."""
+    """A detector under test: its class and settings."""
 
     detector: type[Trainable]
     config: Any
     seed: int = 0
 
     def build(self) -> Trainable:
-        """Return a new one, the same every time."""
+        """Return a new detector, identical at every call."""
         seed_everything(self.seed)
         make: Any = self.detector
         return make(self.config)
 
     def faces(self, network: Trainable, labels: Iterable[int], maps: bool = True) -> Batch:
-        """Return a standardised batch of drawn faces."""
+        """Return a standardised batch of synthetic faces."""
         return drawn_faces(network, list(labels), maps, self.seed).standardised(network.input_spec)
 
 
 def check_detector(
     detector: type[Trainable], options: Mapping[str, Any] | None = None, seed: int = 0
 ) -> Iterator[Finding]:
-    """Yield the finding of every check, in the order in which a mistake is best mended.
+    """Yield the finding of every check, in the best order for fixing.
 
     Args:
         detector: the class.
         options: settings of its configuration; ``encoder_weights`` is ``none`` unless given, and
-            what trains does so on the smallest ``image_size`` that it takes, unless that is given.
-        seed: of weights and faces.
+            checks that train use the smallest valid ``image_size`` unless given.
+        seed: seed of weights and faces.
 
     Raises:
-        InputError: it has no configuration, or cannot be built with these settings.
+        InputError: the detector has no configuration, or cannot be built with these settings.
     """
     subject = Subject(detector, _shrink(plain_config(detector, options or {}), options or {}), seed)
     whole = replace(subject, config=plain_config(detector, options or {}))
@@ -97,14 +97,14 @@ def check_detector(
             detail, passed = str(fault), False
         except InputError:
             raise
-        except Exception as error:  # a stranger's code may fail in any way
+        except Exception as error:  # third-party code may raise anything
             reason = (str(error) or "no message").splitlines()[0][:200]
             detail, passed = f"{type(error).__name__}: {reason}", False
         yield Finding(name, passed, detail, time.monotonic() - start)
 
 
 def _shrink(config: Any, options: Mapping[str, Any]) -> Any:
-    """Return the configuration with the smallest pictures that it takes: a CPU has to train it."""
+    """Return the configuration with the smallest valid image size, for training on a CPU."""
     if not hasattr(config, "image_size") or "image_size" in options:
         return config
     for size in SMALL_SIZES:
@@ -117,7 +117,7 @@ def _shrink(config: Any, options: Mapping[str, Any]) -> Any:
 
 
 def plain_config(detector: type[Trainable], options: Mapping[str, Any]) -> Any:
-    """Return a detector's configuration, its weights at random unless an option says otherwise."""
+    """Return a detector's configuration, with random weights unless an option names others."""
     config = config_type(detector)(**options)
     if hasattr(config, "encoder_weights") and "encoder_weights" not in options:
         config = replace(config, encoder_weights="none")
@@ -132,11 +132,13 @@ def _settings(subject: Subject) -> str:
     again = from_json(type(subject.config), to_json(subject.config))
     if again != subject.config:
         raise BreachError(
-            "its configuration changes on the way through JSON; use plain field types"
+            "its configuration changes when saved as JSON and read back; use plain field types"
         )
     spec = subject.build().input_spec
     if spec.image_size < 1 or spec.frames < 1:
-        raise BreachError(f"input_spec asks for {spec.image_size} px and {spec.frames} frames")
+        raise BreachError(
+            f"input_spec has {spec.image_size} px and {spec.frames} frames; both must be at least 1"
+        )
     size = f"{spec.image_size} px" + (f", {spec.frames} frames" if spec.frames > 1 else "")
     return f"{size}, config {type(subject.config).__name__}"
 
@@ -144,8 +146,8 @@ def _settings(subject: Subject) -> str:
 def _parameters(subject: Subject) -> str:
     learning = sum(p.numel() for p in subject.build().parameters() if p.requires_grad)
     if not learning:
-        raise BreachError("no parameter learns")
-    return f"{learning:,} parameters learn"
+        raise BreachError("no parameter is trainable")
+    return f"{learning:,} trainable parameters"
 
 
 def _predictions(subject: Subject) -> str:
@@ -155,7 +157,7 @@ def _predictions(subject: Subject) -> str:
         scores, maps, _ = network.predict(images)
         single = network.predict(images[:1])
     if scores.shape != (4,):
-        raise BreachError(f"predict gives scores of shape {tuple(scores.shape)}, not (4,)")
+        raise BreachError(f"predict returns scores of shape {tuple(scores.shape)}, not (4,)")
     _in_range("scores", scores)
     if abs(float(single.scores[0] - scores[0])) > TOLERANCE:
         raise BreachError("a face's score depends on the other faces of the batch, in eval mode")
@@ -163,7 +165,7 @@ def _predictions(subject: Subject) -> str:
         return "scores, no maps"
     clip = (network.input_spec.frames,) if maps.ndim == 5 else ()
     if maps.shape[:-2] != (4, 1, *clip):
-        raise BreachError(f"predict gives maps of shape {tuple(maps.shape)}, not (4, 1, h, w)")
+        raise BreachError(f"predict returns maps of shape {tuple(maps.shape)}, not (4, 1, h, w)")
     _in_range("maps", maps)
     if single.maps is None or (single.maps[0] - maps[0]).abs().max() > 10 * TOLERANCE:
         raise BreachError("a face's map depends on the other faces of the batch, in eval mode")
@@ -175,18 +177,18 @@ def _in_range(name: str, values: Tensor) -> None:
         raise BreachError(f"{name} are not finite")
     if values.min() < 0 or values.max() > 1:
         raise BreachError(
-            f"{name} reach from {values.min():.3g} to {values.max():.3g}, not in [0, 1]"
+            f"{name} range from {values.min():.3g} to {values.max():.3g}, not in [0, 1]"
         )
 
 
 def _loss(network: Trainable, batch: Batch) -> Tensor:
-    """Return the sum of the terms, after looking at each."""
+    """Return the sum of the loss terms, after checking each."""
     terms = network.loss(batch)
     if not terms:
         raise BreachError("loss returns no term")
     for name, term in terms.items():
         if term.ndim:
-            raise BreachError(f"the term {name} is of shape {tuple(term.shape)}, not a scalar")
+            raise BreachError(f"the term {name} has shape {tuple(term.shape)}, not a scalar")
         if not torch.isfinite(term):
             raise BreachError(f"the term {name} is {float(term.detach())}")
     return torch.stack([term.float() for term in terms.values()]).sum()
@@ -214,8 +216,8 @@ def _gradients(subject: Subject) -> str:
     optimizer = torch.optim.SGD(network.parameters(), 1e-3)
     still = {name for name, p in network.named_parameters() if p.requires_grad}
     count = len(still)
-    # A scale that starts at zero hides what is behind it from the first step, and what is drawn
-    # may need several steps to touch everything.
+    # A scale that starts at zero blocks gradients in the first step, and random choices may need
+    # several steps to reach every parameter.
     for step in range(GRADIENT_STEPS):
         optimizer.zero_grad()
         seed_everything(subject.seed, step)
@@ -256,7 +258,7 @@ def _determinism(subject: Subject) -> str:
         seed_everything(1)
         found.append(float(_loss(network, batch).detach()))
     if found[0] != found[1]:
-        raise BreachError(f"one seed gives the losses {found[0]:.8g} and {found[1]:.8g}")
+        raise BreachError(f"one seed gives two losses, {found[0]:.8g} and {found[1]:.8g}")
     return "one seed, one loss"
 
 
@@ -274,7 +276,7 @@ def _saving(subject: Subject) -> str:
         one, two = getattr(first, name), getattr(second, name)
         if one is not None and not torch.equal(one, two):
             raise BreachError(
-                f"{name} differ after saving and loading: some state is not in the state dict"
+                f"{name} differ after saving and loading: some state is missing from the state dict"
             )
     copy.deepcopy(network)
     return "the same predictions after saving and loading"
@@ -289,7 +291,7 @@ def _device_literals(subject: Subject) -> str:
         except (OSError, TypeError):
             continue
         tree = ast.parse(source)
-        # Where a file's tensors are put while they are read is no device of the detector's.
+        # map_location places tensors while a file is read; it is not the device of the detector.
         read = {
             keyword.value
             for keyword in ast.walk(tree)
@@ -302,12 +304,14 @@ def _device_literals(subject: Subject) -> str:
             if isinstance(text, str) and _DEVICE.fullmatch(text):
                 raise BreachError(f"{name}, line {node.lineno}: names the device {text!r}")  # type: ignore[attr-defined]
             if isinstance(node, ast.Attribute) and node.attr == "cuda":
-                raise BreachError(f"{name}, line {node.lineno}: calls .cuda(); the loop moves it")
+                raise BreachError(
+                    f"{name}, line {node.lineno}: uses .cuda; the training loop moves the detector"
+                )
     return f"none in {len(names)} modules"
 
 
 def _home(module: str) -> str:
-    """Return the package a detector has for itself: ``plugins.pcl`` of ``plugins.pcl.model``."""
+    """Return the own package of a detector: ``plugins.pcl`` of ``plugins.pcl.model``."""
     parent = module.rpartition(".")[0]
     return parent if parent.count(".") >= 1 else module
 
@@ -336,8 +340,8 @@ def _overfit(subject: Subject) -> str:
     lowest = min(losses[-5:])
     if lowest > OVERFIT_SHARE * losses[0]:
         raise BreachError(
-            f"the loss went from {losses[0]:.3g} to {lowest:.3g} in {OVERFIT_STEPS} steps on "
-            f"{FACES} faces that differ by a bright patch"
+            f"the loss only went from {losses[0]:.3g} to {lowest:.3g} in {OVERFIT_STEPS} "
+            f"steps on {FACES} faces; only fakes have a bright patch"
         )
     supervised = _uses_maps(network, batch)
     settle_statistics(network, batch)
@@ -349,13 +353,13 @@ def _overfit(subject: Subject) -> str:
         fault = fault or find_map_fault(maps[batch.labels == FAKE], network.input_spec.image_size)
         found += ", maps highest on the patch"
     if fault:
-        raise BreachError(f"after training on {FACES} faces {fault}")
+        raise BreachError(f"after training on {FACES} faces, {fault}")
     return found
 
 
 def _uses_maps(network: Trainable, batch: Batch) -> bool:
     """Return whether the loss depends on the maps."""
-    network.eval()  # so that the first call changes nothing for the second
+    network.eval()  # so that the first call does not affect the second
     totals = []
     for candidate in (batch, batch._replace(maps=None)):
         seed_everything(0)

@@ -16,9 +16,9 @@ class Detector(Trainable, Generic[C]):
     """A forgery detector; ``C`` is the frozen dataclass that configures it.
 
     A subclass has a constructor ``__init__(self, config: C = C())`` and the two methods ``loss``
-    and ``predict``; everything else has a default. No device, optimiser, logging or file access
-    inside: the loop moves, steps, logs and saves. Detectors are found through the entry-point
-    group ``focus.detectors``, or registered in this process by ``@register("name")``.
+    and ``predict``; everything else has a default. It does not choose devices, build optimisers,
+    log or access files: the loop does. Detectors are found through the entry-point group
+    ``focus.detectors``, or registered in this process by ``@register("name")``.
 
     Shapes and ranges are those of :class:`~focus.detectors.Trainable` and
     :class:`~focus.types.Batch`.

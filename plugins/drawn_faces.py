@@ -1,4 +1,4 @@
-"""Faces of noise for checks: a fake has a bright patch, and a map of it."""
+"""Synthetic faces of noise for checks; fakes have a bright patch, marked in their map."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from focus.types import FAKE, Batch
 
 
 def drawn_faces(network: Trainable, labels: list[int], maps: bool = True, seed: int = 0) -> Batch:
-    """Return uint8 noise as faces; a fake has a bright patch, marked in its map."""
+    """Return noise faces, uint8; fakes have a bright patch, marked in their map."""
     spec, count = network.input_spec, len(labels)
     size, generator = spec.image_size, torch.Generator().manual_seed(seed)
     length = (spec.frames,) if spec.frames > 1 else ()
@@ -32,9 +32,9 @@ def drawn_faces(network: Trainable, labels: list[int], maps: bool = True, seed: 
 
 
 def forged_patch(size: int) -> Tensor:
-    """Return where fakes are forged, bool (size, size): right of the middle and above it.
+    """Return the mask of the forged patch, bool (size, size), right of and above the centre.
 
-    No flip and no transposition maps the patch to itself, and it leaves the border free.
+    No flip or transposition maps the patch to itself, and it does not touch the border.
     """
     patch = torch.zeros(size, size, dtype=torch.bool)
     patch[size // 4 : size // 2, size // 2 : 3 * size // 4] = True

@@ -1,4 +1,4 @@
-"""Two processes on one machine that train a network together, to see that they agree."""
+"""Train a network in two processes on one machine and check that they agree."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class _Step(nn.Module):
 
 
 def train_in_two_processes(network: Trainable, batch: Batch) -> str:
-    """Train on half of a batch in each of two processes; return what to say of it.
+    """Train on half of a batch in each of two processes; return a summary.
 
     Raises:
         RuntimeError: a process failed, or their parameters differ afterwards.
     """
     try:
         ForkingPickler.dumps(network)
-    except Exception as error:  # a stranger's class may refuse in any way
-        return f"not tried: it cannot be sent to another process ({error})"
-    # PyTorch warns of a flag that most detectors, but not all of them, do without.
+    except Exception as error:  # third-party code may raise anything
+        return f"skipped: it cannot be pickled for another process ({error})"
+    # PyTorch warns about find_unused_parameters, which only some detectors need.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with tempfile.TemporaryDirectory() as folder:
         spawn(_work, (folder, network, batch), nprocs=2, join=True)
@@ -54,7 +54,7 @@ def train_in_two_processes(network: Trainable, batch: Batch) -> str:
 
 
 def _work(rank: int, folder: str, network: Trainable, batch: Batch) -> None:
-    network = copy.deepcopy(network)  # tensors sent to a process share memory with it
+    network = copy.deepcopy(network)  # tensors sent to a process share memory
     torch.set_num_threads(max((os.cpu_count() or 2) // 2, 1))
     meeting = (Path(folder) / "meeting").as_uri()
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)

@@ -1,4 +1,4 @@
-"""What a network must have learned from drawn faces: which are fake, and where."""
+"""Check what a network learned from synthetic faces: scores and maps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SETTLING_STEPS, RANKED_SHARE = 4, 0.75
 
 @torch.no_grad()
 def settle_statistics(network: Trainable, batch: Batch) -> None:
-    """Replace running statistics, which a few steps do not settle, by those of a batch."""
+    """Replace running statistics, not settled after a few steps, by those of a batch."""
     for module in network.modules():
         if isinstance(module, _BatchNorm):
             module.reset_running_stats()

@@ -1,7 +1,7 @@
-"""From a manipulation map to what a detector learns from: pure functions without parameters.
+"""Training targets from manipulation maps: pure functions.
 
-Maps are float (..., H, W) in [0, 1], 1 = manipulated, and exactly 0 on a real face. An empty map on
-a fake counts as it is.
+Maps are float (..., H, W) in [0, 1], 1 = manipulated, and exactly 0 on real faces. An empty map of
+a fake is used as it is.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ MapMode = Literal["hard", "soft"]
 
 
 def harden(maps: Tensor, threshold: float = 0.5) -> Tensor:
-    """Return 1 where a map reaches the threshold, else 0; of the maps' shape and type."""
+    """Return 1 where a map reaches the threshold, else 0, in the shape and dtype of the maps."""
     return (maps >= threshold).to(maps.dtype)
 
 
 def area_average(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Return the mean of each cell of a coarser grid: (..., H, W) to (..., h, w).
 
-    Unlike point sampling it keeps the mass of what is thinner than a cell. Where h does not divide
-    H, neighbouring cells share the row between them; a map smaller than the grid is repeated.
+    Unlike point sampling it keeps the mass of thin structures. Where h does not divide H,
+    neighbouring cells share the row between them; a map smaller than the grid is repeated.
     """
     height, width = (size, size) if isinstance(size, int) else size
     planes = maps.reshape(-1, *maps.shape[-2:])
@@ -44,7 +44,7 @@ def consistency_volume(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
 def class_probabilities(maps: Tensor, mode: MapMode = "hard", threshold: float = 0.5) -> Tensor:
     """Return the probabilities of real and fake at each pixel: (B, 1, H, W) to (B, 2, H, W).
 
-    ``soft`` gives [1 - m, m]; ``hard`` the same of the map at the threshold.
+    ``soft`` gives [1 - m, m]; ``hard`` thresholds the map first.
     """
     fake = harden(maps, threshold) if mode == "hard" else maps
     return torch.cat([1 - fake, fake], dim=1)
@@ -63,9 +63,9 @@ def pixel_cross_entropy(
         logits: of real and fake, (B, 2, h, w), resized bilinearly to (H, W) in float32.
         maps: (B, 1, H, W).
         mode: see :func:`class_probabilities`.
-        threshold: where a hard map begins.
-        valid: bool, to be broadcast to (B, 1, H, W): which pixels count; None counts all. With
-            none to count the mean is 0.
+        threshold: of hard maps.
+        valid: bool, to be broadcast to (B, 1, H, W): which pixels count; None counts all. If
+            no pixel counts, the mean is 0.
     """
     logits = F.interpolate(logits.float(), maps.shape[-2:], mode="bilinear", align_corners=False)
     truth = class_probabilities(maps, mode, threshold)

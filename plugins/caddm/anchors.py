@@ -1,4 +1,4 @@
-"""Anchors over four grids: where they lie, which boxes they stand for, how boxes are encoded.
+"""Anchors over four grids: positions, matching to boxes, and encoding of boxes.
 
 Boxes are float32 (left, top, right, bottom) in pixels; anchors (x, y, width, height) in pixels.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 REFERENCE = 224
-"""The side in pixels that the table below is for; anchors of other sizes are in proportion."""
+"""Image side in pixels of the table below; anchors scale in proportion."""
 LEAST_GRID = 7
 _LEVELS = (  # cells a side, pixels between anchors, (width, height) of the two anchors of a cell
     (7, 32, ((40, 80), (80, 40))),
@@ -26,10 +26,10 @@ _LARGEST_GROWTH = 4.0
 
 
 class Assignment(NamedTuple):
-    """What the anchors should say of a batch.
+    """Training targets of the anchors for a batch.
 
-    positive: bool (B, A), whether the anchor stands for a box.  offsets: float32 (B, A, 4), that
-    box as :func:`encode` gives it; anything where the anchor is not positive.
+    positive: bool (B, A), whether the anchor is matched to a box.  offsets: float32 (B, A, 4), that
+    box encoded by :func:`encode`; undefined where the anchor is not positive.
     """
 
     positive: Tensor
@@ -71,7 +71,7 @@ def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
 
 
 def decode(offsets: Tensor, anchors: Tensor) -> Tensor:
-    """Return the boxes that offsets (..., 4) stand for; none grows beyond all measure."""
+    """Return the boxes of offsets (..., 4), with bounded growth."""
     centres = anchors[..., :2] + offsets[..., :2] * _VARIANCES[0] * anchors[..., 2:]
     growth = (offsets[..., 2:] * _VARIANCES[1]).clamp(max=_LARGEST_GROWTH)
     return to_corners(torch.cat([centres, anchors[..., 2:] * growth.exp()], dim=-1))
@@ -87,15 +87,15 @@ def measure_overlaps(boxes: Tensor, others: Tensor) -> Tensor:
 
 
 def match_anchors(anchors: Tensor, boxes: Tensor, present: Tensor) -> Assignment:
-    """Say which anchors stand for which boxes.
+    """Match anchors to boxes.
 
-    Those that overlap a box by one half or more, and the best one of each box, whatever its
-    overlap.
+    Positive are anchors that overlap a box by at least one half, and the best anchor of each box,
+    whatever its overlap.
 
     Args:
         anchors: (A, 4).
-        boxes: (B, G, 4), of a size above 0, absent ones too.
-        present: bool (B, G), which of them are there.
+        boxes: (B, G, 4), of a size above 0, even where absent.
+        present: bool (B, G), which boxes are present.
     """
     overlaps = measure_overlaps(boxes, to_corners(anchors))  # (B, G, A)
     overlaps = overlaps.masked_fill(~present[..., None], -1)

@@ -1,4 +1,4 @@
-"""The Artifact Detection Module: four ever coarser levels of features, with heads over anchors."""
+"""The Artifact Detection Module: four feature levels, fine to coarse, with heads over anchors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CLASSES = 2
 
 
 class Detection(NamedTuple):
-    """What the module says of a batch.
+    """Output of the module for a batch.
 
     vector: (B, C), of the last level, for the classifier.  offsets: (B, A, 4).
-    confidences: (B, A, 2), logits of nothing there and of a forged area.
+    confidences: (B, A, 2), logits of background and forged area.
     """
 
     vector: Tensor
@@ -26,11 +26,11 @@ class Detection(NamedTuple):
 
 
 class ArtifactDetection(nn.Module):
-    """Features of a backbone to what 168 anchors (at a grid of 7) say.
+    """Map backbone features to the outputs of 168 anchors (for a grid of 7).
 
     Args:
         channels: C of the features.
-        width: channels of the module, reached by one 1 x 1 convolution; 0: as many as come in.
+        width: channels of the module, set by one 1 x 1 convolution; 0: C.
     """
 
     def __init__(self, channels: int, width: int = 0) -> None:
@@ -50,7 +50,7 @@ class ArtifactDetection(nn.Module):
         self.confidences = nn.ModuleList(_head(inner, CLASSES, extent) for extent in extents)
 
     def forward(self, features: Tensor) -> Detection:
-        """Return the detection of features (B, C, h, w); below 7 x 7 they are stretched to it."""
+        """Return the detection of features (B, C, h, w); smaller ones are enlarged to 7 x 7."""
         if features.shape[-1] < LEAST_GRID:
             features = F.interpolate(features, (LEAST_GRID, LEAST_GRID), mode="bilinear")
         levels = [self.reduce(features)]
@@ -66,7 +66,7 @@ class ArtifactDetection(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a shortcut; ``extent`` 3 without padding takes off a rim of cells."""
+    """Two convolutions beside a shortcut; ``extent`` 3 (unpadded) removes a border of cells."""
 
     def __init__(self, channels: int, extent: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the anchors learn by: cross-entropy over hard negatives, smooth L1 over positives."""
+"""Losses of the anchors: cross-entropy with hard negatives, smooth L1 over positives."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def choose_negatives(losses: Tensor, positive: Tensor, at_least: int) -> Tensor:
     """Return the hardest anchors that are not positive, bool (B, A).
 
     Args:
-        losses: (B, A), of each anchor.
+        losses: (B, A), per anchor.
         positive: bool (B, A).
-        at_least: of each image; else twice as many as it has positives.
+        at_least: minimum per image; otherwise twice its number of positives.
     """
     hardness = losses.masked_fill(positive, -1)
     ranks = hardness.argsort(dim=1, descending=True).argsort(dim=1)
@@ -33,8 +33,8 @@ def anchor_losses(
     Args:
         confidences: logits (B, A, 2).
         offsets: (B, A, 4).
-        assignment: what they should be.
-        at_least: negatives of each image.
+        assignment: targets.
+        at_least: minimum number of negatives per image.
     """
     positive = assignment.positive
     logits = confidences.float().flatten(0, 1)

@@ -44,7 +44,7 @@ _DSSIM_FLOOR = 1e-3
 
 @dataclass(frozen=True)
 class CaddmConfig:
-    """The network, where its boxes come from, and its losses; the defaults are the paper's."""
+    """The network, the source of its boxes, and its losses; the defaults are the paper's."""
 
     backbone: Literal["resnet34", "tf_efficientnet_b3", "tf_efficientnet_b4"] = "tf_efficientnet_b4"
     """One of the paper's backbones."""
@@ -53,14 +53,14 @@ class CaddmConfig:
     image_size: int = 224
     """Side of the square input in pixels."""
     mode: Literal["map", "mfs"] = "map"
-    """Boxes by maps, without pairs; or facial swaps with the aligned originals, as in the paper."""
+    """map: boxes from maps, without pairs; mfs: facial swaps with aligned originals (the paper)."""
     adm_width: int = 0
-    """Channels of the Artifact Detection Module; 0: as many as the features have."""
+    """Channels of the Artifact Detection Module; 0: those of the backbone."""
     detection_weight: float = 0.1
     """Weight of the two losses of the anchors."""
     min_neg_per_image: int = 0
-    """Negative anchors of every image at least, so that real faces teach the anchors too; the paper
-    has 0, we recommend 6."""
+    """Minimum number of negative anchors per image, so that real faces train the anchors too; the
+    paper has 0, we recommend 6."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -77,7 +77,7 @@ class Output(NamedTuple):
 
 
 class Caddm(Detector[CaddmConfig]):
-    """The detector; images are RGB, 0 to 255, and turned to BGR inside."""
+    """The detector; images are RGB, 0 to 255, converted to BGR inside."""
 
     input_spec = InputSpec(std=(1 / 255,) * 3)
     gmacs = 6.26
@@ -100,20 +100,20 @@ class Caddm(Detector[CaddmConfig]):
         self.config = config
         self.input_spec = InputSpec(image_size=config.image_size, std=(1 / 255,) * 3)
         self.companion = "original" if config.mode == "mfs" else ""
-        self.maps_without_supervision = config.mode == "mfs"  # the swap says where it was
+        self.maps_without_supervision = config.mode == "mfs"  # the swap is localised
         name, arguments, dropout = _BACKBONES[config.backbone]
         self.backbone = create_backbone(name, config.encoder_weights, num_classes=0, **arguments)
         channels = self.backbone.num_features
         self.detection = ArtifactDetection(channels, config.adm_width)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(channels, CLASSES)
-        # Of the published network and its count; frozen, and nothing asks it.
+        # Part of the published network and its parameter count; frozen and unused.
         self.imagenet = nn.Linear(channels, IMAGENET_CLASSES).requires_grad_(False)
         grid = max(-(-config.image_size // _STRIDE), LEAST_GRID)
         self.register_buffer("anchors", lay_anchors(config.image_size, grid), persistent=False)
 
     def forward(self, images: Tensor) -> Output:
-        """Return logits and what the anchors say of images (B, 3, H, W), RGB, 0 to 255."""
+        """Return logits and anchor outputs of images (B, 3, H, W), RGB, 0 to 255."""
         features = self.backbone.forward_features(images.flip(1))  # (B, C, h, w)
         found = self.detection(features)
         pooled = self.dropout(features.mean(dim=(2, 3)))
@@ -146,7 +146,7 @@ class Caddm(Detector[CaddmConfig]):
         }
 
     def predict(self, images: Tensor) -> Prediction:
-        """Return P(fake) and a map (B, 1, 14, 14): P(fake) times what the anchors painted.
+        """Return P(fake) and a map (B, 1, 14, 14): P(fake) times the map painted from the anchors.
 
         ``parts`` hold the anchors' decoded boxes (B, A, 4) in pixels and their confidence (B, A).
         """
@@ -162,7 +162,7 @@ class Caddm(Detector[CaddmConfig]):
         if batch.companions is None:
             raise InputError(
                 "--options mode=mfs: needs the aligned original of each fake (column original of "
-                "the index); mode=map does without"
+                "the index); mode=map does not need it"
             )
         images = batch.images.float()
         with torch.autocast(images.device.type, enabled=False), torch.no_grad():
@@ -173,7 +173,7 @@ class Caddm(Detector[CaddmConfig]):
             return swap_faces(images, originals, fake, evidence, _DSSIM_FLOOR)
 
     def _assign(self, fake: Tensor, local: Tensor, found: Tensor) -> Assignment:
-        """Give every fake the global box, and its local one (B, 4) where there is one."""
+        """Give every fake the global box, and its local one (B, 4) where present."""
         side = float(self.config.image_size)
         whole = local.new_tensor([0.0, 0.0, side, side]).expand_as(local)
         present = torch.stack([fake, fake & found], dim=1)

@@ -1,4 +1,4 @@
-"""What the anchors say, as a map: our addition, so that the detector makes maps itself."""
+"""A map from the anchors: our addition to the method."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from torch import Tensor
 
 CELLS = 14
 GLOBAL = 2
-"""The last anchors are the whole picture's: they say nothing of a place."""
+"""The last anchors cover the whole image, so they do not localise."""
 
 
 def paint(boxes: Tensor, confidence: Tensor, image_size: int) -> Tensor:
     """Return maps (B, 1, 14, 14) in [0, 1]: 1 - product of (1 - confidence * share covered).
 
-    That is the probability that one of the local boxes over a cell is forged, were they
-    independent.
-    Each box alone is unsure, for a fake has a box of one drawn size; the largest confidence or
-    their mean place a forged area less well (measured on drawn patches).
+    This is the probability that any local box over a cell is forged, assuming independence.
+    Each box alone is uncertain, because a fake has a box of one random size; the largest confidence
+    or the mean localise less well (measured on synthetic patches).
 
     Args:
         boxes: (B, A, 4), left, top, right, bottom in pixels.
         confidence: (B, A), the probability of a forged area.
-        image_size: side of the square picture.
+        image_size: side of the square image.
     """
     boxes, confidence = boxes[:, :-GLOBAL] * (CELLS / image_size), confidence[:, :-GLOBAL]
     edges = torch.arange(CELLS, device=boxes.device)

@@ -1,7 +1,7 @@
-"""Multi-scale facial swap: fakes between a fake and its aligned original, whole or in a window.
+"""Multi-scale facial swap: blend a fake and its aligned original, whole or in a window.
 
-Batched, without landmarks: what a face covers is an ellipse where a crop has its face. All draws
-come from torch's generator.
+Batched, without landmarks: the face region is an ellipse at its usual position in a crop. All
+randomness comes from torch's generator.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WINDOWS = ((40, 80), (80, 120), (120, 160), (224, 224))
 """Heights and widths in pixels at 224."""
 PARTIAL, FACE_OUT, FACE_IN = 0.2, 0.4, 0.2
 """Shares of the fakes: forged in a window alone; the original's face put into the fake; the fake's
-face put into the original. The others stay as they are."""
+face put into the original. The others are unchanged."""
 _DEFORMED = 0.5
 _SEAMLESS = 0.5
 _BEND = 0.03
@@ -30,7 +30,7 @@ _VISIBLE = 4 / 255
 class Swapped(NamedTuple):
     """images: float32 (B, 3, H, W), 0 to 255.  boxes: (B, 4), the windows.
 
-    partial: bool (B,), which faces are forged in their window alone.
+    partial: bool (B,), which faces are forged only in their window.
     """
 
     images: Tensor
@@ -42,14 +42,14 @@ class Swapped(NamedTuple):
 def swap_faces(
     images: Tensor, originals: Tensor, fake: Tensor, evidence: Tensor, floor: float
 ) -> Swapped:
-    """Swap the faces of fakes and their originals; real faces and what is not drawn stay.
+    """Swap the faces of randomly chosen fakes and their originals; others are unchanged.
 
     Args:
         images: float32 (B, 3, H, W), 0 to 255.
         originals: of the same shape, range and geometry.
         fake: bool (B,).
         evidence: (B, 1, H, W) in [0, 1], where the fakes are forged.
-        floor: what counts as evidence; with too little of it no window is placed.
+        floor: minimum value that counts as evidence; with too little, no window is placed.
     """
     count, side, device = len(images), images.shape[-1], images.device
     inside = evidence * draw_hulls(count, side, 0, device)
@@ -70,12 +70,12 @@ def swap_faces(
 
 
 def draw_hulls(count: int, side: int, deformed: float, device: torch.device) -> Tensor:
-    """Return what faces cover, 0 or 1, float32 (count, 1, side, side).
+    """Return masks of face regions, 0 or 1, float32 (count, 1, side, side).
 
     Args:
-        count: of faces.
-        side: of the square pictures in pixels.
-        deformed: share of the ellipses that a smooth random field bends.
+        count: number of faces.
+        side: side of the square images in pixels.
+        deformed: share of the ellipses deformed by a smooth random field.
         device: of the result.
     """
     outline = torch.from_numpy(FaceShape.from_box(side, side).outline)
@@ -100,23 +100,23 @@ def fill_boxes(boxes: Tensor, side: int) -> Tensor:
 
 
 def blend(below: Tensor, content: Tensor, masks: Tensor, seamless: Tensor) -> Tensor:
-    """Put content into pictures, both (B, 3, H, W), where masks (B, 1, H, W) are 1.
+    """Put content into images, both (B, 3, H, W), where masks (B, 1, H, W) are 1.
 
-    The rim is soft by a blur of 5 x 5; beyond it nothing changes. Where ``seamless`` (bool, (B,))
-    the content's colours are moved to those around it.
+    The edge is softened by a 5 x 5 blur; nothing changes beyond it. Where ``seamless`` (bool, (B,))
+    the content's colours are shifted to those around it.
     """
     weights = gaussian_blur2d(masks, (5, 5), (3.0, 3.0))
     chosen = seamless.nonzero()[:, 0]
     if len(chosen):
         moves = membrane(below[chosen] - content[chosen], masks[chosen])
         content = content.index_add(0, chosen, moves)
-    # Written so that a weight of 0 or 1 gives exactly the one or the other.
+    # Written so that a weight of 0 or 1 gives exactly one of the two.
     mixed = torch.where(weights < 1, below + weights * (content - below), content)
     return mixed.clamp(0, 255)
 
 
 def membrane(difference: Tensor, masks: Tensor) -> Tensor:
-    """Spread a difference at the rim of masks over what they cover, smoothly.
+    """Spread the difference at the rim of masks smoothly over their inside.
 
     Poisson blending adds the harmonic function of these boundary values. This is Shepard's
     interpolation of them by distance to the power -3, close to it (Farbman et al., Convolution

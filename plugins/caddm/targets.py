@@ -1,4 +1,4 @@
-"""Where a face is forged most: the window of a drawn size that holds most of a map."""
+"""Local boxes: the window of a random size with the largest sum of a map."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Windows(NamedTuple):
 
 
 def draw_local_boxes(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a local box (B, 4) for each map (B, 1, H, W), and whether the map has one, (B,).
+    """Return a local box (B, 4) for each map (B, 1, H, W), and whether it is valid, bool (B,).
 
-    It has none if less than 1600 pixels (at 224) are above 0.1, or if the window's mean is below
-    1.5 times the whole map's: the face is then forged all over, or nothing is known.
+    It is invalid if less than 1600 pixels (at 224) are above 0.1, or if the window's mean is below
+    1.5 times the whole map's: the face is then forged all over, or the map is uninformative.
     """
     windows = draw_windows(maps, WINDOWS)
     contrast = windows.means >= _LEAST_CONTRAST * maps.float().mean(dim=(1, 2, 3))
@@ -38,21 +38,21 @@ def draw_local_boxes(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def has_mass(maps: Tensor, floor: float) -> Tensor:
-    """Return whether 1600 pixels (at 224) of maps (B, 1, H, W) are above a floor, bool (B,)."""
+    """Return whether 1600 pixels (at 224) of each map (B, 1, H, W) exceed a floor, bool (B,)."""
     least = _LEAST_AREA * (maps.shape[-1] / REFERENCE) ** 2
     return (maps > floor).flatten(1).sum(dim=1) >= least
 
 
 def draw_windows(maps: Tensor, sizes: tuple[tuple[int, int], ...]) -> Windows:
-    """Draw a size for each map and return the window of it that holds the largest sum.
+    """Return the window with the largest sum, of a random size, for each map.
 
-    Of places that are equally good to a thousandth one is drawn.
+    Positions whose sums agree to a thousandth are chosen from at random.
 
     Args:
         maps: (B, 1, H, W) in [0, 1].
         sizes: heights and widths in pixels at 224.
     """
-    # Whole numbers: the sums are exact, and a cumulative sum of floats is not reproducible on CUDA.
+    # Integers: the sums are exact, and a cumulative sum of floats is not reproducible on CUDA.
     levels = (maps[:, 0].float() * _LEVELS).round().long()
     integral = F.pad(levels.cumsum(dim=1).cumsum(dim=2), (1, 0, 1, 0))
     scale = maps.shape[-1] / REFERENCE

@@ -191,7 +191,7 @@ def test_a_sound_detector_passes_all():
         (NeedsMaps, "one-class batches", "NoneType"),
         (Dice, "determinism", "one seed"),
         (Forgetful, "save and load", "state"),
-        (Stuck, "overfit", "the loss went"),
+        (Stuck, "overfit", "the loss only went"),
         (Device, "device literals", "'cpu'"),
         (LostMap, "save and load", "maps differ"),
         (RealScore, "overfit", "is the score P(fake)"),
