@@ -1,7 +1,7 @@
-"""Faces to generator to map file: ``command`` calls ``running``, which joins the other two.
+"""From faces through a generator to a map file: ``command`` calls ``running``.
 
-``pipeline`` decodes, computes and writes beside each other; ``processes`` shares the parts of the
-file between the processes of ``accelerate launch``.
+``pipeline`` decodes, computes and writes in parallel; ``processes`` divides the parts of the file
+among the processes of ``accelerate launch``.
 """
 
 from __future__ import annotations

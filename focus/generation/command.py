@@ -1,4 +1,4 @@
-"""``focus generate``: which faces, which generator, and what is said at the end."""
+"""``focus generate``: find the faces and the generator, and report the result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def generate_command(command: GenerateCommand) -> None:
         CheckFailedError: some faces could not be read; the file is complete without them.
     """
     quiet = command.runtime.quiet
-    find_generator(command.method)  # a wrong name shows before anything is read
+    find_generator(command.method)  # report a wrong name before anything is read
     index = open_source(command.source, quiet)
     seed_everything(command.runtime.seed)
     options = split_options(command.options)
@@ -45,7 +45,7 @@ def generate_command(command: GenerateCommand) -> None:
             source=command.source,
         )
     except KeyboardInterrupt:
-        text = f"{command.out}: stopped; the same command goes on from {command.out}.parts"
+        text = f"{command.out}: stopped; re-run the same command to resume from {command.out}.parts"
         raise KeyboardInterrupt(text) from None
     if report is None:
         return
@@ -67,12 +67,12 @@ def load_generator(
     """Return a generator by name, with its weights.
 
     Args:
-        method: a map generator, or a detector, which then draws its own maps; see
+        method: a map generator, or a detector, whose own maps are used; see
             :func:`find_generator`.
         weights: run folder or file; empty: the newest finished run under ``runs/``, if one is
             needed.
         options: settings of the method.
-        quiet: do not name the run that was found.
+        quiet: do not print which run was found.
 
     Raises:
         InputError: no such generator, no weights, or weights that do not fit.
@@ -92,12 +92,12 @@ def load_generator(
 
 
 def find_generator(method: str) -> tuple[type[Generator], dict[str, str]]:
-    """Return a generator's class, or one that holds a detector of that name, and its options.
+    """Return a generator's class, or one that wraps a detector of that name, and its options.
 
-    ``NAME@T`` stands for ``NAME@`` with the option ``threshold=T``.
+    ``NAME@T`` means ``NAME@`` with the option ``threshold=T``.
 
     Raises:
-        InputError: nothing is called so.
+        InputError: an unknown name.
     """
     from focus.detectors import DETECTORS
 

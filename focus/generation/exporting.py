@@ -22,14 +22,14 @@ OPSET = 18
 
 
 class Face(nn.Module):
-    """A network with its standardisation, so that a file asks for plain pictures."""
+    """A network with its standardisation, so that the exported model takes uint8 images."""
 
     def __init__(self, network: Trainable) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return scores (B,), and maps (B, 1, h, w) if it draws any, of uint8 images."""
+        """Return scores (B,), and maps (B, 1, h, w) if it has any, of uint8 images."""
         scores, maps, _ = self.network.predict(self.network.input_spec.standardise(images))
         return (scores,) if maps is None else (scores, maps)
 
@@ -38,7 +38,7 @@ def export_command(command: ExportCommand) -> None:
     """Run ``focus export``.
 
     Raises:
-        InputError: no run there, the packages are missing, or an operation that ONNX lacks.
+        InputError: not a run, missing packages, or an operation that ONNX lacks.
     """
     run = read_run(Path(command.weights))
     network = load_network(run).eval()
@@ -54,19 +54,19 @@ def export_command(command: ExportCommand) -> None:
 
 
 def export_network(network: Trainable, path: Path, described: dict[str, str]) -> None:
-    """Write a network in evaluation mode; the batch may be of any size.
+    """Write a network with a variable batch size.
 
     Args:
-        network: as it shall predict.
+        network: the network, in evaluation mode.
         path: the file.
-        described: kept in the file's metadata.
+        described: metadata of the file.
 
     Raises:
-        InputError: the packages are missing, or an operation of the network has no ONNX form.
+        InputError: missing packages, or an operation of the network that ONNX lacks.
     """
     try:
         import onnx
-        import onnxscript  # noqa: F401  # what torch exports with
+        import onnxscript  # noqa: F401  # used by torch.onnx
     except ImportError as error:
         raise InputError(f"{error.name} is missing: pip install 'focus-forgery[onnx]'") from None
     spec = network.input_spec
@@ -76,7 +76,7 @@ def export_network(network: Trainable, path: Path, described: dict[str, str]) ->
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
-            warnings.simplefilter("ignore")  # of its own deprecations
+            warnings.simplefilter("ignore")  # torch's own deprecations
             program = torch.onnx.export(
                 Face(network),
                 (example,),
@@ -94,8 +94,8 @@ def export_network(network: Trainable, path: Path, described: dict[str, str]) ->
     model = program.model_proto
     if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
         raise InputError(
-            f"{type(network).__name__}: its batch cannot vary in ONNX; it may take len() of a "
-            "tensor, which is a plain number, where .shape[0] is none"
+            f"{type(network).__name__}: its batch size is fixed in ONNX; it may use len() of a "
+            "tensor, which is a constant: use .shape[0]"
         )
     onnx.helper.set_model_props(model, described)
     with replace_file(path) as temporary:

@@ -14,24 +14,24 @@ from focus.runtime import Runtime
 
 @dataclass(frozen=True)
 class GenerationConfig:
-    """How maps are made, whatever the faces and the generator."""
+    """Settings of generation for any faces and generator."""
 
     batch: int = 64
-    """Faces that the network sees at once; the maps do not depend on it."""
+    """Batch size in faces; does not change the maps."""
     workers: int = -1
     """Loader processes; -1: this process's share of the cores less one, at most 16."""
     shard: str = ""
-    """I/N: only the I-th of N equal shares of the faces; focus merge puts them together."""
+    """I/N: process only the I-th of N equal shares of the faces; join them with focus merge."""
     real_maps: Literal["zero", "fake-class"] = "zero"
-    """What faces labelled real get: a zero map, or the map of the fake class."""
+    """Maps of faces labelled real: zero, or the map of the fake class."""
     parts: bool = False
-    """Keep the tensors behind the maps too, so that maps can be normalised anew."""
+    """Also store the tensors behind the maps, for focus renormalise."""
     on_error: Literal["skip", "stop"] = "skip"
-    """Leave out a face that cannot be read and say so at the end, or stop at the first."""
+    """skip: skip unreadable faces and report them at the end; stop: fail at the first."""
     overwrite: bool = False
     """Replace a file that exists, and drop unfinished parts of another run."""
     stills: bool = False
-    """Every face is a still picture: a method that wants clips sees it in small motion."""
+    """Every face is a still image: a method for clips gets it with small motion."""
     compile: bool = False
     """Compile the network first: slow to start, faster on long runs."""
 
@@ -51,14 +51,14 @@ class GenerateCommand(GenerationConfig):
     source: Source = field(default_factory=Source)
     """The faces."""
     out: str = "focus.h5"
-    """The map file; the same command goes on where it was stopped."""
+    """Output map file. Re-running the same command resumes."""
     method: str = "focus"
     """The generator."""
     weights: str = ""
     """A run folder or weights file; empty: the newest finished run under runs/."""
     normalise: str = ""
-    """How maps reach [0, 1]: class_minmax, global or image_minmax; empty: as the run was
-    configured."""
+    """Normalisation of maps to [0, 1]: class_minmax, global or image_minmax; empty: as configured
+    in the run."""
     options: tuple[str, ...] = ()
     """NAME=VALUE settings of the method."""
     runtime: Runtime = field(default_factory=Runtime)
@@ -89,18 +89,19 @@ class ExportCommand:
 
 @dataclass(frozen=True)
 class RenormaliseCommand:
-    """Bring the maps of a file made with --parts into [0, 1] in another way; no GPU is needed."""
+    """Normalise the maps of a file made with --parts in another way; needs no GPU."""
 
     maps: str
     """Map file made by focus generate --parts."""
     normalise: str
-    """class_minmax, global or image_minmax."""
+    """Normalisation to [0, 1]: class_minmax, global or image_minmax."""
     out: str
     """The map file to write."""
     options: tuple[str, ...] = ()
     """NAME=VALUE changes to the generator's settings, such as equation=4 of FoCus."""
     map_scale: float = 0.0
-    """Constant of global; 0: the generator's own, else the 99.9th percentile over fakes."""
+    """Constant of global; 0: the generator's own if it has one, else the 99.9th percentile over
+    fakes."""
     overwrite: bool = False
     """Replace a file that exists."""
     runtime: Runtime = field(default_factory=Runtime)

@@ -1,4 +1,4 @@
-"""Decoding, arithmetic and writing beside each other."""
+"""Decode, compute and write in parallel."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from focus.types import REAL, Batch, Failure, Prediction
 
 
 class Flight(NamedTuple):
-    """A batch whose results are on their way from the device."""
+    """A batch whose results are being copied from the device."""
 
     batch: Batch
     maps: Tensor  # float32 (B, h, w) in [0, 1]
     scores: Tensor  # float32 (B,)
-    sound: Tensor  # bool (B,): the map lies in [0, 1]
+    sound: Tensor  # bool (B,): the map is in [0, 1]
     parts: Mapping[str, Tensor]
     done: torch.cuda.Event | None
 
 
 def unfuse_attention(network: nn.Module) -> None:
-    """Let timm's transformers compute attention by plain products.
+    """Make timm's transformers compute attention with plain matrix products.
 
     On a CPU in bf16, torch's fused kernel takes twice as long as two batched products (197 tokens,
-    six heads); in fp32 it is the other way round.
+    six heads); in fp32 the fused kernel is faster.
     """
     module: Any
     for module in network.modules():
@@ -43,17 +43,17 @@ def unfuse_attention(network: nn.Module) -> None:
 
 
 class Network:
-    """The generator on its device; one synchronisation a batch, in :meth:`receive`.
+    """The generator on its device; synchronises once per batch, in :meth:`receive`.
 
     Args:
         generator: makes scores and maps.
         accelerator: its device and precision.
         real_maps: ``zero`` blanks the maps of faces labelled real.
-        parts: keep what is behind the maps.
-        place_of: which frame of its clip a row is, for a generator of clips.
+        parts: keep the tensors behind the maps.
+        place_of: maps a row to its frame in its clip, for a generator of clips.
 
     Attributes:
-        ahead: how many batches may be sent before the first is received.
+        ahead: number of batches that may be sent before the first is received.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Network:
         self._buffer = torch.empty(0)
 
     def compile(self) -> None:
-        """Let torch compile the generator at the first batch."""
+        """Compile the generator with torch at the first batch."""
         self.predict = torch.compile(self._predict)
 
     def _predict(self, images: Tensor, companions: Tensor | None) -> Prediction:
@@ -87,7 +87,7 @@ class Network:
         return self.generator.predict(images)
 
     def _flatten(self, prediction: Prediction, batch: Batch) -> Tensor:
-        """Return maps (B, h, w): of a clip its own frame's; of a detector without, its score."""
+        """Return maps (B, h, w): of a clip, the row's frame; without maps, the score."""
         maps = prediction.maps
         if maps is None:
             maps = prediction.scores[:, None, None, None]
@@ -103,7 +103,7 @@ class Network:
 
     @torch.no_grad()
     def send(self, batch: Batch) -> Flight:
-        """Start the work on a batch and return without waiting for it."""
+        """Start a batch and return without waiting for it."""
         if not batch.keys:
             nothing = torch.zeros(0)
             return Flight(batch, nothing, nothing, nothing, {}, None)
@@ -116,7 +116,7 @@ class Network:
         if self.zeroed:
             prediction = self.generator.supervise(prediction, batch.labels.to(self.device))
         maps = self._flatten(prediction, batch)
-        # Comparisons with NaN are false, so this finds both faults. The tolerance is rounding's.
+        # Comparisons with NaN are false, so this finds NaN too. The tolerance is for rounding.
         sound = (maps - 0.5).abs().amax(dim=(1, 2)) <= 0.501
         maps = maps.clamp(0, 1)
         kept = prediction.parts if self.parts and prediction.parts else {}
@@ -129,10 +129,10 @@ class Network:
         return Flight(batch, *results, parts, done)
 
     def receive(self, flight: Flight) -> tuple[Rows, tuple[Failure, ...]]:
-        """Wait for a batch; return its rows, and the faces of it that could not be read.
+        """Wait for a batch; return its rows and its unreadable faces.
 
         Raises:
-            InputError: a map that is no number or lies outside [0, 1], or a score that is none.
+            InputError: a map with NaN or values outside [0, 1], or a missing score.
         """
         if not flight.batch.keys:
             return NO_ROWS, flight.batch.failures
@@ -158,7 +158,7 @@ class Network:
         return rows, flight.batch.failures
 
     def _standardise(self, images: Tensor) -> Tensor:
-        """Return images as the generator wants them; on a CPU in the same memory every time."""
+        """Return standardised images; on a CPU, reuse the same memory."""
         if self.device.type != "cpu":
             return self.input_spec.standardise(images)
         if len(self._buffer) < len(images):
@@ -166,19 +166,19 @@ class Network:
         return self.input_spec.standardise(images, out=self._buffer[: len(images)])
 
     def _fetch(self, values: Tensor) -> Tensor:
-        """Start the way to the host (into pinned memory, when it comes from a GPU)."""
-        if values.dtype == torch.bfloat16:  # NumPy has none
+        """Start the copy to the host (from a GPU, into pinned memory)."""
+        if values.dtype == torch.bfloat16:  # NumPy has no bfloat16
             values = values.float()
-        # A copy in any case: a generator may return a view of its input, whose memory is reused.
+        # Always copy: a generator may return a view of its input, whose memory is reused.
         return values.detach().to("cpu", non_blocking=True, copy=True)
 
 
 class PartWriter:
-    """Gathers rows to parts and writes them in a thread, at most one waiting for the disk.
+    """Collect rows into parts and write them in a thread, at most one at a time.
 
     Args:
         writer: the map file.
-        blocks: part number -> its index rows, in the order in which they will come.
+        blocks: part number -> its index rows, in the order of arrival.
     """
 
     def __init__(self, writer: MapWriter, blocks: Mapping[int, range]) -> None:
@@ -193,7 +193,7 @@ class PartWriter:
         self._began = time.monotonic()
 
     def add(self, rows: Rows, failures: Sequence[Failure]) -> None:
-        """Add a batch; its part is written once all of its rows have come.
+        """Add a batch; a part is written once all its rows have arrived.
 
         Raises:
             InputError: an earlier part could not be written.

@@ -1,4 +1,4 @@
-"""What the processes of one run tell each other: who makes which parts, and when all are there."""
+"""Coordinate the processes of one run: missing parts, and waiting for all of them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from focus.files import TEMPORARY
 from focus.mapstore.folder import PartsFolder
 from focus.mapstore.writer import MapWriter
 
-PATIENCE = 600.0  # seconds without a part from processes that live, at least
-LATENESS = 90.0  # seconds after which a machine sees what another wrote to a shared disk
+PATIENCE = 600.0  # minimum seconds to wait for a part from other live processes
+LATENESS = 90.0  # seconds until a machine sees files that another wrote to a shared disk
 
 
 def claim(accelerator: Accelerator, make: Callable[[], MapWriter]) -> tuple[MapWriter, list[int]]:
     """Open the map file in every process, the main one first, and agree on the missing parts.
 
     Raises:
-        InputError: in all processes, what the main one found wrong; in one that does not see the
-            main one's folder, that.
+        InputError: in all processes, an error of the main one; in a process that cannot see the
+            main one's folder, a message that it cannot.
     """
     if accelerator.num_processes == 1:
         writer = make()
@@ -48,21 +48,21 @@ def claim(accelerator: Accelerator, make: Callable[[], MapWriter]) -> tuple[MapW
 
 
 def _leave_mark(writer: MapWriter) -> str:
-    """Make a file in the folder of parts that only this run can have made; return its name."""
+    """Create a uniquely named file in the parts folder; return its name."""
     mark = f".{secrets.token_hex(8)}{TEMPORARY}"
     (PartsFolder(writer.out).path / mark).touch()
     return mark
 
 
 def _find_mark(writer: MapWriter, mark: str) -> None:
-    """Refuse to work for a folder that the main process does not see."""
+    """Raise InputError unless this folder is the main process's folder."""
     path: Path = PartsFolder(writer.out).path / mark
     began = time.monotonic()
     while mark and not path.exists():
         if time.monotonic() - began > LATENESS:
             raise InputError(
                 f"{path.parent}: not the folder that the main process writes to; all machines must "
-                "see the same --out (a shared disk), or make --shard I/N each and focus merge"
+                "see the same --out (a shared disk); otherwise use --shard I/N and focus merge"
             )
         time.sleep(0.2)
 
@@ -70,11 +70,11 @@ def _find_mark(writer: MapWriter, mark: str) -> None:
 def await_parts(writer: MapWriter, blocks: Sequence[int], patience: float) -> None:
     """Wait for the parts of other processes.
 
-    No barrier: a slow process may take longer than a process group waits at one. The launcher
-    ends this process when another one fails.
+    Not a barrier: a slow process may take longer than the timeout of one. The launcher ends this
+    process when another one fails.
 
     Raises:
-        InputError: none came for ``patience`` seconds.
+        InputError: no part arrived for ``patience`` seconds.
     """
     waiting, last = set(blocks), time.monotonic()
     while waiting:
@@ -86,7 +86,7 @@ def await_parts(writer: MapWriter, blocks: Sequence[int], patience: float) -> No
         elif still > patience:
             raise InputError(
                 f"{writer.out}: no part came from the other processes for {still:.0f} s, and "
-                f"{len(waiting)} are missing; the same command goes on from what is there"
+                f"{len(waiting)} are missing; re-run the same command to resume"
             )
         else:
-            time.sleep(min(0.2 + 0.001 * len(waiting), 5.0))  # each time asks for every file
+            time.sleep(min(0.2 + 0.001 * len(waiting), 5.0))  # each round checks every file

@@ -1,4 +1,4 @@
-"""``focus renormalise``: maps in [0, 1] anew, from what a map file keeps behind them."""
+"""``focus renormalise``: normalise maps again from the tensors stored with them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from focus.mapstore.writer import MapWriter
 from focus.types import FAKE, REAL
 
 QUANTILE, FACES = 0.999, 1024
-# Divided by this nothing is clipped, so that the constant of ``global`` can be measured.
+# A scale at which nothing is clipped, to measure the constant of ``global``.
 UNCLIPPED = 2.0**40
 
 
@@ -29,12 +29,12 @@ def renormalise_command(command: RenormaliseCommand) -> None:
     """Run ``focus renormalise``.
 
     Raises:
-        InputError: a file without parts, a generator whose maps are not normalised or that is not
-            installed, or an --out that exists.
+        InputError: a file without parts, a generator that is not installed or cannot renormalise,
+            or an --out that exists.
     """
     with MapReader(command.maps) as reader:
         if not reader.part_names:
-            raise InputError(f"{command.maps}: keeps no parts; make it with focus generate --parts")
+            raise InputError(f"{command.maps}: has no parts; make it with focus generate --parts")
         attributes: dict[str, Any] = {name: reader.attributes[name] for name in PROVENANCE}
         kind, _ = find_generator(str(attributes["generator"]))
         settings = _settings(command, reader, kind)
@@ -45,10 +45,10 @@ def renormalise_command(command: RenormaliseCommand) -> None:
         zeroed = attributes["real_maps"] == "zero"
         out = Path(command.out)
         if out.exists() and out.samefile(command.maps):
-            raise InputError(f"--out {out}: is the file that is read; name another")
+            raise InputError(f"--out {out}: is the input file; choose another")
         with MapWriter(out, attributes, overwrite=command.overwrite) as writer:
             if writer.complete:
-                print(f"{out}: there already, {count_of(writer.faces, 'face')}")
+                print(f"{out}: {count_of(writer.faces, 'face')}, already complete")
                 return
             for rows, maps in _maps(reader, kind, settings, command.normalise):
                 if zeroed:
@@ -61,11 +61,11 @@ def renormalise_command(command: RenormaliseCommand) -> None:
 def _settings(
     command: RenormaliseCommand, reader: MapReader, kind: type[Generator]
 ) -> dict[str, Any]:
-    """Return the generator's configuration, with the constant of ``global`` if it is wanted."""
+    """Return the generator's configuration, with the constant of ``global`` if needed."""
     try:
         settings = dict(json.loads(str(reader.attributes["config"]) or "{}"))
     except (ValueError, TypeError, RecursionError):
-        raise InputError(f"{reader.path}: its attribute config is no JSON object") from None
+        raise InputError(f"{reader.path}: its attribute config is not a JSON object") from None
     if command.options:
         settings |= kind.changes(split_options(command.options))
     if command.map_scale:
@@ -79,21 +79,21 @@ def _measure_scale(reader: MapReader, kind: type[Generator], settings: Mapping[s
     """Return the 99.9th percentile of the unscaled maps of at most 1,024 fakes."""
     fakes = np.flatnonzero(reader.labels == FAKE)
     if not len(fakes):
-        raise InputError(f"{reader.path}: holds no fake to take the constant from; --map-scale X")
+        raise InputError(f"{reader.path}: has no fake to measure the constant on; give --map-scale")
     rows = fakes[np.linspace(0, len(fakes) - 1, min(FACES, len(fakes))).astype(int)]
     parts = {name: torch.from_numpy(reader.read_part(name, rows)) for name in reader.part_names}
     scores = torch.from_numpy(reader.scores[rows])
     large = {**settings, "map_scale": UNCLIPPED}
     labels = _known_labels(reader, reader.labels[rows])
     maps = kind.renormalise(parts, scores, large, "global", labels).double() * UNCLIPPED
-    # The unit of a map is its generator's, and may be minute.
+    # The unit of a map depends on the generator, and may be tiny.
     return max(float(np.quantile(maps.numpy(), QUANTILE)), 1e-30)
 
 
 def _maps(
     reader: MapReader, kind: type[Generator], settings: Mapping[str, Any], mode: str
 ) -> Iterator[tuple[Rows, np.ndarray]]:
-    """Yield the file's rows with their maps anew, float32 (n, h, w) in [0, 1]."""
+    """Yield the file's rows with their new maps, float32 (n, h, w) in [0, 1]."""
     for rows in reader.blocks():
         parts = {name: torch.from_numpy(part) for name, part in rows.parts.items()}
         scores = torch.from_numpy(np.asarray(rows.scores))

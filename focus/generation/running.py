@@ -1,4 +1,4 @@
-"""One run from an index to a map file."""
+"""Generate a map file from an index."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ QUIET = Runtime(quiet=True)
 
 @dataclass(frozen=True)
 class Report:
-    """What a run of :func:`generate` came to."""
+    """Result of :func:`generate`."""
 
     out: Path
     faces: int
     """Faces in the file."""
     made: int
-    """Faces made by this run; the others were there."""
+    """Faces made by this run; the others existed already."""
     seconds: float
     failures: tuple[Failure, ...] = ()
     """Faces that could not be read and have no map."""
 
     def __str__(self) -> str:
         if not self.made and not self.failures:
-            return f"{self.out}: {count_of(self.faces, 'face')}, all there already"
+            return f"{self.out}: {count_of(self.faces, 'face')}, already complete"
         there = f" ({self.faces - self.made} were there)" if self.faces != self.made else ""
         rate = self.made / max(self.seconds, 1e-9)
         return (
@@ -69,28 +69,28 @@ def generate(
     perturb: Perturb | None = None,
     part_rows: int = PART_ROWS,
 ) -> Report | None:
-    """Write the maps of all faces of an index; a run that was stopped goes on.
+    """Write the maps of all faces of an index; resumes a stopped run.
 
-    Under ``accelerate launch`` the parts of the file are dealt out to the processes, and the main
-    one puts them together.
+    Under ``accelerate launch`` the parts of the file are divided among the processes, and the main
+    one joins them.
 
     Args:
-        index: the faces; their order is the file's.
+        index: the faces, in the order of the file.
         generator: makes scores and maps; moved to the device.
         out: the map file.
-        config: how.
+        config: settings.
         runtime: device, precision, quiet.
-        name: of the generator, recorded in the file.
-        source: where the faces come from, recorded in the file so that they are found again.
-        perturb: what is done to every picture first, recorded by its ``repr``.
-        part_rows: faces in a part, the most that a crash costs.
+        name: name of the generator, recorded in the file.
+        source: source of the faces, recorded in the file so that they can be found again.
+        perturb: applied to every image first; recorded by its ``repr``.
+        part_rows: faces in a part, the most that is lost in a crash.
 
     Returns:
-        What it came to, or None in a process that is not the main one.
+        The result, or None in a process other than the main one.
 
     Raises:
-        InputError: no face, or none that can be read; a file or parts of another run; a map that
-            is no number; a full disk; with ``on_error="stop"``, a face that cannot be read.
+        InputError: no face, or no readable one; a file or parts of another run; a map with NaN; a
+            full disk; with ``on_error="stop"``, an unreadable face.
     """
     start = time.monotonic()
     _take_native_size(generator, index)
@@ -152,7 +152,7 @@ def _make(
     parts: PartWriter,
     quiet: bool,
 ) -> None:
-    """Make some parts: while the device works on a batch, the one before it is fetched."""
+    """Make some parts; fetch each batch while the device computes the next."""
     size = config.batch
     batches = [
         rows[start : start + size]
@@ -179,7 +179,7 @@ def _make(
 
 
 def _take_native_size(generator: Generator, index: FaceIndex) -> None:
-    """Set the size of a generator that takes pictures as they are to that of the first face."""
+    """Set the image size of a generator without one to that of the first readable face."""
     if generator.input_spec.image_size:
         return
     boxes = index.columns.get("box")
@@ -201,7 +201,7 @@ def _describe(
     runtime: Runtime,
     perturb: Perturb | None,
 ) -> dict[str, Any]:
-    """Return what determines the maps, as attributes of the file."""
+    """Return the settings that determine the maps, as file attributes."""
     known = bool((index.labels == REAL).any())
     settings: dict[str, Any] = {"precision": runtime.precision, "keep_parts": config.parts}
     settings["image_size"] = generator.input_spec.image_size
@@ -220,20 +220,18 @@ def _describe(
 
 
 def _take_shard(index: FaceIndex, shard: str) -> FaceIndex:
-    """Return the faces of ``I/N``: equal runs of neighbours, so that shards join in order."""
+    """Return the faces of shard ``I/N``: contiguous and of equal size, to be merged in order."""
     number, total = parse_shard(shard or "1/1")
     rows = np.arange((number - 1) * len(index) // total, number * len(index) // total)
     if not len(rows):
         share = f"share {shard} of " if shard else ""
-        raise InputError(
-            f"{share}{count_of(len(index), 'face')}: there is no face to make a map of"
-        )
+        raise InputError(f"{share}{count_of(len(index), 'face')}: no face to make a map of")
     return index.take(rows) if shard else index
 
 
 @contextmanager
 def _memory_hints(config: GenerationConfig) -> Iterator[None]:
-    """Say what to change when the device's memory runs out."""
+    """Turn an out-of-memory error of the GPU into an InputError with advice."""
     try:
         yield
     except torch.cuda.OutOfMemoryError:

@@ -1,7 +1,7 @@
-"""Batches handed over in buffers that are used again.
+"""Pass batches from workers in reused buffers.
 
-A fresh buffer per batch costs a page fault per 4 KiB in the worker and again in the main process:
-measured on two cores, a fifth of the time that it takes to decode a 256 px face.
+A new buffer per batch costs a page fault per 4 KiB, in the worker and in the main process: on two
+cores, a fifth of the time to decode a 256 px face.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ class SlotCollate:
     The images of a batch stay valid while ``held - 1`` further batches are taken from the loader.
 
     Args:
-        size: most faces in a batch.
-        prefetch: batches that a worker may make ahead.
+        size: maximum batch size.
+        prefetch: batches that a worker prepares ahead.
         held: batches that the consumer uses at a time.
     """
 
     def __init__(self, size: int, prefetch: int, held: int) -> None:
-        # One more is being made when the oldest of those held is still in use.
+        # One more batch is being made while the oldest held one is still in use.
         self.size, self.count, self.turn = size, prefetch + held + 1, 0
         self.slots: list[Tensor] = []
 
     def __call__(self, samples: Sequence[Sample | Failure]) -> Batch:
-        """Return what :func:`~focus.data.loading.collate` does, its images in the next buffer."""
+        """Collate like :func:`~focus.data.loading.collate`, with the images in the next buffer."""
         read = [sample.image for sample in samples if isinstance(sample, Sample)]
         if not read:
             return collate(samples)
@@ -41,7 +41,7 @@ class SlotCollate:
             [s._replace(image=s.image[:, :0]) if isinstance(s, Sample) else s for s in samples]
         )
         slot = self._next(read[0])[: len(read)]
-        # Decoded pixels lie channel by channel of a pixel: stacked so, one copy of whole rows.
+        # Decoded pixels are stored channels last; stacking them so copies whole rows.
         torch.stack([image.permute(1, 2, 0) for image in read], out=slot)
         return rest._replace(images=slot.permute(0, 3, 1, 2))
 

@@ -1,6 +1,6 @@
-"""The map file: maps of many faces in one HDF5 file, written in parts that a crash cannot spoil.
+"""The map file: maps of many faces in one HDF5 file, written in crash-safe parts.
 
-``hdf5`` alone knows HDF5; nothing here imports torch, so that ``focus info`` answers at once.
+Only ``hdf5`` imports h5py; nothing here imports torch, so that ``focus info`` starts at once.
 """
 
 from focus.mapstore.merging import MergeCommand, merge, merge_command

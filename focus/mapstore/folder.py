@@ -1,4 +1,4 @@
-"""The folder beside a map file that holds its parts until they are joined."""
+"""The folder next to a map file with its parts until they are joined."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PartsFolder:
     """``<out>.parts``: numbered parts, a record of their run, and a lock.
 
     Args:
-        out: the file that the parts will become.
+        out: the map file.
     """
 
     def __init__(self, out: Path) -> None:
@@ -36,17 +36,17 @@ class PartsFolder:
         return self.path / f"part-{block:06d}.h5"
 
     def claim(self, run: Mapping[str, Any], overwrite: bool, resumable: bool) -> None:
-        """Lock the folder for a run, making it if needed; parts of the same run stay.
+        """Lock the folder for a run, creating it if needed; keep parts of the same run.
 
         Args:
             run: the settings that determine the parts, as JSON values.
             overwrite: drop parts of another run.
-            resumable: whether equal values of ``run`` mean equal parts; if not, old ones are
+            resumable: whether equal values of ``run`` mean equal parts; if not, old parts are
                 dropped.
 
         Raises:
-            InputError: another process holds the folder, its parts are of another run, or it
-                cannot be written.
+            InputError: another process has locked the folder, its parts belong to another run, or
+                it cannot be written.
         """
         advice = "--overwrite drops its parts, another --out keeps them"
         try:
@@ -65,8 +65,8 @@ class PartsFolder:
             raise
 
     def sweep(self, run: Mapping[str, Any]) -> None:
-        """Remove the parts of a run that was killed when its file was already complete."""
-        with suppress(InputError, OSError):  # another run is at work, or nothing can be written
+        """Remove the parts of a run that was killed after its file was complete."""
+        with suppress(InputError, OSError):  # another run is active, or nothing can be written
             if not self.path.is_dir():
                 return
             self._lock = take_lock(self.path / LOCK, self.out)
@@ -77,7 +77,7 @@ class PartsFolder:
                 self.remove()
 
     def remove(self) -> None:
-        """Remove the folder; files in it that are not ours stay, and keep it."""
+        """Remove the folder, or only our files if it contains others."""
         clear_temporary(self.path)
         self._clear(_PARTS, self._record.name)
         self.release()

@@ -1,4 +1,4 @@
-"""The layout of a map file in HDF5: how it is checked, read and written. Alone imports h5py."""
+"""The HDF5 layout of a map file: check, read and write it. The only module that imports h5py."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from focus.mapstore.rows import LONGEST_KEY, NO_ROWS, Rows, check_alike, longest
 from focus.texts import BLOCK, Lookup, TextGatherer, Texts, hash_texts
 
 FORMAT, FORMAT_VERSION = "focus-maps", 2
-CHUNK_BYTES = 65536  # measured at 14x14 and 56x56: a face in 12 us, a scan at the disk's speed
+CHUNK_BYTES = 65536  # measured at 14x14 and 56x56: 12 us per face, sequential reads at disk speed
 LIMIT_SIDE, LIMIT_PARTS = 4096, 64
-LIMIT_ATTRIBUTE = 60_000  # bytes: HDF5 takes 64 KiB in an object's header
+LIMIT_ATTRIBUTE = 60_000  # bytes: HDF5 allows 64 KiB in an object's header
 LIMIT_ROW, LIMIT_CHUNK = 1 << 25, 1 << 26  # bytes
-LIMIT_RATIO = 1100  # deflate cannot pack tighter, so a file that claims more than that lies
+LIMIT_RATIO = 1100  # above the highest compression ratio of deflate, so more is invalid
 
 _ARRAYS = {
     "maps": (np.uint16, 3),
@@ -40,19 +40,19 @@ _LAYOUTS = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
 def open_checked(path: Path) -> tuple[h5py.File, dict[str, str | int]]:
     """Open a map file of unknown origin; return it and its attributes.
 
-    Everything that could lead out of the file, or declare more memory than the file can fill, is
-    refused before it is read. So is text of variable length: HDF5 keeps it in heaps, and one
-    damaged byte in a heap can make HDF5 loop forever or allocate gigabytes.
+    Links to other files, and declared sizes larger than the file can contain, are refused before
+    anything is read. So is variable-length text: HDF5 stores it in heaps, and one damaged byte in a
+    heap can make HDF5 loop forever or allocate gigabytes.
 
     Raises:
-        InputError: a file that is missing, cut short, open for writing elsewhere, of another format
+        InputError: a file that is missing, truncated, open for writing elsewhere, of another format
             or version, or whose layout is not that of a map file.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
         file = h5py.File(path, "r", locking=False)
-    except (OSError, OverflowError) as error:  # an address behind all ends
+    except (OSError, OverflowError) as error:  # an address out of range
         raise InputError(f"{path}: {_explain(path, error)}") from None
     try:
         with naming_damage(path):
@@ -66,7 +66,7 @@ def open_checked(path: Path) -> tuple[h5py.File, dict[str, str | int]]:
 
 
 def _explain(path: Path, error: Exception) -> str:
-    """Say why HDF5 cannot open a file."""
+    """Return why HDF5 cannot open a file."""
     try:
         with h5py.File(path, "r", locking=True):
             is_locked = False
@@ -81,7 +81,7 @@ def _explain(path: Path, error: Exception) -> str:
 
 @contextmanager
 def naming_damage(path: Path) -> Iterator[None]:
-    """Turn what h5py raises on damaged data into one line with the name of the file."""
+    """Turn h5py's errors on damaged data into one line with the file name."""
     try:
         yield
     except InputError:
@@ -106,7 +106,7 @@ def read_keys(dataset: h5py.Dataset, path: Path) -> Texts:
 
 
 def read_rows(dataset: h5py.Dataset, rows: Sequence[int] | np.ndarray | slice | int) -> np.ndarray:
-    """Return one row of a data set, or some in the order asked, each chunk being read once."""
+    """Return one row of a data set, or several in the given order; reads each chunk once."""
     if isinstance(rows, (slice, int)):
         return np.asarray(dataset[rows])
     rows = np.asarray(rows, dtype=np.int64).reshape(-1)
@@ -134,16 +134,16 @@ def write_file(
 
     Args:
         path: the file.
-        attributes: of the file.
+        attributes: attributes of the file.
         pieces: the faces.
-        count: how many there are.
+        count: number of faces.
         key_bytes: length of the longest key, in bytes of UTF-8.
-        failures: of a part, the JSON list of the faces that it lacks.
+        failures: for a part, the JSON list of its missing faces.
 
     Raises:
         OSError: the disk is full or cannot be written.
-        InputError: a repeated key, one that cannot be stored, maps of two sizes, or an attribute of
-            more than 60,000 bytes.
+        InputError: a repeated key, one that cannot be stored, maps that differ in size, or an
+            attribute of more than 60,000 bytes.
     """
     with _Sink(path, "w+") as sink:
         try:
@@ -221,7 +221,7 @@ def _fill(file: h5py.File, sink: _Sink, pieces: Iterable[Rows], count: int, key_
 
 
 def _create(file: h5py.File, like: Rows, count: int, key_bytes: int) -> None:
-    """Make the data sets; times are left out so that equal content is equal bytes."""
+    """Create the data sets, without times, so that equal content gives equal bytes."""
     arrays = {
         "maps": like.levels,
         "scale": like.scales,
@@ -242,7 +242,7 @@ def _create(file: h5py.File, like: Rows, count: int, key_bytes: int) -> None:
 
 
 def _store(file: h5py.File, piece: Rows, here: slice) -> None:
-    longest_key(piece.keys)  # refuses what cannot be stored
+    longest_key(piece.keys)  # refuses keys that cannot be stored
     file["key"][here] = [key.encode() for key in piece.keys]
     file["maps"][here] = piece.levels
     file["scale"][here] = piece.scales
@@ -316,7 +316,7 @@ def _check_keys(dataset: h5py.Dataset, path: Path) -> None:
     if text.length is None:
         raise InputError(f"{path}: /key {_TOO_OLD}")
     if text.length > LONGEST_KEY:
-        raise InputError(f"{path}: /key holds texts of more than {LONGEST_KEY} bytes")
+        raise InputError(f"{path}: /key has texts of more than {LONGEST_KEY} bytes")
 
 
 def _check_failures(file: h5py.File, path: Path) -> None:
@@ -350,18 +350,18 @@ def _fetch(group: h5py.Group, name: str, path: Path) -> h5py.Dataset:
 
 
 def _check_link(group: h5py.Group, name: str, path: Path) -> None:
-    """Refuse a link before it is followed: it could name any file of the machine."""
+    """Refuse a link before it is followed: it could point to any file on the machine."""
     if not group.id.links.exists(name.encode()):
-        raise InputError(f"{path}: no dataset /{name}; not a map file, or not a whole one")
+        raise InputError(f"{path}: no dataset /{name}; not a map file, or an incomplete one")
     if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-        raise InputError(f"{path}: /{name} is a link to elsewhere, which is refused")
+        raise InputError(f"{path}: /{name} is a link, which is not allowed")
 
 
 def _check_storage(dataset: h5py.Dataset, path: Path) -> None:
-    """Check that data lie in this file, and that the file can hold what they claim to be."""
+    """Check that data are stored in this file, and that it can contain their declared size."""
     plan = dataset.id.get_create_plist()
     if plan.get_external_count() or plan.get_layout() not in _LAYOUTS:
-        raise InputError(f"{path}: {dataset.name} lies outside the file, which is refused")
+        raise InputError(f"{path}: {dataset.name} is stored outside the file, which is not allowed")
     filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
     if set(filters) - set(_FILTERS):
         raise InputError(
@@ -380,12 +380,12 @@ def _check_storage(dataset: h5py.Dataset, path: Path) -> None:
 
 
 def _check_chunks(dataset: h5py.Dataset, path: Path) -> None:
-    """Check that packed chunks lie inside the file: HDF5 takes the memory that each claims."""
+    """Check that compressed chunks are in the file: HDF5 allocates the size each declares."""
     end = path.stat().st_size
 
     def check(chunk: h5py.h5d.StoreInfo) -> None:
         if not 0 <= chunk.byte_offset <= chunk.byte_offset + chunk.size <= end:
-            raise InputError(f"{path}: {dataset.name} has a chunk that ends behind the file")
+            raise InputError(f"{path}: {dataset.name} has a chunk beyond the end of the file")
 
     dataset.id.chunk_iter(check)
 

@@ -1,4 +1,4 @@
-"""Shards of one index, made on several machines, to one map file."""
+"""Merge the shards of one index, made on several machines, into one map file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from focus.texts import Lookup, Texts
 
 @dataclass(frozen=True)
 class MergeCommand:
-    """Put the shards of one index together."""
+    """Merge the shards of one index."""
 
     parts: tuple[str, ...]
     """The map files of all shards, in any order."""
@@ -42,7 +42,7 @@ def merge_command(command: MergeCommand) -> None:
 
 
 def merge(parts: Sequence[Path], out: Path, overwrite: bool = False) -> int:
-    """Write the file that a run without shards would have written; return the number of faces.
+    """Write the same file as a run without shards; return the number of faces.
 
     Args:
         parts: map files made with ``--shard I/N``, all N of them, in any order.
@@ -50,8 +50,8 @@ def merge(parts: Sequence[Path], out: Path, overwrite: bool = False) -> int:
         overwrite: replace a file that exists.
 
     Raises:
-        InputError: a file that is no shard, shards of different runs, one that is missing or
-            given twice, or faces that stand in two of them.
+        InputError: a file that is not a shard, shards of different runs, a missing or repeated
+            shard, or a face in two shards.
     """
     refuse_folder(out)
     if out.exists() and not overwrite:
@@ -83,14 +83,14 @@ def parse_shard(shard: str) -> tuple[int, int]:
 
 
 def _order(readers: Sequence[MapReader]) -> list[MapReader]:
-    """Return the shards by their number, all there and of one run."""
+    """Return the shards in order; refuse a missing one or one of another run."""
     first = readers[0]
     by_number: dict[int, MapReader] = {}
     total = 0
     for reader in readers:
         shard = str(reader.attributes.get("shard", ""))
         if not shard:
-            raise InputError(f"{reader.path}: no shard (made without --shard I/N)")
+            raise InputError(f"{reader.path}: not a shard (made without --shard I/N)")
         number, total = parse_shard(shard)
         for name in IDENTITY[:-1]:
             if reader.attributes[name] != first.attributes[name]:
@@ -112,7 +112,7 @@ def _check_overlap(readers: Sequence[MapReader]) -> None:
     if repeated is not None:
         ends = np.cumsum([len(reader) for reader in readers])
         first, second = (readers[i].path for i in np.searchsorted(ends, repeated, side="right"))
-        raise InputError(f"face {keys[repeated[0]]!r} stands in {first} and in {second}")
+        raise InputError(f"face {keys[repeated[0]]!r} is in both {first} and {second}")
 
 
 def _read_all(readers: Sequence[MapReader]) -> Iterator[Rows]:

@@ -1,4 +1,4 @@
-"""Reading a map file: a mapping from the key of a face to its map."""
+"""Read a map file: a mapping from face key to map."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from focus.mapstore.hdf5 import naming_damage, open_checked, read_keys, read_row
 from focus.mapstore.rows import PLACES, PROVENANCE, RELATIVE, TOP, Rows, decode
 from focus.texts import Lookup, Texts
 
-BLOCK_BYTES = 1 << 28  # that are read at once
+BLOCK_BYTES = 1 << 28  # most bytes read at once
 
 
 class NoMapError(InputError, KeyError):
-    """The map file has no map of a face."""
+    """The map file has no map of the face."""
 
 
 class MapReader(Mapping[str, np.ndarray]):
@@ -29,15 +29,15 @@ class MapReader(Mapping[str, np.ndarray]):
 
     The file may be of unknown origin: it is checked before use, and nothing in it is executed. It
     is opened on first use, opened again in a forked process, and pickled without its handle.
-    Any face of a million takes a tenth of a millisecond, once the keys are read (a second, some
-    eighty megabytes, which forked processes share if one was asked for before).
+    Reading one face of a million takes 0.1 ms, after the keys were read once (1 s, about 80 MB,
+    shared with processes that are forked later).
 
     Args:
-        path: a file that :class:`~focus.mapstore.MapWriter` wrote, or another of its layout.
+        path: a file written by :class:`~focus.mapstore.MapWriter`, or another of the same layout.
 
     Raises:
-        InputError: on first use, for a file that is missing, cut short, of another format or a
-            newer one, or whose layout is not that of a map file.
+        InputError: on first use, for a file that is missing, truncated, of another or a newer
+            format, or whose layout is not that of a map file.
 
     Example:
         >>> reader = MapReader("maps.h5")  # doctest: +SKIP
@@ -45,7 +45,7 @@ class MapReader(Mapping[str, np.ndarray]):
         ...     print(key, values.max(), reader.score(key))
     """
 
-    # Two readers are the same one, or not: a comparison would read both files.
+    # Compare by identity: Mapping's comparison would read both files.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -79,7 +79,7 @@ class MapReader(Mapping[str, np.ndarray]):
         """Return the map of a face: float32 (h, w) in [0, 1], 1 = manipulated.
 
         Raises:
-            NoMapError: the file has no map of it; an InputError and a KeyError.
+            NoMapError: the file has no map of the face; an InputError and a KeyError.
         """
         row = self.row(key)
         return self.read(slice(row, row + 1))[0]
@@ -96,7 +96,7 @@ class MapReader(Mapping[str, np.ndarray]):
         """Return the row of a face in the file.
 
         Raises:
-            NoMapError: the file has no map of it.
+            NoMapError: the file has no map of the face.
         """
         row = self._index().find(key)
         if row is None:
@@ -112,9 +112,9 @@ class MapReader(Mapping[str, np.ndarray]):
 
     @property
     def attributes(self) -> dict[str, str | int]:
-        """The origin of the maps; text that the file lacks is empty.
+        """The origin of the maps; missing text is empty.
 
-        ``data`` and ``root`` that were moved together with the map file name their new place.
+        If ``data`` and ``root`` were moved together with the map file, they name the new place.
         """
         self._open()
         names = [*PROVENANCE, "versions", "created"]
@@ -130,14 +130,14 @@ class MapReader(Mapping[str, np.ndarray]):
         for name in PLACES:
             here = self.path.absolute().parent / str(relative.get(name, ""))
             recorded = str(self._attributes.get(name, ""))
-            with suppress(OSError, ValueError):  # a name that no file can have
+            with suppress(OSError, ValueError):  # an invalid file name
                 if relative.get(name) and not Path(recorded).exists() and here.exists():
                     moved[name] = os.path.normpath(here)
         return moved
 
     @property
     def face_keys(self) -> Texts:
-        """The key of every face, in the order of rows."""
+        """The key of every face, in row order."""
         if self._keys is None:
             file = self._open()
             with naming_damage(self.path):
@@ -146,7 +146,7 @@ class MapReader(Mapping[str, np.ndarray]):
 
     @property
     def _all_scales(self) -> np.ndarray:
-        """float32 (N,): what the levels of each map are multiplied by; 1 in version 1."""
+        """float32 (N,): the scale of each map; 1 in version 1."""
         if self._scales is None:
             if "scale" not in self._open():
                 self._scales = np.ones(len(self), np.float32)
@@ -169,7 +169,7 @@ class MapReader(Mapping[str, np.ndarray]):
 
     @property
     def scores(self) -> np.ndarray:
-        """float32 (N,): P(fake), NaN where there is none."""
+        """float32 (N,): P(fake), NaN if missing."""
         if self._scores is None:
             scores = self._read("score", slice(None))
             if not (np.isnan(scores) | (scores >= 0) & (scores <= 1)).all():
@@ -179,12 +179,12 @@ class MapReader(Mapping[str, np.ndarray]):
 
     @property
     def part_names(self) -> tuple[str, ...]:
-        """Names of the tensors behind the maps that the file keeps."""
+        """Names of the stored tensors behind the maps."""
         file = self._open()
         return tuple(sorted(file["parts"])) if "parts" in file else ()
 
     def read(self, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
-        """Return the maps of some rows: float32 (n, h, w) in [0, 1], in the order asked."""
+        """Return the maps of some rows: float32 (n, h, w) in [0, 1], in the given order."""
         return decode(self._levels(rows), self._all_scales[_indices(rows)])
 
     def _levels(self, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
@@ -197,11 +197,11 @@ class MapReader(Mapping[str, np.ndarray]):
         return levels
 
     def read_part(self, name: str, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
-        """Return a tensor behind the maps of some rows: (n, ...), in the order asked."""
+        """Return a tensor behind the maps of some rows: (n, ...), in the given order."""
         return self._read(self._part(name), rows)
 
     def blocks(self, step: int = 2048) -> Iterator[Rows]:
-        """Yield the whole file, ``step`` faces at a time; fewer where a face takes much memory."""
+        """Yield the whole file, ``step`` faces at a time; fewer if faces are large."""
         step = self.fit(step, *(f"parts/{name}" for name in self.part_names))
         for start in range(0, len(self), step):
             here = slice(start, start + step)
@@ -217,16 +217,16 @@ class MapReader(Mapping[str, np.ndarray]):
 
     @property
     def failures(self) -> bytes:
-        """JSON list of the faces missing from a part of a file; empty for a whole file."""
+        """JSON list of the faces missing from a part; empty for a complete map file."""
         return self._read("failures", slice(None)).tobytes() if "failures" in self._open() else b""
 
     @property
     def key_bytes(self) -> int:
-        """Room for a key in the file, in bytes."""
+        """Stored length of a key, in bytes."""
         return int(self._open()["key"].dtype.itemsize)
 
     def fit(self, step: int, *parts: str) -> int:
-        """Return how many faces, at most ``step``, may be read at once: of the maps, of parts."""
+        """Return how many faces, at most ``step``, to read at once: maps and given data sets."""
         file = self._open()
         shapes = [(file[name].dtype.itemsize, *file[name].shape[1:]) for name in parts]
         shapes.append((4, *file["maps"].shape[1:]))  # as float32
@@ -253,7 +253,7 @@ class MapReader(Mapping[str, np.ndarray]):
         self._forget()
 
     def _open(self) -> Any:
-        # A handle that crossed a fork shares its state with the parent's.
+        # After a fork, the handle shares its state with the parent's.
         if self._file is None or self._process != os.getpid():
             self._file, self._attributes = open_checked(self.path)
             self._process = os.getpid()
@@ -265,7 +265,7 @@ class MapReader(Mapping[str, np.ndarray]):
             return read_rows(file[name], rows)
 
     def _part(self, name: str) -> str:
-        """Return the data set of a part."""
+        """Return the data set name of a part."""
         if name not in self.part_names:
             known = ", ".join(self.part_names) or "none"
             raise InputError(f"{self.path}: no part '{name}' (has: {known})")
@@ -277,7 +277,7 @@ class MapReader(Mapping[str, np.ndarray]):
             repeated = places.find_repeated()
             if repeated is not None:
                 twice = self.face_keys[repeated[0]]
-                raise InputError(f"{self.path}: /key holds {twice!r} twice; keys must be unique")
+                raise InputError(f"{self.path}: /key contains {twice!r} twice; keys must be unique")
             self._places = places
         return self._places
 

@@ -1,4 +1,4 @@
-"""Faces on their way into or out of a map file, and what the file says of where they come from."""
+"""Rows of a map file, and its attributes: the origin of the maps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 from focus.errors import InputError
 
 PLACES, RELATIVE = ("data", "root"), "relative"
-"""Attributes that may be paths, and the one that holds them relative to the map file's folder."""
+"""Attributes that may be paths, and the attribute with their paths relative to the map file."""
 PROVENANCE = {
     "generator": "",
     "config": "{}",
@@ -38,7 +38,7 @@ IDENTITY = (
     "normalisation",
     "shard",
 )
-"""The attributes that must agree for two runs to be one."""
+"""Attributes that must be equal to resume a run or to merge shards (there, all but ``shard``)."""
 
 TOP = 255 * 256
 LONGEST_KEY = 4096
@@ -48,7 +48,7 @@ _PACKAGES = ("focus-forgery", "torch", "timm", "numpy", "h5py")
 
 @dataclass(frozen=True)
 class Rows:
-    """Some faces of a map file, in their order."""
+    """Some faces of a map file, in file order."""
 
     keys: Sequence[str]
     levels: np.ndarray
@@ -58,7 +58,7 @@ class Rows:
     labels: np.ndarray
     """int8 (n,): 0 real, 1 fake, -1 unknown."""
     scores: np.ndarray
-    """float32 (n,): P(fake), NaN where there is none."""
+    """float32 (n,): P(fake), NaN if missing."""
     parts: Mapping[str, np.ndarray] = field(default_factory=dict)
     """name -> (n, ...): tensors behind the maps."""
 
@@ -66,7 +66,7 @@ class Rows:
         return len(self.keys)
 
     def cut(self, start: int, stop: int | None = None) -> Rows:
-        """Return the faces from ``start`` up to ``stop``."""
+        """Return the faces from ``start`` up to, not including, ``stop``."""
         here = slice(start, stop)
         parts = {name: values[here] for name, values in self.parts.items()}
         return Rows(
@@ -87,13 +87,13 @@ class Rows:
 def encode(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return levels, uint16 (n, h, w), and scales, float32 (n,), of maps in [0, 1].
 
-    Scaled by its own highest value, a map keeps its ranking whatever score it was multiplied by.
-    Powers of two, and a TOP that 255 divides, store 8-bit maps without loss.
+    Scaling by the map's own maximum keeps the ranking of its values even if it was multiplied by a
+    small score. Powers of two, and a TOP divisible by 255, store 8-bit maps without loss.
 
     Args:
         maps: float (n, h, w).
     """
-    # Of float64 the tiniest float32 has an exponent, too.
+    # In float64 even the smallest float32 has an exponent.
     peaks = maps.max(axis=(1, 2), initial=0).astype(np.float64)
     mantissas, exponents = np.frexp(peaks)
     exponents = np.maximum(exponents - (mantissas == 0.5), _LEAST)
@@ -104,18 +104,18 @@ def encode(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decode(levels: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Return maps, float32 (..., h, w), of levels and scales (...)."""
+    """Return maps, float32 (..., h, w), from levels (..., h, w) and scales (...)."""
     maps = levels.astype(np.float32) / np.float32(TOP)
     maps *= np.asarray(scales, dtype=np.float32)[..., None, None]
     return maps
 
 
 def longest_key(keys: Sequence[str]) -> int:
-    """Return the length of the longest key in bytes of UTF-8, 0 if there is none.
+    """Return the length of the longest key in bytes of UTF-8, 0 without keys.
 
     Raises:
-        InputError: a key that a file cannot store: longer than 4096 bytes, with a NUL, or with a
-            character that UTF-8 does not have.
+        InputError: a key that cannot be stored: longer than 4096 bytes, with a NUL, or not
+            encodable as UTF-8.
     """
     longest = 0
     for key in keys:
@@ -123,7 +123,7 @@ def longest_key(keys: Sequence[str]) -> int:
             size = len(key.encode())
         except (UnicodeEncodeError, AttributeError):
             raise InputError(
-                f"key {key!r} cannot be stored: not text of UTF-8; rename it"
+                f"key {key!r} cannot be stored: not valid UTF-8 text; rename it"
             ) from None
         if size > LONGEST_KEY or "\0" in key:
             why = f"longer than {LONGEST_KEY} bytes, or holds a NUL"
@@ -142,10 +142,10 @@ NO_ROWS = Rows(
 
 
 def join(pieces: Sequence[Rows]) -> Rows:
-    """Put pieces behind each other.
+    """Concatenate pieces.
 
     Raises:
-        InputError: their maps are of different sizes, or they keep different tensors.
+        InputError: their maps differ in size, or they contain different tensors.
     """
     pieces = [piece for piece in pieces if len(piece)]
     if not pieces:
@@ -163,11 +163,11 @@ def join(pieces: Sequence[Rows]) -> Rows:
 
 
 def check_alike(first: Rows, other: Rows) -> None:
-    """Raise InputError unless both fit into one file."""
+    """Raise InputError unless both have the same map size and parts."""
     mine, theirs = first.levels.shape[1:], other.levels.shape[1:]
     if mine != theirs:
         sizes = f"{mine[0]}x{mine[1]} and {theirs[0]}x{theirs[1]}"
-        raise InputError(f"maps of {sizes} cannot stand in one file (face {other.keys[0]!r})")
+        raise InputError(f"maps of {sizes} cannot be in one file (face {other.keys[0]!r})")
     for name in {*first.parts, *other.parts}:
         shapes = [rows.parts[name].shape[1:] for rows in (first, other) if name in rows.parts]
         if len(shapes) < 2 or shapes[0] != shapes[1]:
@@ -177,7 +177,7 @@ def check_alike(first: Rows, other: Rows) -> None:
 def check_rows(
     keys: Sequence[str], maps: Any, labels: Any, scores: Any, parts: Mapping[str, Any]
 ) -> Rows:
-    """Bring what a caller gave into the types of the file.
+    """Check rows and convert them to the types of the file.
 
     Args:
         keys: one per face.
@@ -187,7 +187,7 @@ def check_rows(
         parts: name -> (n, ...).
 
     Raises:
-        InputError: lengths that differ, a label that is none, or maps that are none.
+        InputError: lengths that differ, an invalid label, or invalid maps.
     """
     keys = list(keys)
     count = len(keys)
@@ -205,18 +205,18 @@ def check_rows(
         if values.shape[:1] != (count,):
             raise InputError(f"{name}: shape {values.shape} for {count} keys")
     if not np.isin(rows.labels, (0, 1, -1)).all():
-        raise InputError("labels: only 0 (real), 1 (fake) and -1 (unknown) are labels")
+        raise InputError("labels: must be 0 (real), 1 (fake) or -1 (unknown)")
     return replace(rows, labels=rows.labels.astype(np.int8))
 
 
 def complete_attributes(given: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Return every attribute of a file: those given, defaults, versions and the time.
+    """Return all attributes of a file: the given ones, defaults, versions and the time.
 
-    Absolute paths of data are recorded relative to the map file's folder as well, so that the data
-    are found after both were moved together.
+    Absolute data paths are also recorded relative to the map file's folder, so that the data are
+    found after both were moved together.
 
     Raises:
-        InputError: a name that no file has.
+        InputError: an unknown attribute.
     """
     unknown = set(given) - {*PROVENANCE, "shard"}
     if unknown:
@@ -233,7 +233,7 @@ def complete_attributes(given: Mapping[str, Any], folder: Path) -> dict[str, str
 
 
 def relate(attributes: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Return the attribute that holds absolute paths of data relative to a map file's folder."""
+    """Return an attribute with absolute data paths made relative to a map file's folder."""
     here = os.path.realpath(folder)
     relative = {
         name: os.path.relpath(os.path.realpath(attributes[name]), here)
@@ -244,7 +244,7 @@ def relate(attributes: Mapping[str, Any], folder: Path) -> dict[str, str]:
 
 
 def now() -> str:
-    """Return the time as the attribute ``created`` holds it: ISO 8601, UTC."""
+    """Return the time for the attribute ``created``: ISO 8601, UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 

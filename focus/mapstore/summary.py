@@ -1,4 +1,4 @@
-"""What a map file holds, for people and for programs."""
+"""Summarise a map file as text or JSON."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from focus.runtime import Runtime
 _LABELS = {"real": 0, "fake": 1, "unknown": -1}
 _REAL_MAPS = {"zero": "maps set to zero", "fake-class": "maps kept"}
 _SHADES = " .:-=+*#%@"
-_STEP = 2048  # faces that are read at a time
+_STEP = 2048  # faces read at a time
 _WIDEST = 28  # cells of a drawn map; each is two characters wide
 
 
 @dataclass(frozen=True)
 class InfoCommand:
-    """Say what a map file holds."""
+    """Summarise a map file."""
 
     maps: str
     """The map file."""
     json: str = ""
-    """Write the summary as JSON to this file; - for standard output, and nothing else there."""
+    """Write the summary as JSON to this file; - prints only the JSON to standard output."""
     runtime: Runtime = field(default_factory=Runtime)
     """Flags that every command has."""
 
@@ -38,7 +38,7 @@ def info_command(command: InfoCommand) -> None:
     """Run ``focus info``.
 
     Raises:
-        InputError: a file that is no map file, or one that cannot be written.
+        InputError: not a map file, or the JSON file cannot be written.
     """
     summary = info(Path(command.maps))
     present(summary, describe(summary), command.json)
@@ -48,11 +48,11 @@ def info(path: Path | str) -> dict[str, Any]:
     """Return a summary of a map file, as JSON values.
 
     ``labels`` has, by label: faces; ``mean``, the mean of all map values; ``coverage``, the share
-    of map area at or above 0.5; ``zero``, the maps that are 0 throughout; ``score``, lowest, mean
+    of map area at or above 0.5; ``zero``, the number of all-zero maps; ``score``, lowest, mean
     and highest P(fake) or None; ``mean_map``, (h, w) values in [0, 1].
 
     Raises:
-        InputError: the file is no map file, or a damaged one.
+        InputError: not a map file, or a damaged one.
     """
     with MapReader(path) as reader:
         sums = {name: _Sum(reader.shape) for name in _LABELS}
@@ -79,7 +79,7 @@ def info(path: Path | str) -> dict[str, Any]:
 
 
 def describe(summary: Mapping[str, Any]) -> str:
-    """Return a summary as a page of text, the mean maps drawn in characters."""
+    """Return a summary as text, with the mean maps drawn in characters."""
     attributes, labels = summary["attributes"], summary["labels"]
     height, width = summary["grid"]
     size = f"{summary['bytes'] / 1e6:.2f} MB"
@@ -148,15 +148,15 @@ def _draw(maps: Mapping[str, Sequence[Sequence[float]]]) -> list[str]:
     """Draw mean maps side by side, the darkest character for the highest value of each."""
     blocks = []
     for name, values in maps.items():
-        picture = np.asarray(values)
-        step = -(-max(picture.shape) // _WIDEST)
-        tall, wide = (-(-side // step) for side in picture.shape)
-        missing = [(0, tall * step - picture.shape[0]), (0, wide * step - picture.shape[1])]
-        picture = np.pad(picture, missing, "edge")
-        picture = picture.reshape(tall, step, wide, step).mean(axis=(1, 3))
-        shades = np.rint(picture / (picture.max() or 1) * (len(_SHADES) - 1)).astype(int)
+        image = np.asarray(values)
+        step = -(-max(image.shape) // _WIDEST)
+        tall, wide = (-(-side // step) for side in image.shape)
+        missing = [(0, tall * step - image.shape[0]), (0, wide * step - image.shape[1])]
+        image = np.pad(image, missing, "edge")
+        image = image.reshape(tall, step, wide, step).mean(axis=(1, 3))
+        shades = np.rint(image / (image.max() or 1) * (len(_SHADES) - 1)).astype(int)
         drawing = ["".join(_SHADES[shade] * 2 for shade in row) for row in shades]
-        title = f"mean map, {name} ({_SHADES[-1]} = {picture.max():.2f})"
+        title = f"mean map, {name} ({_SHADES[-1]} = {image.max():.2f})"
         blocks.append([title, *drawing])
     width = max(len(line) for block in blocks for line in block)
     rows = zip(*blocks, strict=True)
@@ -164,10 +164,10 @@ def _draw(maps: Mapping[str, Sequence[Sequence[float]]]) -> list[str]:
 
 
 def _parse(text: str | int) -> Any:
-    """Return JSON text as its value, and any other text as it is."""
+    """Parse JSON text; return any other text unchanged."""
     try:
         value = json.loads(str(text))
-        json.dumps(value, allow_nan=False)  # Python reads "NaN", which is no JSON
+        json.dumps(value, allow_nan=False)  # Python parses "NaN", which is not JSON
     except (ValueError, RecursionError):
         return text
     return value

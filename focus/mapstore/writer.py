@@ -1,4 +1,4 @@
-"""Writing a map file in parts, so that a run that is killed goes on where it was."""
+"""Write a map file in parts, so that a killed run can be resumed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PART_ROWS = 2048
 
 
 class _Part(NamedTuple):
-    """What a whole part holds."""
+    """Content of a complete part."""
 
     faces: int
     key_bytes: int
@@ -35,35 +35,35 @@ class _Part(NamedTuple):
 
 
 class MapWriter:
-    """Write a map file by way of parts in ``<out>.parts/``, each of them whole or not there.
+    """Write a map file through parts in ``<out>.parts/``, each complete or missing.
 
     In a notebook::
 
         with MapWriter("maps.h5", generator="mine") as writer:
             writer.append(keys, maps)
 
-    A long run asks :attr:`missing` instead and gives whole parts to :meth:`write_part`, from as
-    many processes as it likes; one of them, the owner, calls :meth:`finish`. After an error the
-    parts stay, and a run of the same :data:`~focus.mapstore.rows.IDENTITY` goes on from them.
+    A long run reads :attr:`missing` instead and passes whole parts to :meth:`write_part`, from any
+    number of processes; one of them, the owner, calls :meth:`finish`. After an error the parts are
+    kept, and a run of the same :data:`~focus.mapstore.rows.IDENTITY` resumes from them.
 
     Args:
         out: the file; it appears in one rename.
-        attributes: where the maps come from: ``generator``, ``config``, ``weights_sha256``,
+        attributes: origin of the maps: ``generator``, ``config``, ``weights_sha256``,
             ``data``, ``root``, ``index_fingerprint``, ``real_maps``, ``normalisation``, ``shard``;
-            text, or JSON values. Keywords do the same.
-        rows: how many index rows there will be, if known.
+            text, or JSON values. Keyword arguments are added.
+        rows: number of index rows, if known.
         overwrite: replace a file that exists, and drop parts of another run.
         part_rows: index rows in a part.
-        owner: whether this process locks the folder, checks what is there, and finishes.
+        owner: whether this process locks the folder, checks its content, and finishes.
 
     Attributes:
-        complete: the file is there, made of the same: there is nothing (more) to write.
-        faces: in the complete file.
+        complete: whether the file of this run is complete, with nothing left to write.
+        faces: number of faces in the complete file.
         failures: after :meth:`finish`, (index row, key, reason) of faces that could not be read.
 
     Raises:
-        InputError: the file exists and is of another run, its parts are, another process is
-            writing it, or nothing can be written there (a folder, say).
+        InputError: the file or its parts belong to another run, another process is writing it, or
+            the path cannot be written (for example, a folder).
     """
 
     def __init__(
@@ -89,17 +89,17 @@ class MapWriter:
         if self.complete:
             self._folder.sweep(run)
         elif owner:
-            # Without the index's fingerprint nobody knows whether old parts are of these faces.
+            # Without the index's fingerprint, old parts may be of other faces.
             resumable = bool(self.identity["index_fingerprint"])
             self._folder.claim(run, overwrite, resumable)
 
     @property
     def missing(self) -> list[int]:
-        """Numbers of the parts that are not there yet; a spoilt part counts as missing."""
+        """Numbers of the missing parts; a damaged part counts as missing."""
         return [] if self.complete else [block for block in self._blocks() if not self.has(block)]
 
     def has(self, block: int) -> bool:
-        """Say whether a part is there and whole."""
+        """Return whether a part exists and is complete."""
         return self._look(block) is not None
 
     def append(
@@ -110,17 +110,17 @@ class MapWriter:
         scores: Any = None,
         parts: Mapping[str, Any] | None = None,
     ) -> None:
-        """Add faces behind those that stand.
+        """Append faces.
 
         Args:
             keys: one per face, unique in the file.
             maps: (n, h, w) or (n, 1, h, w): float in [0, 1], uint8 levels or bool.
-            labels: (n,) of 0 real, 1 fake, -1 unknown; all unknown if not given.
-            scores: (n,) P(fake); none if not given.
-            parts: name -> (n, ...) tensors behind the maps, to be kept too.
+            labels: (n,) of 0 real, 1 fake, -1 unknown; default: all unknown.
+            scores: (n,) P(fake); default: no scores.
+            parts: name -> (n, ...) tensors behind the maps, stored too.
 
         Raises:
-            InputError: maps that are none, lengths that differ, or a full disk.
+            InputError: invalid maps, lengths that differ, or a full disk.
         """
         rows = check_rows(keys, maps, labels, scores, parts or {})
         self._waiting = join([self._waiting, rows])
@@ -134,11 +134,11 @@ class MapWriter:
 
         Args:
             block: index rows ``[block * part_rows, (block + 1) * part_rows)``.
-            rows: their faces, without those that failed.
+            rows: their faces, without the unreadable ones.
             failures: (index row, key, reason) of faces that could not be read.
 
         Raises:
-            InputError: the disk is full, say; earlier parts stay.
+            InputError: the part cannot be written; earlier parts are kept.
         """
         told = json.dumps(list(failures)).encode()
         attributes: dict[str, str | int] = {**self.attributes, "block": block}
@@ -146,13 +146,13 @@ class MapWriter:
             write_file(temporary, attributes, [rows], len(rows), longest_key(rows.keys), told)
 
     def finish(self) -> int:
-        """Put the parts together, remove them, and return the number of faces.
+        """Join the parts into the file, remove them, and return the number of faces.
 
         Faces that could not be read are listed in :func:`errors_file`.
 
         Raises:
-            InputError: a part is missing, no face could be read, a key stands twice, maps are of
-                two sizes, or the disk is full.
+            InputError: a part is missing, no face could be read, a key is repeated, maps differ in
+                size, or the disk is full.
         """
         if len(self._waiting):
             self._flush()
@@ -160,15 +160,15 @@ class MapWriter:
         missing = [block for block, part in enumerate(found) if part is None]
         if missing:
             lost = ", ".join(map(str, missing[:10]))
-            raise InputError(f"{self.out}: missing part {lost} of {len(found)}; run again")
+            raise InputError(f"{self.out}: missing part {lost} of {len(found)}; re-run")
         self.failures = [failure for part in found if part for failure in part.failures]
         count = sum(part.faces for part in found if part)
         key_bytes = max((part.key_bytes for part in found if part and part.faces), default=1)
         if not count:
             self._folder.remove()
             why = ": {1}: {2}".format(*self.failures[0]) if self.failures else ""
-            raise InputError(f"{self.out}: not written, since no face could be read{why}")
-        # Before the file, whose being there ends the run.
+            raise InputError(f"{self.out}: not written, because no face could be read{why}")
+        # Before the file itself, because its existence marks the end of the run.
         write_failures(errors_file(self.out), (failure[1:] for failure in self.failures))
         with replace_file(self.out, within=self._folder.path) as temporary:
             rows = (rows for part in self._parts() for rows in part.blocks())
@@ -178,7 +178,7 @@ class MapWriter:
         return count
 
     def close(self) -> None:
-        """Let go of the folder; parts that stand stay."""
+        """Unlock the folder; finished parts are kept."""
         self._folder.release()
 
     def __enter__(self) -> MapWriter:
@@ -195,7 +195,7 @@ class MapWriter:
         return range(self._appended if self.rows is None else -(-self.rows // self.part_rows))
 
     def _look(self, block: int) -> _Part | None:
-        """Return what a part holds, None unless it is there and whole."""
+        """Return the content of a part, None if it is missing or damaged."""
         path = self._folder.part(block)
         if not path.exists():
             return None
@@ -209,22 +209,22 @@ class MapWriter:
             return None
 
     def _parts(self) -> Iterator[MapReader]:
-        """Open the parts one after the other: a process may have only so many open files."""
+        """Open the parts one at a time: the number of open files is limited."""
         for block in self._blocks():
             with MapReader(self._folder.part(block)) as part:
                 yield part
 
     def _flush(self) -> None:
-        """Write the next part of what was appended."""
+        """Write the next part of the appended faces."""
         self.write_part(self._appended, self._waiting.cut(0, self.part_rows))
         self._waiting = self._waiting.cut(self.part_rows)
         self._appended += 1
 
     def _is_complete(self) -> bool:
-        """Say whether the file exists and is of this run; refuse any other file.
+        """Return whether the file exists and belongs to this run; refuse any other file.
 
         Raises:
-            InputError: a file that is not of this run, or one of an unknown run.
+            InputError: the file belongs to another or an unknown run.
         """
         if not self.out.exists():
             return False
@@ -243,7 +243,7 @@ class MapWriter:
 
 
 def errors_file(out: Path) -> Path:
-    """Return where the faces without a map are listed."""
+    """Return the path of the CSV that lists faces without a map."""
     return out.with_name(f"{out.name}.errors.csv")
 
 

@@ -235,7 +235,7 @@ def test_a_complete_file_is_left_alone(index: FaceIndex, tmp_path: Path) -> None
     run(index, tmp_path / "x.h5")
     before = (tmp_path / "x.h5").stat().st_mtime_ns
     report = run(index, tmp_path / "x.h5")
-    assert str(report) == f"{tmp_path / 'x.h5'}: {COUNT} faces, all there already"
+    assert str(report) == f"{tmp_path / 'x.h5'}: {COUNT} faces, already complete"
     assert (tmp_path / "x.h5").stat().st_mtime_ns == before
     run(index, tmp_path / "x.h5", GenerationConfig(workers=0, overwrite=True))
     assert (tmp_path / "x.h5").stat().st_mtime_ns != before
@@ -509,7 +509,7 @@ def test_command_says_how_to_go_on_after_ctrl_c(index, tmp_path, monkeypatch) ->
     monkeypatch.setattr(Stub, "stop_after", 0)
     with (
         GENERATORS.temporarily("stub", Stub),
-        pytest.raises(KeyboardInterrupt, match="the same command goes on"),
+        pytest.raises(KeyboardInterrupt, match="re-run the same command to resume"),
     ):
         generate_command(command(index, tmp_path / "x.h5", runtime=Runtime(device="cpu")))
 

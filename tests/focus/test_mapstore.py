@@ -836,11 +836,11 @@ def test_shards_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         merge([*shards, shards[0]], out)
     with pytest.raises(InputError, match="weights_sha256"):
         merge([shards[0], others[1], shards[2]], out)
-    with pytest.raises(InputError, match="no shard"):
+    with pytest.raises(InputError, match="not a shard"):
         merge([write(tmp_path / "plain.h5")], out)
     with h5py.File(shards[1], "r+") as file:
         file["key"][0] = make_rows(0, 1).keys[0]
-    with pytest.raises(InputError, match=r"stands in .*1\.h5 and in .*2\.h5"):
+    with pytest.raises(InputError, match=r"is in both .*1\.h5 and .*2\.h5"):
         merge(shards, out)
     assert not out.exists()
 

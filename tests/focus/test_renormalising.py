@@ -92,7 +92,7 @@ def test_what_cannot_be_done_is_one_line(maps, tmp_path, capsys):
     assert "focus generate --parts" in capsys.readouterr().err
     kept = str(maps("class_minmax", parts=True))
     assert focus(["renormalise", kept, "--normalise", "global", "--out", kept]) == 2
-    assert "is the file that is read" in capsys.readouterr().err
+    assert "is the input file" in capsys.readouterr().err
     assert focus(["renormalise", kept, "--normalise", "best", "--out", "x.h5"]) == 2
     assert "class_minmax, global, image_minmax" in capsys.readouterr().err
 
