@@ -12,8 +12,8 @@ class CrossModalAttention(nn.Module):
     """Each stream receives the other's values where both agree (dual cross-modal attention).
 
     Args:
-        channels: of both streams.
-        cells: h * w of the grid; the similarities pass a linear layer of this width.
+        channels: number of channels of both streams.
+        cells: h * w of the grid; the similarities go through a linear layer of this width.
     """
 
     def __init__(self, channels: int, cells: int) -> None:
@@ -27,7 +27,7 @@ class CrossModalAttention(nn.Module):
         self.weights = nn.Parameter(torch.zeros(2))
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Return both streams (B, C, h, w), each with what it took from the other."""
+        """Return both streams (B, C, h, w), each enriched by the other."""
         keys = [key(x).flatten(2) for key, x in zip(self.keys, (first, second), strict=True)]
         energy = keys[0].transpose(1, 2) @ keys[1]  # (B, N, N): rows first, columns second
         from_second = self.mixing[0](energy).softmax(dim=-1)

@@ -9,7 +9,7 @@ ATTENTION_RATIO = 16
 
 
 class Fusion(nn.Module):
-    """Both streams to one, plus itself times a channel attention."""
+    """Merge both streams to one, plus the result times a channel attention."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""GFFD: two Xceptions, of the colours and of their noise residuals, that guide each other."""
+"""GFFD: an RGB and a noise-residual Xception that guide each other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from plugins.gffd.multi_scale import FeatureResidual
 from plugins.gffd.residual_attention import ResidualAttention
 
 MIDDLE, DEEP = 728, 2048  # channels of Xception after block 3, and at its end
-EXCHANGES, BLOCKS = (3, 7), 12  # blocks after which the streams exchange, of so many
+EXCHANGES, BLOCKS = (3, 7), 12  # blocks after which the streams exchange; number of blocks
 MEAN = STD = 0.5
 
 
@@ -40,11 +40,11 @@ class GffdConfig:
     encoder_weights: str = "timm"
     """For both Xceptions: a file (safetensors or a tensors-only .pth), 'timm', or 'none'."""
     image_size: int = 256
-    """Side of the square input in pixels; trained weights fit the size they were trained at."""
+    """Side of the square input in pixels; trained weights are tied to it."""
     scale: float = 30.0
     """s of the AM-softmax."""
     margin: float = 0.5
-    """m of the AM-softmax: what is taken from the cosine of the true class."""
+    """m of the AM-softmax: margin subtracted from the cosine of the true class."""
 
     def __post_init__(self) -> None:
         check_options(self, "image_size", least=64)
@@ -53,16 +53,16 @@ class GffdConfig:
 
 
 class Output(NamedTuple):
-    """What the network says of a batch."""
+    """Output of the network for a batch."""
 
     cosines: Tensor  # (B, 2): between the face and the directions of real and fake, float32
     attention: Tensor  # (B, 1, h, w) in (0, 1): the residual-guided spatial attention, float32
 
 
 class Gffd(Detector[GffdConfig]):
-    """Two-stream detector; its map is the attention that the residuals give the RGB stream.
+    """Two-stream detector; its map is the residual-guided attention of the RGB stream.
 
-    Images come in as (B, 3, H, W), standardised to mean 0.5 and deviation 0.5.
+    Images are (B, 3, H, W), standardised to mean 0.5 and deviation 0.5.
 
     Raises:
         InputError: Xceptions that cannot be built, or weights that do not fit them.
@@ -129,7 +129,7 @@ class Gffd(Detector[GffdConfig]):
         }
 
     def predict(self, images: Tensor) -> Prediction:
-        """Return P(fake), the attention in [0, 1] times P(fake), and it as it was."""
+        """Return P(fake), the attention in [0, 1] times P(fake), and the raw attention."""
         output = self(images)
         scores = (self.config.scale * output.cosines).softmax(dim=1)[:, FAKE]
         maps = minmax(output.attention) * scores[:, None, None, None]
@@ -141,7 +141,7 @@ def _create_stream(config: GffdConfig) -> nn.Module:
 
 
 def _leave(stream: Any, features: Tensor) -> Tensor:
-    """Run Xception's last two convolutions, without the activation behind them."""
+    """Run Xception's last two convolutions, without the final activation."""
     features = stream.act3(stream.bn3(stream.conv3(features)))
     return stream.bn4(stream.conv4(features))
 

@@ -10,7 +10,7 @@ from plugins import SRM_CLAMP, srm_kernels
 
 
 class FeatureResidual(nn.Module):
-    """The three SRM residuals of every channel, merged to as many channels as came in."""
+    """The three SRM residuals of every channel, merged to the number of input channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -26,8 +26,8 @@ class FeatureResidual(nn.Module):
 
 
 def channel_residuals(features: Tensor) -> Tensor:
-    """Return the SRM residuals (B, 3 C, h, w), three after each other, of features (B, C, h, w)."""
-    features = features.float()  # in eight bits the kernels would no longer sum to 0
+    """Return SRM residuals (B, 3 C, h, w), three per channel in turn, of features (B, C, h, w)."""
+    features = features.float()  # in bfloat16 the kernels would no longer sum to 0
     channels = features.shape[1]
     kernels = srm_kernels(features.device, features.dtype).repeat(channels, 1, 1, 1)
     padded = F.pad(features, (2, 2, 2, 2), mode="replicate")

@@ -9,7 +9,7 @@ from plugins import srm
 
 
 class ResidualAttention(nn.Module):
-    """Spatial attention from the residuals, which are filtered once more.
+    """Spatial attention from the residuals, filtered a second time.
 
     Two convolutions, the mean and the maximum over channels, a 7 x 7 convolution and a sigmoid.
     """

@@ -1,4 +1,4 @@
-"""The attention module: M maps of where to look."""
+"""The attention module: M attention maps."""
 
 from __future__ import annotations
 

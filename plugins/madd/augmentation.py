@@ -13,10 +13,10 @@ DROP_KERNEL, DROP_SIGMA, DROP_NOISE = 11, 7.0, 0.1
 
 @torch.no_grad()
 def draw_attention(attentions: Tensor) -> Tensor:
-    """Choose an attention for each face, int64 (B,): likelier if its sum is larger.
+    """Choose a random attention for each face, int64 (B,); larger sums are more likely.
 
     Args:
-        attentions: (B, M, h, w), at least 0; probabilities go with sqrt(sum + 1).
+        attentions: (B, M, h, w), at least 0; probabilities are proportional to sqrt(sum + 1).
     """
     weights = (attentions.float().sum(dim=(2, 3)) + 1).sqrt()  # (B, M)
     return torch.multinomial(weights, 1)[:, 0]
@@ -24,11 +24,11 @@ def draw_attention(attentions: Tensor) -> Tensor:
 
 @torch.no_grad()
 def drop_attended(images: Tensor, attention: Tensor) -> Tensor:
-    """Return images that are blurred and noised where one attention is high (AGDA).
+    """Return images blurred and noised where one attention is high (AGDA).
 
     Args:
         images: standardised (B, 3, H, W).
-        attention: (B, 1, h, w), at least 0; what stands at 0 is left as it is.
+        attention: (B, 1, h, w), at least 0; pixels at 0 are unchanged.
     """
     size = images.shape[-2:]
     threshold = images.new_empty(len(images), 1, 1, 1).uniform_(*DROP_THRESHOLD)

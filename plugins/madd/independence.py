@@ -1,4 +1,4 @@
-"""The regional independence loss, and the feature centres that it keeps."""
+"""The regional independence loss, and its running feature centres."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RegionIndependence(nn.Module):
         self.register_buffer("pairs", pairs, persistent=False)
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of features (B, M, C) and labels (B,); move the centres in training."""
+        """Return the loss of features (B, M, C) and labels (B,); update the centres in training."""
         momentum = CENTRE_MOMENTUM * CENTRE_DECAY ** (self.step // self.decay_steps)
         real = labels == REAL  # (B,)
         shift = ((features - self.centres) * real[:, None, None]).mean(dim=0)  # (M, C)

@@ -28,9 +28,9 @@ from plugins.madd.padding import pad_as_even
 from plugins.madd.pooling import pool, standardise
 from plugins.madd.texture_enhancement import TextureEnhancement
 
-TEXTURE, ATTENTION = 1, 3  # places of b2 and b5 among the levels that timm yields
+TEXTURE, ATTENTION = 1, 3  # indices of b2 and b5 among the levels of timm
 PROJECTION = 256
-ENCODER = {"drop_path_rate": 0.2, "bn_momentum": 0.01}  # of the release
+ENCODER = {"drop_path_rate": 0.2, "bn_momentum": 0.01}  # as released
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class MultiAttentionConfig:
     image_size: int = 380
     """Side of the square input in pixels."""
     attentions: int = 4
-    """M, how many attention maps."""
+    """M, number of attention maps."""
     map: str = "sum"
-    """How attentions become one map: sum, max, or the number of one (0 the first)."""
+    """Reduction of attentions to one map: sum, max, or the index of one attention."""
     independence_weight: float = 0.5
     """Weight of the region-independence loss."""
     drop_weight: float = 1.0
@@ -54,7 +54,7 @@ class MultiAttentionConfig:
     match_weight: float = 0.1
     """Weight of the match between features with and without the drop."""
     decay_steps: int = 4800
-    """Steps after which the centres' momentum falls by 0.9: the paper's epoch."""
+    """Steps after which the centres' momentum is multiplied by 0.9: the paper's epoch."""
 
     def __post_init__(self) -> None:
         if not self.encoder.startswith("tf_efficientnet"):
@@ -71,7 +71,7 @@ class MultiAttentionConfig:
 
 
 class Output(NamedTuple):
-    """All that the network says of a batch."""
+    """Output of the network for a batch."""
 
     logits: Tensor  # (B, 2): real, fake
     attentions: Tensor  # (B, M, h, w), at least 0, unbounded
@@ -81,7 +81,7 @@ class Output(NamedTuple):
 class MultiAttention(Detector[MultiAttentionConfig]):
     """Multi-attentional detector; its map is the sum of its attentions.
 
-    Images come in as (B, 3, H, W), standardised to mean 0.5 and deviation 0.5.
+    Images are (B, 3, H, W), standardised to mean 0.5 and deviation 0.5.
 
     Raises:
         InputError: an encoder that cannot be built, or weights that do not fit it.
@@ -158,7 +158,7 @@ class MultiAttention(Detector[MultiAttentionConfig]):
         }
 
     def predict(self, images: Tensor) -> Prediction:
-        """Return P(fake), the merged attention in [0, 1] times P(fake), and it as it was."""
+        """Return P(fake), the merged attention in [0, 1] times P(fake), and the raw one."""
         output = self(images)
         scores = output.logits.softmax(dim=1)[:, 1]
         attentions = output.attentions

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class EvenSameConv2d(nn.Conv2d):
-    """Strided convolution padded as TensorFlow pads an even side, whatever the side is."""
+    """Strided convolution that always pads as TensorFlow pads an even side."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the convolution; k - stride cells are added, the odd one at the far side."""
@@ -18,7 +18,7 @@ class EvenSameConv2d(nn.Conv2d):
 
 
 def pad_as_even(encoder: nn.Module) -> None:
-    """Replace every strided convolution by one of the same weights that pads as for even sides."""
+    """Make every strided convolution pad as for even sides; weights are kept."""
     for name, module in list(encoder.named_modules()):
         if isinstance(module, nn.Conv2d) and module.stride[0] > 1:
             even = EvenSameConv2d(

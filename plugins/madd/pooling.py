@@ -11,7 +11,7 @@ def pool(features: Tensor, attentions: Tensor) -> Tensor:
     """Return the attention-weighted means of features: (B, M, C), float32.
 
     Args:
-        features: (B, C, H, W), or (B, M, C, H, W) with features of their own for each attention.
+        features: (B, C, H, W), or (B, M, C, H, W) with separate features for each attention.
         attentions: (B, M, h, w), at least 0; resized to H x W.
     """
     size = features.shape[-2:]

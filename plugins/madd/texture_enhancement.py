@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class TextureEnhancement(nn.Module):
-    """What remains of a shallow level without its local mean, refined once per attention."""
+    """A shallow level minus its local mean, refined once per attention."""
 
     def __init__(self, channels: int, attentions: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class TextureEnhancement(nn.Module):
 
         Args:
             level: a shallow level (B, C, H, W).
-            attentions: (B, M, h, w); they weigh the texture, without a gradient.
+            attentions: (B, M, h, w); they weight the texture, without a gradient.
         """
         features = self.extract(level)
         height, width = attentions.shape[-2:]

@@ -18,11 +18,11 @@ def convolve(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
 
 
 class MultiLevelAggregation(nn.Module):
-    """Bring the levels of a backbone to one width, and fuse them.
+    """Project the levels of a backbone to one width and fuse them.
 
     Args:
-        channels: of each level.
-        width: of the result.
+        channels: channels of each level.
+        width: channels of the result.
     """
 
     def __init__(self, channels: Sequence[int], width: int) -> None:

@@ -40,9 +40,9 @@ class MSCCNetConfig:
     dct_bases: DctBases = "paper4"
     """The paper's four bases, or the 64 of the released code."""
     map_mode: MapMode = "hard"
-    """Maps at a threshold, or as they are, as probabilities of the classes."""
+    """hard: threshold maps; soft: use them as class probabilities."""
     map_threshold: float = 0.5
-    """Where a hard map begins."""
+    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
         check_options(self, "image_size", least=64)
@@ -52,12 +52,12 @@ class MSCCNetConfig:
 
 
 class MSCCNet(Detector[MSCCNetConfig]):
-    """Classifies a face, and every pixel of it, through class centres under DCT bases.
+    """Classifies a face and each of its pixels through class centres under DCT bases.
 
-    Images come in as (B, 3, H, W), standardised as ImageNet, of any size.
+    Images are (B, 3, H, W), standardised as ImageNet, of any size.
 
     Raises:
-        InputError: a backbone that cannot be built, or weights that cannot be had.
+        InputError: a backbone that cannot be built, or unavailable weights.
     """
 
     gmacs = 218.6

@@ -1,4 +1,4 @@
-"""Multi-spectral class centres (MSCC): what each class looks like under each group of DCT bases."""
+"""Multi-spectral class centres (MSCC): class representations under groups of DCT bases."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _cosines(order: int, size: int, device: torch.device) -> Tensor:
 
 
 class MultiSpectralClassCenter(nn.Module):
-    """Refine features by the centres of the classes, and give coarse logits on the way.
+    """Refine features by the class centres, and return coarse logits as well.
 
     Args:
         width: channels of the features, C; a group has c = C / 4.
@@ -70,7 +70,7 @@ class MultiSpectralClassCenter(nn.Module):
         return self.bottleneck(joined), coarse.unflatten(2, size)
 
     def filter(self, features: Tensor) -> Tensor:
-        """Return float32 features, every channel times its basis: neighbours share one."""
+        """Return float32 features, each channel times its basis (neighbours share one)."""
         height, width = features.shape[-2:]
         maps = dct_maps(self.order, height, width, features.device)
         spectra = features.unflatten(1, (len(maps), -1))
@@ -82,5 +82,5 @@ class MultiSpectralClassCenter(nn.Module):
 
     @staticmethod
     def attend(groups: Tensor, centers: Tensor) -> Tensor:
-        """Return how much each pixel belongs to each class: (B, n, 2, S), 1 in sum over the two."""
+        """Return class memberships of pixels (B, n, 2, S), which sum to 1 over the two classes."""
         return (centers @ groups).softmax(dim=2)

@@ -1,4 +1,4 @@
-"""The consistency branch, and how its volume becomes a map."""
+"""The consistency branch, and the conversion of its volume to a map."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class ConsistencyBranch(nn.Module):
     """Logits of whether two cells come from the same source: theta(f_i) . theta(f_j) / sqrt(D).
 
     Args:
-        channels: of the features, and D of the one embedding theta.
+        channels: channels of the features, and D of the embedding theta.
     """
 
     def __init__(self, channels: int) -> None:
@@ -21,7 +21,7 @@ class ConsistencyBranch(nn.Module):
         """Return float32 logits (B, h, w, h, w) of features (B, D, h, w)."""
         height, width = features.shape[-2:]
         embedded = self.embedding(features).flatten(2)  # (B, D, N)
-        # Scaled before the product: half precision overflows on the bare one.
+        # Scaled before the product, which would overflow in half precision otherwise.
         scaled = embedded / embedded.shape[1] ** 0.5
         logits = scaled.transpose(1, 2) @ embedded  # (B, N, N)
         return logits.float().unflatten(2, (height, width)).unflatten(1, (height, width))
@@ -30,7 +30,7 @@ class ConsistencyBranch(nn.Module):
 def inconsistency_with_border(volume: Tensor) -> Tensor:
     """Return 1 - the mean consistency of each cell with those on the border of the grid.
 
-    Of a true volume of a mask that leaves the border alone this is the mask.
+    For the true volume of a mask that does not touch the border this is the mask.
 
     Args:
         volume: (B, h, w, h, w) in [0, 1].

@@ -26,20 +26,20 @@ from plugins.targets import MapMode, consistency_volume, harden
 
 @dataclass(frozen=True)
 class PCLConfig:
-    """The defaults are the paper's, with maps as they come."""
+    """The defaults are the paper's, with soft maps."""
 
     image_size: int = 256
-    """Side of the square input in pixels; the volume's grid has a sixteenth of it."""
+    """Side of the square input in pixels; the grid of the volume has a sixteenth of it."""
     encoder: str = "resnet34.tv_in1k"
     """Any timm model whose last two feature levels have strides 16 and 32."""
     encoder_weights: str = "timm"
     """A file (safetensors or a tensors-only .pth), 'timm' to download, or 'none'."""
     consistency_weight: float = 10.0
-    """Weight of the consistency loss against the classification."""
+    """Weight of the consistency loss relative to the classification."""
     map_mode: MapMode = "soft"
-    """Take maps as they are, or at a threshold first."""
+    """soft: use maps unchanged; hard: threshold them first."""
     map_threshold: float = 0.5
-    """Where a hard map begins."""
+    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
         check_options(self, "image_size", least=64)
@@ -49,12 +49,12 @@ class PCLConfig:
 
 
 class PCL(Detector[PCLConfig]):
-    """Classifies a face, and says of every two of its cells whether they share a source.
+    """Classifies a face, and predicts for every two of its cells whether they share a source.
 
-    Images come in as (B, 3, H, W), standardised as ImageNet.
+    Images are (B, 3, H, W), standardised as ImageNet.
 
     Raises:
-        InputError: a backbone that cannot be built, or weights that cannot be had.
+        InputError: a backbone that cannot be built, or unavailable weights.
     """
 
     gmacs = 4.8
