@@ -2,9 +2,14 @@
 
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import timm
+from safetensors.torch import save_file
 
 from evaluator.cli import main as evaluator
 from focus.cli import main as focus
@@ -36,6 +41,57 @@ def test_commands_in_documents_have_the_flags_they_show(words, capsys):
     shown = re.findall(r"--[a-z-]+", capsys.readouterr().out)
     flags = [word for word in words if word.startswith("--")]
     assert set(flags) <= set(shown)
+
+
+EXTRAS = ("av", "onnx", "onnxscript", "onnxruntime", "pillow_heif", "retinaface", "lmdb")
+SHORT = {"train": "--steps 2 --batch 8 --validate-every 2 --image-size 64 --workers 0 --device cpu"}
+
+
+def run_without_extras(words, folder):
+    """Run a command as a default installation does, where no extra can be imported."""
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({EXTRAS!r}))
+from {words[0]}.cli import main
+sys.exit(main({words[1:]!r}))
+"""
+    environment = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=environment
+    )
+
+
+@pytest.fixture(scope="module")
+def workplace(demo_corpus, tmp_path_factory):
+    """Return a folder with what the README's commands name: faces, a photograph, weights."""
+    folder = tmp_path_factory.mktemp("workplace")
+    shutil.copytree(demo_corpus.parent, folder / "faces")
+    shutil.copy(next((folder / "faces").rglob("*.jpg")), folder / "photo.jpg")
+    encoder = timm.create_model("mobilenetv2_100")
+    save_file(encoder.state_dict(), folder / "mobilenetv2.safetensors")
+    return folder
+
+
+def test_the_readme_runs_on_a_default_installation(workplace):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^(?:focus|evaluator) .+$", text, re.MULTILINE)
+    assert len(lines) >= 3
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        words += SHORT.get(words[1], "").split()
+        done = run_without_extras(words, workplace)
+        assert done.returncode == 0, (line, done.stderr)
+    snippet = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    code = snippet[1] + "\nassert maps['photo.jpg'].max() <= 1"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=workplace)
+
+    words = ["focus", "export", "runs/first", "--out", "first.onnx"]
+    assert "pip install" in run_without_extras(words, workplace).stderr
+    words = "evaluator robustness --model focus --weights runs/first --data faces --out robustness"
+    refused = run_without_extras(words.split(), workplace)
+    assert refused.returncode == 2
+    assert "pip install" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
 
 
 def test_links_lead_somewhere():
