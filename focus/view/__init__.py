@@ -1,4 +1,4 @@
-"""What people look at: overlays, contact sheets and the HTML gallery."""
+"""Show maps: overlays, contact sheets and the HTML gallery."""
 
 from __future__ import annotations
 

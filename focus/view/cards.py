@@ -1,4 +1,4 @@
-"""One face as people look at it: its picture, its truth, its maps, and how well they agree."""
+"""Cards: a face with its image, truth and maps, and their pixel AUC."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ PICTURE_SIDE = 384
 
 @dataclass(frozen=True)
 class Card:
-    """A row of the index with all that is shown of it."""
+    """A row of the index with everything that is shown for it."""
 
     row: int
     face: Face
     score: float
     """P(fake) in the first map file, NaN if it has none."""
     picture: Picture | None
-    """uint8 RGB (H, W, 3), no side above 384; None when it could not be read."""
+    """uint8 RGB (H, W, 3), no side above 384; None if unreadable."""
     mask: Mask | None
-    """Truth, bool (H, W); None when there is none or it could not be read."""
+    """Truth, bool (H, W); None if missing or unreadable."""
     maps: tuple[FaceMap | None, ...]
-    """float32 (h, w), one per map file; None where a file has no map of this face."""
+    """float32 (h, w), one per map file; None if the file has no map of this face."""
     modalities: tuple[Picture | None, ...] = ()
-    """uint8 RGB, as ``picture``, one per modality asked for; None when it could not be read."""
+    """uint8 RGB like ``picture``, one per requested modality; None if unreadable."""
     fault: str = ""
-    """Why a file of this row could not be read."""
+    """Reason why a file of this row could not be read; empty if none."""
 
     @property
     def pixel_aucs(self) -> tuple[float, ...]:
@@ -51,23 +51,23 @@ class Card:
 
 @dataclass(frozen=True)
 class Collection:
-    """The faces that are shown, the open map files by name, and what is said of them on top."""
+    """The faces shown, the open map files by name, and the text above them."""
 
     index: FaceIndex
     readers: Mapping[str, MapReader]
     title: str = ""
     facts: Sequence[tuple[str, str]] = ()
-    """Names and values, in one line below the title."""
+    """Names and values, shown in one line below the title."""
     notices: Sequence[str] = ()
-    """What a reader must know not to be misled."""
+    """Warnings about how to interpret the maps."""
     metrics: Sequence[Mapping[str, str]] = ()
     """Each with ``name``, ``value`` and ``note``."""
     frames: Path | None = None
-    """Folder of the pictures that the faces were cut from, to show maps on those instead."""
+    """Folder of the images that the faces were cut from, to show maps on those instead."""
     modalities: Mapping[str, str] = field(default_factory=dict)
-    """Names of the modalities that are shown of each face, and what their colours mean."""
+    """Modalities shown for each face: name -> explanation of its colours."""
     basis: str = ""
-    """What the metrics were measured on, and at which threshold."""
+    """Split, threshold and intervals of the metrics."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -89,15 +89,15 @@ def read_card(
     frames: Path | None = None,
     modalities: Sequence[str] = (),
 ) -> Card:
-    """Read what is shown of one row; an unreadable file becomes the card's ``fault``.
+    """Read the card of one row; an unreadable file is recorded in its ``fault``.
 
     Args:
         index: the faces.
         row: in [0, len(index)).
         readers: map files; the first gives the score.
-        frames: folder of the pictures that faces were cut from: maps and masks are pasted back
-            onto those; a row that does not say where it was cut from is shown as it is.
-        modalities: names; computed of the picture that is shown, before it is shrunk.
+        frames: folder of the images that faces were cut from: maps and masks are pasted back onto
+            those; a row without a recorded source is shown as it is.
+        modalities: names; computed from the image that is shown, before it is shrunk.
     """
     face = index[row]
     picture, mask, faults = None, None, []
@@ -107,7 +107,7 @@ def read_card(
         if source is not None:
             whole = read_face(source.root, source.path)
         else:
-            # A JPEG decodes several times faster at part of its size.
+            # A JPEG decodes several times faster at reduced size.
             smallest = None if modalities else PICTURE_SIDE
             whole = read_face(index.root, face.path, face.extra.get("box", ""), smallest)
         picture = shrink(whole, PICTURE_SIDE)
@@ -130,7 +130,7 @@ def read_card(
 
 
 def _show_modalities(picture: Picture, names: Sequence[str]) -> list[Picture]:
-    if not names:  # kornia takes long to import
+    if not names:  # importing kornia is slow
         return []
     from focus.view.modality import show_modality
 
@@ -138,7 +138,7 @@ def _show_modalities(picture: Picture, names: Sequence[str]) -> list[Picture]:
 
 
 class FrameSource(NamedTuple):
-    """The picture that a face was cut from."""
+    """The image that a face was cut from, and the box."""
 
     root: Path
     path: str
@@ -146,11 +146,11 @@ class FrameSource(NamedTuple):
 
 
 def find_frame(root: Path, face: Face, frames: Path) -> FrameSource | None:
-    """Return where a face was cut from: a path like ``clip.mp4#12.0``, or what prepare recorded.
+    """Return the source of a face, from a path like ``clip.mp4#12.0`` or the columns of prepare.
 
     Args:
         root: folder of the index.
-        face: a row of it.
+        face: a row of the index.
         frames: folder that the column ``source`` of prepared faces is relative to.
     """
     box = face.extra.get("box", "")
@@ -162,7 +162,7 @@ def find_frame(root: Path, face: Face, frames: Path) -> FrameSource | None:
             if path.lower().endswith(VIDEO_SUFFIXES):
                 path += f"#{face.extra.get('frame', '0')}"
             return FrameSource(frames, path, parse_box(box))
-    except ValueError:  # a box that is none: the face is shown alone
+    except ValueError:  # an invalid box: show the face alone
         return None
     return None
 
@@ -170,16 +170,16 @@ def find_frame(root: Path, face: Face, frames: Path) -> FrameSource | None:
 def pixel_auc(face_map: FaceMap, mask: Mask) -> float:
     """Return the area under the ROC curve of a map over the pixels of one face.
 
-    The share of (manipulated, untouched) pixel pairs that the map puts in the right order, ties
-    half: Mann and Whitney's U. Counted in two sorted halves, some twenty times faster than from a
-    curve, which matters for ten thousand faces.
+    The share of (manipulated, untouched) pixel pairs in the right order, ties counted half:
+    normalised Mann-Whitney U. Counting in two sorted arrays is about twenty times as fast as
+    computing the curve, which matters for ten thousand faces.
 
     Args:
         face_map: float (h, w), resized bilinearly to the mask.
         mask: bool (H, W).
 
     Returns:
-        In [0, 1]; NaN when the mask holds only one class.
+        In [0, 1]; NaN if the mask has only one class.
     """
     values = resize_map(face_map, (mask.shape[0], mask.shape[1]))
     inside, outside = np.sort(values[mask]), np.sort(values[~mask])
@@ -191,7 +191,7 @@ def pixel_auc(face_map: FaceMap, mask: Mask) -> float:
 
 
 def shrink(plane: np.ndarray, side: int) -> np.ndarray:
-    """Return a picture or a float plane with no side longer than ``side``, averaged by area."""
+    """Shrink an image or float plane by area averaging until no side exceeds ``side``."""
     scale = side / max(plane.shape[:2])
     if scale >= 1:
         return plane

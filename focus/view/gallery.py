@@ -1,4 +1,4 @@
-"""``focus view``: a map file as a page to leaf through, or as one picture."""
+"""``focus view``: show a map file as an HTML page or as one image."""
 
 from __future__ import annotations
 
@@ -31,46 +31,46 @@ _LABELS = {REAL: "real", FAKE: "fake"}
 
 @dataclass(frozen=True)
 class ViewCommand:
-    """Look at the maps of a file: an HTML page to leaf through, or one picture."""
+    """Show the maps of a file as an HTML page or as one image."""
 
     maps: str
-    """Map file to look at."""
+    """Map file to show."""
     source: Source = field(default_factory=Source)
     out: str = "report.html"
-    """Page to write; above 400 pictures a folder of them stands beside it."""
+    """HTML page to write; above 400 images, also a folder of them next to it."""
     png: str = ""
-    """Write this picture instead of a page: a contact sheet, or the one face of --key."""
+    """Write this image instead of a page: a contact sheet, or the one face of --key."""
     key: str = ""
-    """Show this face alone."""
+    """Show only this face."""
     compare: tuple[str, ...] = ()
-    """Further maps of the same faces to show beside, each as NAME=MAPS.h5."""
+    """More maps of the same faces to show next to them, each as NAME=MAPS.h5."""
     modalities: tuple[str, ...] = ()
-    """What a second branch sees of each face, to show beside: rgb, sobel, dct, srm."""
+    """Modalities of each face to show next to it: rgb, sobel, dct, srm."""
     frames: str = ""
-    """Show maps on the whole pictures that the faces were cut from, which lie in this folder."""
+    """Folder of the whole images that the faces were cut from; show maps on those."""
     summary: str = ""
-    """JSON file of `evaluator score`, whose metrics stand on top of the page."""
+    """JSON file of `evaluator score`; its metrics are shown at the top of the page."""
     limit: int = 0
-    """Show so many faces, spread evenly over the index (0: all; in a picture 8)."""
+    """Number of faces to show, spread evenly over the index (0: all; in an image, 8)."""
     title: str = ""
-    """Heading of the page or the picture."""
+    """Heading of the page or image."""
     runtime: Runtime = field(default_factory=Runtime)
 
     def __post_init__(self) -> None:
         if self.limit < 0:
             raise InputError(f"--limit {self.limit}: must be 0 (all faces) or more")
         if not self.png and Path(self.out).suffix.lower() not in (".html", ".htm"):
-            raise InputError(f"--out {self.out}: must end in .html; for a picture give --png")
+            raise InputError(f"--out {self.out}: must end in .html; for an image use --png")
         if self.png and not (Path(self.png).suffix and cv2.haveImageWriter(self.png)):
-            raise InputError(f"--png {self.png}: unknown picture format; use .png or .jpg")
+            raise InputError(f"--png {self.png}: unknown image format; use .png or .jpg")
 
 
 def view_command(command: ViewCommand) -> None:
-    """Write the page or the picture that ``command`` asks for.
+    """Run ``focus view``: write the page or the image.
 
     Raises:
-        InputError: a map file, the data or the summary cannot be read, or the map file and the
-            data have no face in common, or the output cannot be written.
+        InputError: a map file, the data or the summary cannot be read, the map file and the data
+            have no face in common, or the output cannot be written.
     """
     collection = open_collection(command)
     out = Path(command.png or command.out)
@@ -85,7 +85,7 @@ def open_collection(command: ViewCommand) -> Collection:
     """Open the map files and the data of a command, and choose the faces."""
     modalities = _describe_modalities(command.modalities)
     if command.frames and not Path(command.frames).is_dir():
-        raise InputError(f"--frames {command.frames}: no such folder; give the one of the pictures")
+        raise InputError(f"--frames {command.frames}: no such folder; give the folder of images")
     reader = MapReader(Path(command.maps))
     index = reopen(reader.attributes, command.source, command.maps)
     mapped = np.array([key in reader for key in index.keys], dtype=bool)
@@ -138,12 +138,12 @@ def write_picture(collection: Collection, out: Path, quiet: bool = False) -> Non
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, str]], str]:
-    """Return the metrics of an `evaluator score` JSON, and in a line what they were measured on.
+    """Return the metrics of an `evaluator score` JSON, and a line with split and threshold.
 
     Each metric has ``name``, ``value`` and ``note`` (its interval and count).
 
     Raises:
-        InputError: no such file, no JSON, or no ``metrics`` in it.
+        InputError: no such file, not JSON, or no ``metrics`` in it.
     """
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
@@ -153,7 +153,7 @@ def read_metrics(path: Path) -> tuple[list[dict[str, str]], str]:
         raise InputError(f"--summary {path}: cannot read it ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         hint = "make it with `evaluator score --json FILE`"
-        raise InputError(f"--summary {path}: no JSON with metrics in it; {hint}") from None
+        raise InputError(f"--summary {path}: not a JSON file with metrics; {hint}") from None
 
 
 def _describe_basis(summary: Mapping[str, Any]) -> str:
@@ -182,7 +182,7 @@ def _describe_metric(name: str, metric: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _describe_modalities(names: tuple[str, ...]) -> dict[str, str]:
-    if not names:  # kornia takes long to import
+    if not names:  # importing kornia is slow
         return {}
     from focus.view.modality import describe
 
@@ -196,14 +196,14 @@ def _open_compared(command: ViewCommand, name: str) -> dict[str, MapReader]:
         if not other or not path:
             raise InputError(f"--compare {text}: write it as NAME=MAPS.h5")
         if other in readers or other == name:
-            raise InputError(f"--compare {text}: the name '{other}' stands twice; choose another")
+            raise InputError(f"--compare {text}: the name '{other}' is used twice; choose another")
         readers[other] = MapReader(Path(path))
-        len(readers[other])  # opens the file, so that a bad one is named before any work
+        len(readers[other])  # opens the file, so that a bad one is reported before any work
     return readers
 
 
 def _unreadable(index: FaceIndex, rows: np.ndarray, reader: MapReader) -> list[int]:
-    """Return which rows cannot be read: the likely reason why they have no map."""
+    """Return the unreadable rows: the likely reason why they have no map."""
     return [row for row in rows.tolist() if read_card(index, row, [reader]).picture is None]
 
 
@@ -211,8 +211,8 @@ def _notices(index: FaceIndex, reader: MapReader, mapped: np.ndarray) -> list[st
     notices = []
     if reader.attributes.get("real_maps") == "zero" and (index.labels[mapped] == REAL).any():
         notices.append(
-            "Maps of real faces were set to zero when this file was made: that they are calm says "
-            "nothing about the generator."
+            "Maps of real faces were set to zero when this file was made: their values "
+            "say nothing about the generator."
         )
     missing = int((~mapped).sum())
     if missing:
@@ -246,7 +246,7 @@ def _facts(index: FaceIndex, reader: MapReader, rows: np.ndarray) -> list[tuple[
 
 
 def _sheet_row(card: Card, masked: bool) -> SheetRow:
-    """Return the pictures of one face, enlarged before anything is drawn on them."""
+    """Return the images of one face, enlarged before anything is drawn on them."""
     lines = [_LABELS.get(card.face.label, "unknown"), card.face.method]
     if not math.isnan(card.score):
         lines.append(f"score {card.score:.2f}")

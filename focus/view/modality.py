@@ -1,6 +1,6 @@
-"""A face's modalities as people look at them: on fixed scales, so that faces can be compared.
+"""Show a face's modalities on fixed scales, so that faces can be compared.
 
-Importing this imports torch and kornia: only for those who ask for modalities.
+This module imports torch and kornia; import it only to show modalities.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from focus.view.overlay import Picture
 
 
 def show_modality(picture: Picture, name: str) -> Picture:
-    """Compute a modality of a picture at the picture's own size, and show it.
+    """Compute a modality of an image at its own size, as a viewable image.
 
-    ``rgb`` is the picture itself. ``sobel``: the square root of twice the gradient magnitude, so
-    that weak edges show too. ``dct``: log(1 + |c|) of every coefficient in the place it has in its
-    block, over log(1 + 8 * 255), its value in a white block; a rest at the right and at the bottom
-    that fills no block stays black. ``srm``: the three residuals, 0 as mid-grey, black and white
+    ``rgb`` is the image itself. ``sobel``: the square root of twice the gradient magnitude, so
+    that weak edges are visible. ``dct``: log(1 + |c|) of every coefficient, at its place in its
+    block, divided by log(1 + 8 * 255), the value of a white block; incomplete blocks at the right
+    and bottom are black. ``srm``: the three residuals, 0 as mid-grey, black and white
     where they are clamped.
 
     Args:
@@ -37,17 +37,17 @@ def show_modality(picture: Picture, name: str) -> Picture:
         uint8 RGB (H, W, 3).
     """
     image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
-    # Not inference mode: the kernels that are cached here may be trained through later.
+    # Not inference mode: kernels cached here may be part of a backward pass later.
     with torch.no_grad():
         shown = _VIEWS[name].show(image).clamp(0, 1)[0].permute(1, 2, 0)
         return np.asarray((shown * 255).round().byte().numpy())
 
 
 def describe(names: Sequence[str]) -> dict[str, str]:
-    """Return what the pictures of :func:`show_modality` mean, a line per name.
+    """Return a one-line explanation of each modality's image in :func:`show_modality`.
 
     Raises:
-        InputError: a name that is none of ``focus.modalities.MODALITIES``.
+        InputError: a name that is not in ``focus.modalities.MODALITIES``.
     """
     for name in names:
         if name not in MODALITIES:
@@ -75,15 +75,15 @@ def _show_srm(image: Tensor) -> Tensor:
 
 
 class _View(NamedTuple):
-    show: Callable[[Tensor], Tensor]  # (1, 3, H, W) to the same shape; [0, 1] is what is seen
+    show: Callable[[Tensor], Tensor]  # (1, 3, H, W) to the same shape; shown clamped to [0, 1]
     meaning: str
 
 
 _VIEWS = {
-    "rgb": _View(MODALITIES["rgb"], "the colours themselves"),
+    "rgb": _View(MODALITIES["rgb"], "the colours, unchanged"),
     "sobel": _View(
         _show_sobel,
-        "gradient magnitude of each colour, by its square root; white: a step from 0 to 255",
+        "square root of each colour's gradient magnitude; white: a step from 0 to 255",
     ),
     "dct": _View(
         _show_dct,

@@ -1,7 +1,7 @@
-"""Maps as pictures: one colour scale, overlays, truth outlines and captioned grids.
+"""Maps as images: one colour scale, overlays, truth outlines and captioned grids.
 
-All pictures are uint8 RGB (H, W, 3). Maps are float (h, w) in [0, 1], 1 = manipulated, and are
-never stretched to their own minimum and maximum: a calm face has to look calm.
+All images are uint8 RGB (H, W, 3). Maps are float (h, w) in [0, 1], 1 = manipulated, and are never
+stretched to their own minimum and maximum, so that low values look low.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ FaceMap = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 OPACITY = 0.65
-TRUTH_COLOUR = (0, 229, 255)  # cyan: the one hue that neither skin nor the colour scale has
+TRUTH_COLOUR = (0, 229, 255)  # cyan: absent from skin and from the colour scale
 _CASING = (16, 24, 32)
 _QUIET = {"color": "#5b6470", "weight": "normal"}
-_WIDE = 8  # columns from which on the text grows: such a sheet is seen at part of its size
+_WIDE = 8  # columns above which text grows: wide sheets are viewed reduced
 _LARGEST = 1.75
-_TITLE = 1.3  # size of the title over that of the rest
+_TITLE = 1.3  # size of the title relative to other text
 _FONTS = {"bold": "DejaVuSans-Bold.ttf", "normal": "DejaVuSans.ttf"}  # shipped by matplotlib
 
 
@@ -39,7 +39,8 @@ _FONTS = {"bold": "DejaVuSans-Bold.ttf", "normal": "DejaVuSans.ttf"}  # shipped 
 def colour_table() -> Picture:
     """Return the colour of every map value, uint8 (256, 3) RGB: OpenCV's INFERNO.
 
-    Its lightness grows steadily with the value, so it survives grey print and colour blindness.
+    Its lightness grows steadily with the value, so it is readable in grey print and with colour
+    blindness.
     """
     values = np.arange(256, dtype=np.uint8).reshape(256, 1)
     coloured = np.asarray(cv2.applyColorMap(values, cv2.COLORMAP_INFERNO), dtype=np.uint8)
@@ -49,7 +50,7 @@ def colour_table() -> Picture:
 
 
 def quantise(face_map: FaceMap) -> NDArray[np.uint8]:
-    """Return ``round(255 * map)`` as uint8 of the same shape, as map files store it."""
+    """Return ``round(255 * map)`` as uint8 of the same shape."""
     return np.rint(np.clip(face_map, 0, 1) * 255).astype(np.uint8)
 
 
@@ -61,7 +62,7 @@ def resize_map(face_map: FaceMap, size: tuple[int, int]) -> FaceMap:
 
 
 def resize_picture(picture: Picture, size: tuple[int, int]) -> Picture:
-    """Resize a picture to ``size`` (height, width): by area when it shrinks, else bicubically."""
+    """Resize an image to ``size`` (height, width): by area when shrinking, else bicubically."""
     shrinks = size[0] < picture.shape[0]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, (size[1], size[0]), interpolation=method), dtype=np.uint8)
@@ -75,12 +76,12 @@ def colour_map(face_map: FaceMap) -> Picture:
 def overlay(face: Picture, face_map: FaceMap, opacity: float = OPACITY) -> Picture:
     """Lay a map over a face: ``(1 - a) * face + a * colour`` with ``a = opacity * map``.
 
-    Where the map is 0 the face stays as it is, so a face that the map leaves alone stays plain.
+    Where the map is 0, the face is unchanged.
 
     Args:
         face: uint8 (H, W, 3).
         face_map: float (h, w) in [0, 1], resized to the face.
-        opacity: in [0, 1]; how much a map value of 1 covers.
+        opacity: in [0, 1]; opacity of a map value of 1.
     """
     values = resize_map(face_map, (face.shape[0], face.shape[1]))
     alpha = np.float32(opacity) * np.clip(values, 0, 1)[..., None]
@@ -94,13 +95,13 @@ def outline(
     colour: tuple[int, int, int] = TRUTH_COLOUR,
     thickness: int = 2,
 ) -> Picture:
-    """Draw the contour of a mask on a copy of a picture.
+    """Draw the contour of a mask on a copy of an image.
 
     Args:
         picture: uint8 (H, W, 3).
-        mask: bool (h, w), resized to the picture; an empty one draws nothing.
-        colour: RGB, cased in a dark line so that it shows on bright ground too.
-        thickness: of the coloured line, in pixels of the picture.
+        mask: bool (h, w), resized to the image; an empty mask draws nothing.
+        colour: RGB, with a dark casing so that it is visible on bright areas.
+        thickness: thickness of the coloured line, in pixels of the image.
     """
     contours = find_contours(mask, (picture.shape[0], picture.shape[1]))
     drawn = picture.copy()
@@ -110,13 +111,13 @@ def outline(
 
 
 def find_contours(mask: Mask, size: tuple[int, int]) -> list[NDArray[np.int32]]:
-    """Return the closed contours of a mask (h, w), holes too, in pixels of ``size``.
+    """Return the closed contours of a mask (h, w), with holes, in pixels of ``size``.
 
     Each is int32 (n, 1, 2) of (x, y). They stay within about one pixel of the mask.
     """
     soft = resize_map(mask.astype(np.float32), size)
     growth = size[0] / mask.shape[0]
-    if growth > 1:  # the mask's pixels would show as steps; a blur of one step leaves none
+    if growth > 1:  # blur by one mask pixel, so that its pixels do not show as steps
         soft = np.asarray(cv2.GaussianBlur(soft, (0, 0), growth), dtype=np.float32)
     area = (soft >= 0.5).astype(np.uint8)
     contours, _ = cv2.findContours(area, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
@@ -129,11 +130,11 @@ class SheetRow:
     """One line of a contact sheet."""
 
     caption: str
-    """Stands left of the pictures; its first line is emphasised."""
+    """Shown left of the images; its first line is bold."""
     pictures: Sequence[Picture | None]
     """One per heading, uint8 (H, W, 3); None leaves the cell empty."""
     notes: Sequence[str] = ()
-    """One below each picture, empty text for none; or nothing at all."""
+    """One below each image (empty text: none), or an empty sequence."""
 
 
 def contact_sheet(
@@ -143,33 +144,33 @@ def contact_sheet(
     cell: int = 224,
     colour_bar: bool = True,
 ) -> Picture:
-    """Set pictures in a captioned grid on white, for a README or a paper.
+    """Arrange images in a captioned grid on white, for a README or a paper.
 
     Text grows with the cells, and above 8 columns with their number, up to 1.75 times.
 
     Args:
-        rows: each with as many pictures as there are headings.
-        headings: one above each column, in as many lines as it needs.
-        title: above all, if any.
-        cell: side of a picture in pixels; pictures keep their aspect inside it.
-        colour_bar: draw what the colours mean below the grid.
+        rows: each with one image per heading.
+        headings: one above each column, wrapped as needed.
+        title: shown at the top, if any.
+        cell: side of a cell in pixels; images keep their aspect ratio inside it.
+        colour_bar: draw a colour bar below the grid.
 
     Returns:
         uint8 (H, W, 3), as large as the grid needs.
 
     Raises:
-        ValueError: no rows, or a row with another number of pictures than headings.
+        ValueError: no rows, or a row whose number of images differs from that of headings.
     """
     if not rows:
         raise ValueError("a contact sheet needs at least one row")
     for row in rows:
         if len(row.pictures) != len(headings):
-            raise ValueError(f"{len(row.pictures)} pictures under {len(headings)} headings")
+            raise ValueError(f"{len(row.pictures)} images under {len(headings)} headings")
     return _Sheet(rows, headings, title, cell, colour_bar).draw()
 
 
 class _Sheet:
-    """A contact sheet while it is drawn: pictures pasted by pixel, text set by matplotlib."""
+    """Layout and drawing of a contact sheet: images pasted by pixel, text set by matplotlib."""
 
     def __init__(
         self,
@@ -181,7 +182,7 @@ class _Sheet:
     ) -> None:
         self.rows, self.colour_bar = rows, colour_bar
         self.cell, self.margin = cell, round(cell * 0.11)
-        # Of the text, in pixels.
+        # Text size in pixels.
         self.size = cell / 16 * min(max(1, len(headings) / _WIDE), _LARGEST)
         self.gap = round(0.8 * self.size)
         self.line = round(self.size * 1.45)
@@ -264,14 +265,14 @@ class _Sheet:
         return [line.rstrip() for line in lines]
 
     def _measure(self, text: str, scale: float = 1, weight: str = "bold") -> float:
-        """Return the width in pixels of a line at ``scale`` times the size of the text."""
+        """Return the width in pixels of a line at ``scale`` times the text size."""
         return measure(text, weight, scale * self.size)
 
     def _typeset(self, canvas: Picture) -> Picture:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        # 72 dots per inch make a point of type one pixel.
+        # At 72 dpi, a point is one pixel.
         figure = Figure(figsize=(self.width / 72, self.height / 72), dpi=72)
         agg = FigureCanvasAgg(figure)
         figure.figimage(canvas, 0, 0, origin="upper")
@@ -312,7 +313,7 @@ class _Sheet:
             self._write(figure, left + self.cell / 2, below, text, ha="center", **_QUIET)
 
     def _write(self, figure: Figure, x: float, y: float, text: str, **style: Any) -> None:
-        """Set one line at x, y pixels from the top left corner, bold unless told otherwise."""
+        """Write one line at x, y pixels from the top left corner; default: bold."""
         style = {"fontsize": self.size, "color": "#14181d", "weight": "bold", **style}
         font = _font(style.pop("weight"), style.pop("fontsize"))
         # A key may hold dollar signs, which must not start a formula.
@@ -321,7 +322,7 @@ class _Sheet:
 
 
 def _font(weight: str, size: float) -> FontProperties:
-    """Return the font of all text, by the file that matplotlib ships: alike on every machine."""
+    """Return the font of all text from matplotlib's own file: the same on every machine."""
     from matplotlib import get_data_path
     from matplotlib.font_manager import FontProperties
 

@@ -1,9 +1,9 @@
-"""The HTML gallery: one page that needs no network, or a page with a folder of pictures.
+"""The HTML gallery: one offline page, or a page with a folder of images.
 
-Maps travel as numbers on their own grid and are coloured in the browser, so that its sliders act
-at once. Above ``SINGLE_FILE_PICTURES`` pictures (of faces and their modalities), pictures and maps
-lie in a folder beside the page, which loads what it shows; a script tag may do so from a disk,
-where fetching is forbidden.
+Maps are stored as numbers on their own grid and coloured in the browser, so that its sliders act
+at once. Above ``SINGLE_FILE_PICTURES`` images (of faces and their modalities), images and maps are
+in a folder next to the page, which loads them as needed; by script tags, because browsers forbid
+fetching from a local disk.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from focus.view.cards import Card, Collection, shrink
 from focus.view.overlay import OPACITY, Mask, Picture, colour_table, find_contours, quantise
 
 SINGLE_FILE_PICTURES = 400
-CHUNK = 24  # cards a script of the folder holds: a sorted page may need sixty scripts
+CHUNK = 24  # cards per script of the folder: a sorted page may need sixty scripts
 GRID_SIDE = 112
 TRUTH_SIDE = 256
 JPEG_QUALITY = 88
 
 
 def write_page(collection: Collection, out: Path, quiet: bool = False) -> None:
-    """Write the page ``out``, and above 400 pictures the folder ``<stem>_files`` beside it.
+    """Write the page ``out``, and above 400 images the folder ``<stem>_files`` next to it.
 
-    Faces stream through: what stays in memory is a line of text per face and the cards of one
-    chunk (of all, in a single file). The page appears last, in one rename.
+    Faces are streamed: only a line of text per face and the cards of one chunk (of all, in a single
+    file) stay in memory. The page appears last, in one rename.
 
     Raises:
-        InputError: something cannot be written.
+        InputError: the output cannot be written.
     """
     folder = out.with_name(f"{out.stem}_files")
     _clear(folder)
@@ -51,7 +51,7 @@ def write_page(collection: Collection, out: Path, quiet: bool = False) -> None:
     writer.flush()
     notices = list(collection.notices)
     if writer.faults:
-        notices.append(f"Faces whose picture or mask cannot be read: {writer.faults:,}.")
+        notices.append(f"Faces whose image or mask cannot be read: {writer.faults:,}.")
     data = {
         "title": collection.title,
         "facts": collection.facts,
@@ -72,10 +72,10 @@ def write_page(collection: Collection, out: Path, quiet: bool = False) -> None:
 
 
 class _CardWriter:
-    """Cards to JSON: a light table of all, and chunks with the pictures and maps.
+    """Convert cards to JSON: a small table of all, and chunks with the images and maps.
 
     Args:
-        folder: where pictures and chunks go; None keeps both in ``chunks``.
+        folder: folder of images and chunks; None keeps both in ``chunks``.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -110,7 +110,7 @@ class _CardWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Put the open chunk away; to be called after the last card."""
+        """Store the open chunk; call it after the last card."""
         if self._folder is None:
             self.chunks.append(self._chunk)
         elif self._chunk:
@@ -137,7 +137,7 @@ class _CardWriter:
         }
 
     def _store(self, picture: Picture, name: str) -> str:
-        """Return the address of a picture: a file of the folder, or the picture itself."""
+        """Return the URL of an image: a file of the folder, or a data URL."""
         flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
         content = cv2.imencode(".jpg", picture[..., ::-1], flags)[1]
         if self._folder is None:
@@ -148,13 +148,13 @@ class _CardWriter:
 
 
 def _describe_map(values: np.ndarray) -> dict[str, Any]:
-    """Return a map's grid and its values as bytes; a grid finer than a card is averaged."""
+    """Return a map's grid and values as bytes; a grid above 112 px is averaged."""
     grid = shrink(values, GRID_SIDE)
     return {"grid": grid.shape, "values": _encode(quantise(grid))}
 
 
 def _describe_truth(mask: Mask) -> dict[str, Any]:
-    """Return a mask as an SVG path with the size that its coordinates are in."""
+    """Return a mask as an SVG path, and the size of its coordinate system."""
     scale = TRUTH_SIDE / max(mask.shape)
     height, width = (max(1, round(side * scale)) for side in mask.shape)
     parts = []
@@ -166,7 +166,7 @@ def _describe_truth(mask: Mask) -> dict[str, Any]:
 
 
 def _fill_template(title: str, data: dict[str, Any]) -> str:
-    """Put title, data, styles and script into the template, all in one pass."""
+    """Insert title, data, styles and script into the template, in one pass."""
     home = files("focus.view")
     parts = {
         "title": html.escape(printable(title)),
@@ -180,7 +180,7 @@ def _fill_template(title: str, data: dict[str, Any]) -> str:
 
 
 def _to_json(value: Any) -> str:
-    """Return JSON that may stand inside a script element: nothing in it can end the element."""
+    """Return JSON that is safe inside a script element: nothing in it can end the element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
 
@@ -194,7 +194,7 @@ def _rounded(value: float) -> float | None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what an earlier page left in its folder, and nothing else."""
+    """Remove only the files of an earlier page from its folder."""
     if not folder.is_dir():
         return
     for path in folder.iterdir():

@@ -390,11 +390,11 @@ def test_a_picture_of_one_face_and_its_comparison(tmp_path):
         ({"maps": "none.h5"}, "none.h5: no such file"),
         ({"key": "stranger.png"}, "--key stranger.png: the data has no such face"),
         ({"compare": ("other.h5",)}, "--compare other.h5: write it as NAME=MAPS.h5"),
-        ({"compare": ("test=maps.h5",)}, "the name 'test' stands twice"),
+        ({"compare": ("test=maps.h5",)}, "the name 'test' is used twice"),
         ({"modalities": ("sobbel",)}, "--modalities sobbel: no such modality; perhaps sobel?"),
         ({"summary": "none.json"}, "--summary none.json: cannot read it"),
         ({"out": "reports"}, "--out reports: must end in .html"),
-        ({"png": "x.none"}, "--png x.none: unknown picture format"),
+        ({"png": "x.none"}, "--png x.none: unknown image format"),
     ],
 )
 def test_mistakes_are_named(tmp_path, monkeypatch, change, message):
@@ -424,7 +424,7 @@ def test_metrics_without_a_value_give_their_reason(tmp_path):
     path.write_text(json.dumps({"metrics": {"pxap": none}}))
     assert read_metrics(path) == ([{"name": "pxap", "value": "none", "note": "no masks"}], "")
     path.write_text("[]")
-    with pytest.raises(InputError, match="no JSON with metrics"):
+    with pytest.raises(InputError, match="not a JSON file with metrics"):
         read_metrics(path)
 
 
