@@ -1,4 +1,4 @@
-"""Where patch sequences meet: cross-patch inconsistency (CPI) and aggregation (CPA)."""
+"""Combining patch sequences: cross-patch inconsistency (CPI) and aggregation (CPA)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def inconsistency_loss(found: Tensor, agreement: Tensor, tolerance: float) -> Te
     Args:
         found: S (B, N, N) in [0, 1].
         agreement: C, of the same shape.
-        tolerance: which deviation costs nothing.
+        tolerance: deviation without cost.
     """
     return ((agreement - found).abs() - tolerance).clamp_min(0).square().mean()
 
@@ -34,10 +34,10 @@ class CrossPatchAggregation(nn.Module):
     """The class of a clip from the class tokens of its sequences.
 
     Args:
-        width: of the tokens, D.
-        heads: of the attention.
-        depth: how many blocks.
-        positions: sequences in a clip if each place shall have an embedding, else 0.
+        width: channels D of a token.
+        heads: attention heads.
+        depth: number of blocks.
+        positions: number of sequences in a clip to learn a position embedding, else 0.
     """
 
     def __init__(self, width: int, heads: int, depth: int, positions: int = 0) -> None:

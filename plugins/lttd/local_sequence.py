@@ -1,4 +1,4 @@
-"""The local sequence transformer (LST): every patch sequence of a clip by itself."""
+"""The local sequence transformer (LST): each patch sequence of a clip separately."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 PATCH = 16
-STAGES = 3  # as often the low-level path halves its 8 x 8 cells
+STAGES = 3  # the low-level path halves its 8 x 8 cells in each
 
 
 def group_sequences(clips: Tensor) -> Tensor:
@@ -25,12 +25,12 @@ def group_sequences(clips: Tensor) -> Tensor:
 
 
 def stack_blocks(width: int, heads: int, depth: int) -> nn.Sequential:
-    """Return pre-norm transformer blocks whose perceptron is four times as wide."""
+    """Return pre-norm transformer blocks with an MLP four times as wide."""
     return nn.Sequential(*(Block(width, heads, qkv_bias=True) for _ in range(depth)))
 
 
 def flatten_frames(features: Tensor) -> Tensor:
-    """Return a vector a frame: (n, C, T, h, w) to (n, T, C * h * w)."""
+    """Return one vector per frame: (n, C, T, h, w) to (n, T, C * h * w)."""
     return rearrange(features, "n c t h w -> n t (c h w)")
 
 
@@ -55,8 +55,8 @@ class SequenceStem(nn.Module):
     """A token for each frame of a sequence: a convolution and the first stage of a 3-D ResNet-18.
 
     Args:
-        channels: of the features, at half the resolution.
-        width: of the tokens, D.
+        channels: channels of the features, at half the resolution.
+        width: channels D of a token.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -75,13 +75,13 @@ class SequenceStem(nn.Module):
 
 
 class LowLevelEnhancement(nn.Module):
-    """Gate the frame tokens by what a path without attention sees: y' = pool(conv(y)).
+    """Gate the frame tokens by a convolutional low-level path: y' = pool(conv(y)).
 
     Args:
         inputs: channels of y.
-        channels: of y'.
-        side: of y' in cells.
-        width: of the tokens.
+        channels: channels of y'.
+        side: side of y' in cells.
+        width: channels of a token.
     """
 
     def __init__(self, inputs: int, channels: int, side: int, width: int) -> None:
@@ -93,7 +93,7 @@ class LowLevelEnhancement(nn.Module):
     def forward(self, low: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return y' (n, C, T, h / 2, w / 2) of y (n, C, T, h, w), and the gated tokens.
 
-        Of ``tokens`` (n, 1 + T, D) the first, the class token, passes untouched.
+        The first of ``tokens`` (n, 1 + T, D), the class token, is not gated.
         """
         low = self.pool(self.convolution(low))
         gates = self.gate(flatten_frames(low)).sigmoid()
@@ -113,16 +113,16 @@ class EnhancedStage(nn.Module):
 
 
 class LocalSequenceTransformer(nn.Module):
-    """A class token and an embedding of every patch sequence, each seen by itself.
+    """A class token and an embedding of each patch sequence, computed separately.
 
     Args:
         frames: T.
-        width: of the tokens, D.
-        heads: of the attention.
+        width: channels D of a token.
+        heads: attention heads.
         depth: blocks in each of the three stages.
-        channels: of the stem and of the low-level path.
-        checkpointing: keep only what goes between the parts while training, and compute the rest
-            again on the way back.
+        channels: channels of the stem and of the low-level path.
+        checkpointing: in training, keep only activations between parts and recompute the others in
+            the backward pass.
     """
 
     def __init__(
@@ -169,13 +169,13 @@ class LocalSequenceTransformer(nn.Module):
 def _recomputing_contexts(
     part: nn.Module,
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Return what surrounds a part the first and the second time."""
+    """Return the contexts of the first and of the recomputed forward pass."""
     return nullcontext(), _keep_statistics(part)
 
 
 @contextmanager
 def _keep_statistics(part: nn.Module) -> Iterator[None]:
-    """Leave running statistics alone: the second look at a batch must not count again."""
+    """Freeze running statistics: the recomputation must not count a batch twice."""
     norms = [module for module in part.modules() if isinstance(module, _BatchNorm)]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm, (_, count) in zip(norms, kept, strict=True):

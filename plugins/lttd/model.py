@@ -1,4 +1,4 @@
-"""LTTD: sequences of patches by themselves, then compared and aggregated."""
+"""LTTD: patch sequences, processed separately, then compared and aggregated."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ from plugins.pcl.consistency import inconsistency_with_border
 
 @dataclass(frozen=True)
 class LttdConfig:
-    """The defaults are the paper's network, and choices where it is silent."""
+    """The defaults are the paper's network, completed by our choices."""
 
     image_size: int = 224
     """Side of the square frames in pixels, a multiple of 16; a cell of the map has 16 pixels."""
     frames: int = 16
     """Frames in a clip."""
     width: int = 384
-    """Of the tokens."""
+    """Channels of a token."""
     heads: int = 6
-    """Of every attention; they share the width."""
+    """Heads of every attention; must divide the width."""
     depth: int = 3
     """Transformer blocks in each of the three stages, and in the aggregation."""
     channels: int = 64
-    """Of the 3-D stem and of the low-level path."""
+    """Channels of the 3-D stem and of the low-level path."""
     position_embedding: bool = False
-    """Tell the aggregation where a sequence comes from, by learned embeddings."""
+    """Add learned position embeddings to the aggregation."""
     integrity_head: bool = False
-    """Learn the integrity of each sequence by a head of its own instead of by similarities."""
+    """Learn the integrity of each sequence by a separate head instead of by similarities."""
     integrity_weight: float = 0.1
-    """Weight of what is learned from maps against the classification."""
+    """Weight of the map loss relative to the classification."""
     tolerance: float = 0.1
-    """By how much a similarity may be wrong at no cost."""
+    """Deviation of a similarity without cost."""
     map_mode: IntegrityMode = "soft"
-    """Integrity as the maps say, of maps at a threshold, or relative to the clip's highest."""
+    """Integrity from soft maps, from hard (thresholded) ones, or relative to the clip's maximum."""
     time_pooling: TimePooling = "mean"
-    """A sequence's integrity over time: its mean, or that of its worst frame."""
+    """A sequence's integrity over time: mean, or max (its worst frame)."""
     map_threshold: float = 0.1
-    """Where a hard map begins."""
+    """Threshold of hard maps."""
     least_share: float = 0.05
-    """Hard: the share of a sequence that must be manipulated for it to count."""
+    """Hard: share of a sequence that must be manipulated for it to count."""
     peak_share: float = 0.5
-    """Relative: the share of the clip's highest integrity above which a sequence counts."""
+    """Relative: share of the clip's maximum integrity above which a sequence counts."""
     checkpointing: bool = True
-    """Compute activations again on the way back instead of keeping them: slower, far smaller."""
+    """Recompute activations in the backward pass: slower, with far less memory."""
 
     def __post_init__(self) -> None:
         check_options(self, "image_size", least=3 * PATCH, multiple=PATCH)
@@ -79,15 +79,15 @@ class LttdConfig:
 
     @property
     def side(self) -> int:
-        """Of the grid of patch sequences."""
+        """Side of the grid of patch sequences."""
         return self.image_size // PATCH
 
 
 class Lttd(Detector[LttdConfig]):
-    """Classifies a clip, and says of its patch sequences which of them do not belong together.
+    """Classifies a clip and finds inconsistent patch sequences.
 
-    Clips come in as (B, 3, T, H, W), standardised as ImageNet, H and W multiples of 16; T, and
-    with a position embedding H and W, are the configuration's.
+    Clips are (B, 3, T, H, W), standardised as ImageNet, H and W multiples of 16; T, and with a
+    position embedding H and W, are set by the configuration.
     """
 
     gmacs = 201.0
@@ -158,6 +158,6 @@ class Lttd(Detector[LttdConfig]):
 
 
 def _grid_of(clips: Tensor) -> tuple[int, int]:
-    """Return how many patch sequences stand below and beside each other in clips."""
+    """Return the grid (rows, columns) of patch sequences in clips."""
     height, width = clips.shape[-2:]
     return height // PATCH, width // PATCH

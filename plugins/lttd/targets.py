@@ -1,4 +1,4 @@
-"""From the maps of all frames to the integrity of patch sequences."""
+"""The integrity of patch sequences from the maps of all frames."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def sequence_integrity(
     least_share: float = 0.05,
     peak_share: float = 0.5,
 ) -> Tensor:
-    """Return how manipulated each patch sequence is: exactly 0 throughout a real clip.
+    """Return the degree of manipulation of each patch sequence; exactly 0 for real clips.
 
     Args:
         maps: (B, 1, T, H, W) in [0, 1].
         grid: height and width of the grid of sequences.
         mode: ``soft``: the averages r of the patches' areas over time; ``hard``: 1 where those of
             the maps at ``threshold`` exceed ``least_share``; ``relative``: 1 where r exceeds
-            ``peak_share`` of the clip's highest.
+            ``peak_share`` of the clip's maximum.
         pooling: the mean over time, or the frame in which a patch is most manipulated.
-        threshold: where a hard map begins.
-        least_share: of a sequence, to be manipulated for it to count.
-        peak_share: of the highest r of the clip.
+        threshold: of hard maps.
+        least_share: share of a sequence that must be manipulated for it to count.
+        peak_share: share of the highest r of the clip.
 
     Returns:
         (B, N) in [0, 1] of the maps' type, row by row.

@@ -32,7 +32,7 @@ def attend(queries: Tensor, keys: Tensor) -> Tensor:
 
 @contextmanager
 def watch(attentions: list[Any]) -> Iterator[list[Tensor]]:
-    """Yield a list that fills with each attention's queries, keys and values (B, 1 + N, 3 D)."""
+    """Yield a list that collects the queries, keys and values (B, 1 + N, 3 D) of each attention."""
     seen: list[Tensor] = []
     hooks = [
         attention.qkv.register_forward_hook(lambda _, __, output: seen.append(output))

@@ -1,4 +1,4 @@
-"""UIA-ViT: a ViT, the attention of its last blocks, and patches that it weighs."""
+"""UIA-ViT: a ViT, the attention of its last blocks, and patches weighted by it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from plugins.uiavit.targets import correlation_loss
 
 Map = Literal["attention", "location"]
 EPOCHS, FITS_PER_EPOCH = 8, 2
-BLOCKS = 5  # the last ones, whose queries and keys are averaged
+BLOCKS = 5  # last blocks, whose queries and keys are averaged
 RAMP_SLOPE, RAMP_MIDDLE = 12.0, 0.7
 CORRELATION_WEIGHT, CROSS_WEIGHT, WITHIN_WEIGHT = 0.06, 0.5, 0.05
-CROSS, INSIDE, OUTSIDE = 0.2, 0.6, 0.6  # where the centres start
+CROSS, INSIDE, OUTSIDE = 0.2, 0.6, 0.6  # initial values of the centres
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class UiaVitConfig:
     image_size: int = 224
     """Side of the square input in pixels."""
     map: Map = "attention"
-    """Class-token attention, or location: how much nearer a patch is to fakes than to real ones."""
+    """Class-token attention, or location: how much closer a patch is to forged than to real."""
     ramp_steps: int = 0
-    """Steps over which patches go from equal weights to attended ones, the paper's 8 epochs; 0: as
-    many as the run has."""
+    """Steps of the transition from equal to attended patch weights, 8 epochs in the paper; 0: all
+    steps of the run."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -58,7 +58,7 @@ class UiaVitConfig:
 
 
 class Output(NamedTuple):
-    """All that the network says of a batch."""
+    """Output of the network for a batch."""
 
     logits: Tensor  # (B, 2): real, fake
     attention: Tensor  # (B, N) in (0, 1): of the class token to the patches
@@ -70,10 +70,10 @@ class Output(NamedTuple):
 class UiaVit(Detector[UiaVitConfig]):
     """Inconsistency-aware ViT; its map is the class token's attention to the patches.
 
-    Images come in as (B, 3, H, W), standardised to mean 0.5 and deviation 0.5.
+    Images are (B, 3, H, W), standardised to mean 0.5 and deviation 0.5.
 
     Raises:
-        InputError: an encoder that cannot be built or is no plain ViT, or weights that do not fit.
+        InputError: an encoder that fails to build or is not a plain ViT; weights that do not fit.
     """
 
     maps_without_supervision = True
@@ -99,7 +99,7 @@ class UiaVit(Detector[UiaVitConfig]):
         self.register_buffer("ramp", torch.tensor(config.ramp_steps or self.steps))
 
     def begin(self, steps: int) -> None:
-        """Spread the ramp over the run, unless the configuration says how long it is."""
+        """Spread the ramp over the run, unless the configuration sets its length."""
         if not self.config.ramp_steps:
             self.ramp.fill_(steps)
 
@@ -139,14 +139,14 @@ class UiaVit(Detector[UiaVitConfig]):
         }
 
     def _observe(self, patches: Tensor, labels: Tensor) -> None:
-        """Count the step, add its patches to the sums, and fit the Gaussians when it is time."""
+        """Count the step, add its patches to the sums, and fit the Gaussians when due."""
         self.gaussians.add(patches, labels)
         self.step.add_(1)
         if self.step % (self.ramp // (EPOCHS * FITS_PER_EPOCH)).clamp_min(1) == 0:
             self.gaussians.fit()
 
     def predict(self, images: Tensor) -> Prediction:
-        """Return P(fake), the map in [0, 1] times P(fake), and the map as it was."""
+        """Return P(fake), the map in [0, 1] times P(fake), and the raw map."""
         output = self(images)
         scores = output.logits.softmax(dim=1)[:, FAKE]
         if self.config.map == "attention":
@@ -158,7 +158,7 @@ class UiaVit(Detector[UiaVitConfig]):
 
 
 def uniform_share(progress: Tensor) -> Tensor:
-    """Return the weight of equal patches at a share of the training: 1 for an eighth, then less."""
+    """Return the weight of equal patches at a training progress: 1 for an eighth, then falling."""
     falling = torch.sigmoid(-RAMP_SLOPE * (progress - RAMP_MIDDLE))
     return torch.where(progress < 1 / EPOCHS, 1, falling)
 

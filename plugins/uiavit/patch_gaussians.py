@@ -8,17 +8,17 @@ from torch import Tensor, nn
 from plugins import FAKE, REAL
 
 FACES_PER_CLASS = 4
-VARIANCE_FLOOR = 1e-6  # of patches whose channels have variance 1: identical ones do not stop a run
+VARIANCE_FLOOR = 1e-6  # patches have channel variance 1; identical patches must not fail
 
 
 class PatchGaussians(nn.Module):
     """One Gaussian of real patches and one of forged ones, fitted to running sums.
 
-    Real patches are all those of real faces, forged ones the inner ones of fakes (rows and columns
-    3 to 10 of 14).
+    Real patches are all patches of real faces; forged ones are the inner patches of fakes (rows and
+    columns 3 to 10 of 14).
 
     Attributes:
-        fitted: (2,): 1 where a Gaussian was fitted yet, real and fake.
+        fitted: (2,): 1 once the Gaussian of the class (real, fake) is fitted.
     """
 
     count: Tensor
@@ -52,7 +52,7 @@ class PatchGaussians(nn.Module):
 
     @torch.no_grad()
     def add(self, patches: Tensor, labels: Tensor) -> None:
-        """Add the patches (B, N, D), float32, of the first four faces of each class to the sums."""
+        """Add the patches (B, N, D), float32, of the first four faces of each class."""
         for label in (REAL, FAKE):
             mine = labels == label
             first = mine.int().sort(descending=True, stable=True).indices[:FACES_PER_CLASS]
@@ -70,10 +70,10 @@ class PatchGaussians(nn.Module):
 
     @torch.no_grad()
     def fit(self) -> None:
-        """Fit each Gaussian that has patches, and start the sums anew."""
+        """Fit each Gaussian that has patches, and reset the sums."""
         sums = (self.count, self.total, self.products, self.cubes, self.fourths)
-        # In float64 on the CPU, where every machine has it: normalised patches lie in a plane, so
-        # that the shrinkage alone makes the covariance invertible.
+        # In float64 on the CPU, where it is always available: patches lie in a hyperplane, so
+        # that only the shrinkage makes the covariance invertible.
         known = [values.cpu().double() for values in sums]
         for label in (REAL, FAKE):
             if known[0][label] > 1:
@@ -94,7 +94,7 @@ class PatchGaussians(nn.Module):
 
     def _distance(self, patches: Tensor, label: int) -> Tensor:
         with torch.autocast(patches.device.type, enabled=False):
-            # The precision itself would square the rounding errors of a matrix product.
+            # The precision matrix would square the rounding errors of the product.
             offset = (patches - self.mean[label]) @ self.whitening[label].T
             return torch.linalg.vector_norm(offset, dim=-1)
 
@@ -102,7 +102,7 @@ class PatchGaussians(nn.Module):
 def ledoit_wolf(
     count: Tensor, total: Tensor, products: Tensor, cubes: Tensor, fourths: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return mean (D,) and shrunk covariance (D, D) of n samples x, known by their sums alone.
+    """Return mean (D,) and shrunk covariance (D, D) of n samples x from sums over them.
 
     Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004.
 

@@ -1,4 +1,4 @@
-"""Which attention two patches should have, and the loss of those that do not have it."""
+"""Target attention between patches, and its loss."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def correlation_loss(attention: Tensor, forged: Tensor, labels: Tensor, centres:
 
     Args:
         attention: (B, N, N) in [0, 1].
-        forged: bool (B, N), which patches of fakes are taken for forged; False on real faces.
+        forged: bool (B, N), patches of fakes regarded as forged; False on real faces.
         labels: int64 (B,).
-        centres: (3,): what pairs of different kind, forged pairs and genuine pairs should have;
-            a real face's patch and itself should have 1.
+        centres: (3,): targets of mixed, forged and genuine pairs; the target of a real face's
+            patch with itself is 1.
     """
     cross, inside, outside = centres
     first, second = forged[:, :, None], forged[:, None, :]
