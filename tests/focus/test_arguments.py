@@ -47,7 +47,7 @@ def read(text, positional="maps", default=None):
     return parse(Command, text.split(), "focus try", "Try.", positional, default)
 
 
-def test_defaults_stay():
+def test_defaults_are_kept():
     assert read("x.h5 --out y") == Command("x.h5", Path("y"), Inner())
 
 
@@ -77,7 +77,7 @@ def test_every_type_of_field(text, name, value):
     assert getattr(read(f"x.h5 --out y {text}"), name) == value
 
 
-def test_underscores_are_dashes_in_flags_alone():
+def test_underscores_become_dashes_only_in_flags():
     @dataclass(frozen=True)
     class Two:
         two_words: str = ""
@@ -86,7 +86,7 @@ def test_underscores_are_dashes_in_flags_alone():
 
 
 @pytest.mark.parametrize("text", ["x.h5 --out y", "--out y x.h5", "--out y --maps x.h5"])
-def test_a_positional_stands_anywhere_or_behind_its_flag(text):
+def test_a_positional_is_accepted_anywhere_or_after_its_flag(text):
     assert read(text).maps == "x.h5"
 
 
@@ -95,7 +95,7 @@ def test_several_positionals():
     assert command.names == ("p", "q")
 
 
-def test_values_of_a_recipe_stay_unless_a_flag_changes_them():
+def test_flags_override_values_of_a_recipe():
     recipe = Command("r", Path("o"), Inner(0.3, factors=((1, 2),)), steps=7)
     changed = read("--lr 0.0001 --steps 10", default=recipe)
     assert changed == Command("r", Path("o"), Inner(0.0001, factors=((1, 2),)), steps=10)
@@ -130,7 +130,7 @@ def test_errors_are_one_line(text, message):
     assert str(raised.value) == message
 
 
-def test_the_help_begins_with_what_is_required_and_everyday(capsys):
+def test_the_help_begins_with_required_and_everyday_flags(capsys):
     with pytest.raises(SystemExit) as leaving:
         read("--help")
     assert leaving.value.code == 0

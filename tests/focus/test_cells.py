@@ -21,7 +21,7 @@ HOSTILE = [
 ]
 
 
-def test_no_text_begins_as_a_formula_and_numbers_stay():
+def test_no_text_is_a_formula_and_numbers_are_unchanged():
     numbers = [-1, -0.5, "-0.5", "+3", "-1e-5", "", None, "plain", "it's", "a=b"]
     assert guard(numbers) == numbers
     for cell in guard(HOSTILE):
@@ -32,7 +32,7 @@ def test_no_text_begins_as_a_formula_and_numbers_stay():
 @example("'=1")
 @example("'-5")
 @example("-5")
-def test_every_text_comes_back(text):
+def test_unguard_restores_every_text(text):
     (cell,) = guard([text])
     assert unguard(str(cell)) == text
 

@@ -1,4 +1,4 @@
-"""Settings of detectors and generators: what is no value of theirs is refused by name."""
+"""Settings of detectors and generators: invalid values are refused by name."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -25,7 +25,7 @@ class Settings:
         check_choices(self)
 
 
-def test_bounds_belong_to_the_range_or_do_not():
+def test_bounds_are_inclusive_or_exclusive():
     Settings(size=32, share=0, threshold=1, mode="mfs")
     Settings(size=48, share=0.99, threshold=1e-9)
 

@@ -30,7 +30,7 @@ def run(tmp_path):
     return folder, network
 
 
-def test_onnx_runtime_predicts_what_torch_does(run, tmp_path, capsys):
+def test_onnx_runtime_predicts_the_same_as_torch(run, tmp_path, capsys):
     folder, network = run
     out = tmp_path / "focus.onnx"
     assert focus(["export", str(folder), "--out", str(out)]) == 0
@@ -45,7 +45,7 @@ def test_onnx_runtime_predicts_what_torch_does(run, tmp_path, capsys):
     assert session.get_modelmeta().custom_metadata_map["detector"] == "focus"
 
 
-def test_a_batch_that_cannot_vary_is_refused(tmp_path):
+def test_a_fixed_batch_size_is_refused(tmp_path):
     class Fixed(FoCus):
         def predict(self, images):
             found = super().predict(images)
@@ -56,7 +56,7 @@ def test_a_batch_that_cannot_vary_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_cannot_be_exported_is_one_line(run, tmp_path, capsys, monkeypatch):
+def test_a_failed_export_is_one_line(run, tmp_path, capsys, monkeypatch):
     folder, _ = run
     assert focus(["export", str(folder), "--out", "model.pt"]) == 2
     assert "must end in .onnx" in capsys.readouterr().err

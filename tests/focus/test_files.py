@@ -15,7 +15,7 @@ from focus.files import replace_file
 from focus.output import present
 
 
-def test_a_full_disk_is_one_line_and_the_old_file_stays(tmp_path, monkeypatch):
+def test_a_full_disk_is_one_line_and_the_old_file_is_kept(tmp_path, monkeypatch):
     path = tmp_path / "x.txt"
     path.write_text("old")
 
@@ -30,7 +30,7 @@ def test_a_full_disk_is_one_line_and_the_old_file_stays(tmp_path, monkeypatch):
     assert path.read_text() == "old"
 
 
-def test_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch):
+def test_content_is_flushed_before_the_rename(tmp_path, monkeypatch):
     calls, replace = [], os.replace
 
     def note(handle: int) -> None:
@@ -43,7 +43,7 @@ def test_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch):
     assert calls == ["file", "rename", "folder"]
 
 
-def test_what_killed_processes_left_is_cleared_and_what_others_write_is_not(tmp_path):
+def test_only_leftovers_of_killed_processes_are_removed(tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     left = tmp_path / f".{gone.pid}-a.focus-tmp" / "x"
@@ -59,7 +59,7 @@ def test_what_killed_processes_left_is_cleared_and_what_others_write_is_not(tmp_
 
 
 @pytest.mark.parametrize("place", ["file/x", "folder"])
-def test_places_that_cannot_be_written(tmp_path, place):
+def test_paths_that_cannot_be_written(tmp_path, place):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     said = rf"{place}: cannot be written \((Not|Is) a directory\)"
@@ -67,7 +67,7 @@ def test_places_that_cannot_be_written(tmp_path, place):
         temporary.write_text("content")
 
 
-def test_the_old_content_is_there_until_the_new_one_is_whole(tmp_path):
+def test_the_old_content_is_kept_until_the_new_is_complete(tmp_path):
     path = tmp_path / "x"
     path.write_text("old")
     before = path.stat().st_ino
@@ -79,7 +79,7 @@ def test_the_old_content_is_there_until_the_new_one_is_whole(tmp_path):
     assert os.listdir(tmp_path) == ["x"]
 
 
-def test_an_exception_leaves_the_old_content_and_nothing_else(tmp_path):
+def test_an_exception_leaves_only_the_old_content(tmp_path):
     path = tmp_path / "x"
     path.write_text("old")
     replacing = replace_file(path)

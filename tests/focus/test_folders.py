@@ -16,7 +16,7 @@ STRANGERS = [".notes.tmp", ".tmpAbCdEf", ".x.1.tmp"]
 RUN = {"seed": 1, "data": "faces", "index_fingerprint": "a" * 64}
 
 
-def test_a_folder_is_held_by_one_run(tmp_path):
+def test_a_folder_is_locked_by_one_run(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/.1-a.focus-tmp").mkdir()
     (tmp_path / "out/.1-a.focus-tmp/best.safetensors").touch()
@@ -63,7 +63,7 @@ def test_a_folder_is_claimed_once_and_again_by_the_same_run(tmp_path):
         ({"index_fingerprint": "b" * 64}, r"holds another run \(other faces; see .*run\.json\)"),
     ],
 )
-def test_another_run_is_refused_in_words(tmp_path, change, said):
+def test_another_run_is_refused_with_the_difference(tmp_path, change, said):
     record = tmp_path / "run.json"
     claim(tmp_path, record, RUN)
     with pytest.raises(InputError, match=f"{said}.*; name a new one") as caught:

@@ -100,7 +100,7 @@ def run(index: FaceIndex, out: Path, config: GenerationConfig = HERE, **more: An
 
 
 def truth(index: FaceIndex) -> np.ndarray:
-    """The stub's maps by OpenCV and NumPy alone, real faces zeroed."""
+    """The stub's maps computed with only OpenCV and NumPy, real faces zeroed."""
     pictures = [cv2.imread(str(index.root / key))[:, :, 2] for key in index.keys]
     means = np.stack(pictures).reshape(-1, 4, 8, 4, 8).mean(axis=(2, 4), dtype=np.float64)
     means[index.labels == 0] = 0
@@ -231,7 +231,7 @@ def test_parts_behind_the_maps_are_kept_on_request(index: FaceIndex, tmp_path: P
 # Stopping and going on
 
 
-def test_a_complete_file_is_left_alone(index: FaceIndex, tmp_path: Path) -> None:
+def test_a_complete_file_is_not_changed(index: FaceIndex, tmp_path: Path) -> None:
     run(index, tmp_path / "x.h5")
     before = (tmp_path / "x.h5").stat().st_mtime_ns
     report = run(index, tmp_path / "x.h5")
@@ -272,7 +272,7 @@ def start(index: FaceIndex, out: Path, pause: float = 0.0, **environment: str) -
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
 
 
-def test_a_killed_run_goes_on_to_the_same_file(index: FaceIndex, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_to_the_same_file(index: FaceIndex, tmp_path: Path) -> None:
     out = tmp_path / "x.h5"
     with start(index, out, pause=0.5) as victim:
         deadline = time.monotonic() + 240
@@ -288,7 +288,7 @@ def test_a_killed_run_goes_on_to_the_same_file(index: FaceIndex, tmp_path: Path)
     assert sorted(os.listdir(tmp_path)) == ["whole.h5", "x.h5"]
 
 
-def test_two_processes_make_the_file_of_one(index: FaceIndex, tmp_path: Path) -> None:
+def test_two_processes_make_the_same_file_as_one(index: FaceIndex, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -303,7 +303,7 @@ def test_two_processes_make_the_file_of_one(index: FaceIndex, tmp_path: Path) ->
     assert same(tmp_path / "x.h5", tmp_path / "whole.h5")
 
 
-def test_waiting_for_other_processes_has_an_end(tmp_path: Path) -> None:
+def test_waiting_for_other_processes_times_out(tmp_path: Path) -> None:
     run = {"generator": "stub", "index_fingerprint": "abc"}
     with MapWriter(tmp_path / "x.h5", run, 2, part_rows=1) as writer:
         writer.write_part(0, check_rows(["a"], np.zeros((1, 2, 2)), *NO_MORE))
@@ -315,7 +315,7 @@ def test_waiting_for_other_processes_has_an_end(tmp_path: Path) -> None:
 
 
 class Numbers(Dataset):
-    """Pictures that hold their own number; one in five cannot be read."""
+    """Images filled with their own number; one in five is unreadable."""
 
     def __len__(self) -> int:
         return 60
@@ -328,7 +328,7 @@ class Numbers(Dataset):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_buffer_is_not_filled_anew_while_it_is_held(workers: int) -> None:
+def test_a_buffer_is_not_reused_while_it_is_held(workers: int) -> None:
     held = 2
     loader = DataLoader(
         Numbers(), batch_size=2, num_workers=workers, prefetch_factor=2 if workers else None
@@ -376,7 +376,7 @@ def test_no_readable_face_gives_no_file(index: FaceIndex, tmp_path: Path) -> Non
 
 
 class Broken(Stub):
-    """Puts a value into one pixel of the map of the sixth face, or takes its score."""
+    """Set one pixel of the map of the sixth face to a value, or remove its score."""
 
     def __init__(self, value: float, score: bool = False) -> None:
         super().__init__()
@@ -391,7 +391,7 @@ class Broken(Stub):
 
 
 @pytest.mark.parametrize("generator", [Broken(np.nan), Broken(1.2), Broken(np.nan, score=True)])
-def test_a_map_or_score_that_is_none_names_its_face(index, tmp_path, generator) -> None:
+def test_an_invalid_map_or_score_names_its_face(index, tmp_path, generator) -> None:
     with pytest.raises(InputError, match=r"^05\.png: the generator's (map|score) is NaN"):
         run(index, tmp_path / "x.h5", generator=generator)
 
@@ -456,7 +456,7 @@ def command(index: FaceIndex, out: Path, **more: Any) -> GenerateCommand:
     return GenerateCommand(source=source, out=str(out), **settings)
 
 
-def test_command_says_one_line(index: FaceIndex, tmp_path: Path, capsys) -> None:
+def test_command_prints_one_line(index: FaceIndex, tmp_path: Path, capsys) -> None:
     with GENERATORS.temporarily("stub", Stub):
         generate_command(command(index, tmp_path / "x.h5"))
     said = capsys.readouterr()
@@ -505,7 +505,7 @@ def test_command_asks_for_weights(index: FaceIndex, tmp_path: Path, monkeypatch)
         generate_command(command(index, tmp_path / "x.h5"))
 
 
-def test_command_says_how_to_go_on_after_ctrl_c(index, tmp_path, monkeypatch) -> None:
+def test_command_prints_how_to_resume_after_ctrl_c(index, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(Stub, "stop_after", 0)
     with (
         GENERATORS.temporarily("stub", Stub),

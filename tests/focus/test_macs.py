@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from focus.macs import count_macs
 
 
-def test_attention_is_counted_whatever_kernel_runs_it():
+def test_attention_is_counted_with_every_kernel():
     tokens = torch.rand(1, 2, 10, 4)  # 2 heads, 10 tokens, 4 channels
     macs, result = count_macs(lambda: F.scaled_dot_product_attention(tokens, tokens, tokens))
     assert macs == 2 * (2 * 10 * 10 * 4)  # queries with keys, weights with values

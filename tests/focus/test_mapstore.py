@@ -181,7 +181,7 @@ def test_maps_of_two_sizes_and_unknown_attributes_are_refused(tmp_path: Path) ->
         MapWriter(tmp_path / "x.h5", genrator="mine")
 
 
-def test_a_face_takes_less_than_a_kilobyte(tmp_path: Path) -> None:
+def test_a_face_needs_less_than_a_kilobyte(tmp_path: Path) -> None:
     rows = make_rows(0, 500)
     path = tmp_path / "x.h5"
     with MapWriter(path) as writer:
@@ -561,7 +561,7 @@ def test_damaged_bytes_give_one_line_at_worst(maps: Path, seed: int) -> None:
         assert reader[reader.face_keys[0]].shape == reader.shape
 
 
-def test_no_file_and_no_hdf5_are_refused(tmp_path: Path) -> None:
+def test_a_missing_file_and_other_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         len(MapReader(tmp_path / "x.h5"))
     (tmp_path / "x.h5").write_text("path,label\n")
@@ -641,7 +641,7 @@ def test_parts_are_not_all_open_at_once(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_a_spoilt_part_counts_as_missing(tmp_path: Path) -> None:
+def test_a_damaged_part_counts_as_missing(tmp_path: Path) -> None:
     writer = write_parts(tmp_path / "x.h5", range(3))
     part = tmp_path / "x.h5.parts" / "part-000001.h5"
     part.write_bytes(part.read_bytes()[:-100])
@@ -653,7 +653,7 @@ def test_a_spoilt_part_counts_as_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change", ["generator", "config", "weights_sha256", "index_fingerprint", "normalisation"]
 )
-def test_parts_of_another_run_are_refused_and_overwrite_mends_it(tmp_path, change) -> None:
+def test_parts_of_another_run_are_refused_without_overwrite(tmp_path, change) -> None:
     write_parts(tmp_path / "x.h5", [0]).close()
     other = {**RUN, change: "other"}
     hashes = {"weights_sha256": "other weights", "index_fingerprint": "other faces"}
@@ -667,7 +667,7 @@ def test_parts_of_another_run_are_refused_and_overwrite_mends_it(tmp_path, chang
     assert MapReader(tmp_path / "x.h5").attributes[change] == "other"
 
 
-def test_overwrite_goes_on_from_parts_of_the_same_run(tmp_path: Path) -> None:
+def test_overwrite_resumes_from_parts_of_the_same_run(tmp_path: Path) -> None:
     write_parts(tmp_path / "x.h5", [0]).close()
     with MapWriter(tmp_path / "x.h5", RUN, 10, part_rows=4, overwrite=True) as writer:
         assert writer.missing == [1, 2]
@@ -690,7 +690,7 @@ def test_an_existing_file_is_refused_unless_it_is_this_one(tmp_path: Path) -> No
     assert (tmp_path / "y.h5").read_text() == "a thesis"
 
 
-def test_what_was_appended_without_a_fingerprint_is_not_resumed(tmp_path: Path) -> None:
+def test_rows_appended_without_a_fingerprint_are_not_resumed(tmp_path: Path) -> None:
     writer = MapWriter(tmp_path / "x.h5", part_rows=2)
     writer.append(["a", "b", "c"], np.zeros((3, 2, 2)))
     writer.close()
@@ -727,7 +727,7 @@ time.sleep(30)
 """
 
 
-def test_a_lock_keeps_others_out_and_dies_with_its_process(tmp_path: Path) -> None:
+def test_a_lock_excludes_others_and_ends_with_its_process(tmp_path: Path) -> None:
     out = tmp_path / "x.h5"
     command = [sys.executable, "-c", HOLD, str(out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as holder:
@@ -771,7 +771,7 @@ except InputError as error:
 
 
 @pytest.mark.parametrize(("room", "parts"), [(1000, 2), (20_000, 2), (60_000, 4)])
-def test_a_full_disk_is_one_line_and_parts_stay(tmp_path: Path, room: int, parts: int) -> None:
+def test_a_full_disk_is_one_line_and_parts_are_kept(tmp_path: Path, room: int, parts: int) -> None:
     command = [sys.executable, "-c", FILL, str(tmp_path / "x.h5"), str(room)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
@@ -782,7 +782,7 @@ def test_a_full_disk_is_one_line_and_parts_stay(tmp_path: Path, room: int, parts
     assert not (tmp_path / "x.h5").exists()
 
 
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"x\.h5: cannot be written \(Not a directory\)"):
         MapWriter(tmp_path / "file" / "x.h5")
@@ -810,7 +810,7 @@ def write_shards(folder: Path, total: int = 3, **changes: str) -> list[Path]:
     return paths
 
 
-def test_merged_shards_are_the_whole(tmp_path: Path, capsys, monkeypatch) -> None:
+def test_merged_shards_equal_the_whole_file(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.setattr(rows_module, "now", lambda: "2031-01-01T00:00:00Z")
     monkeypatch.setattr("focus.mapstore.merging.now", lambda: "2031-01-01T00:00:00Z")
     shards = write_shards(tmp_path)
@@ -848,7 +848,7 @@ def test_shards_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 # Info
 
 
-def test_info_counts_what_is_there(tmp_path: Path) -> None:
+def test_info_counts_faces_and_values(tmp_path: Path) -> None:
     path = tmp_path / "x.h5"
     with MapWriter(path, RUN | {"index_fingerprint": ""}) as writer:
         writer.append(["r1", "r2"], np.zeros((2, 2, 2)), [0, 0], [0.25, 0.75])

@@ -57,11 +57,11 @@ def levels(path):
 
 @pytest.mark.parametrize("kind", [FocusGenerator, FocusMaximum])
 @pytest.mark.parametrize("mode", ["class_minmax", "global", "image_minmax"])
-def test_parts_give_what_generating_anew_gives(maps, tmp_path, mode, kind, capsys):
+def test_renormalising_equals_generating_again(maps, tmp_path, mode, kind, capsys):
     source = maps("class_minmax", parts=True, kind=kind)
     out = tmp_path / "anew.h5"
     renormalise_command(RenormaliseCommand(str(source), mode, str(out)))
-    # The same numbers but for the float16 in which parts may be kept.
+    # The same numbers, except for rounding of parts stored as float16.
     assert np.abs(levels(out) - levels(maps(mode, kind=kind))).max() <= 1
     with MapReader(out) as reader:
         assert reader.attributes["normalisation"] == mode
@@ -85,7 +85,7 @@ def test_the_maximum_is_never_below_the_chosen_modality(maps):
     assert (largest > chosen + 1).any()
 
 
-def test_what_cannot_be_done_is_one_line(maps, tmp_path, capsys):
+def test_errors_are_one_line(maps, tmp_path, capsys):
     plain = str(maps("class_minmax"))
     words = ["renormalise", plain, "--normalise", "global", "--out", str(tmp_path / "x.h5")]
     assert focus(words) == 2
@@ -109,7 +109,7 @@ def test_a_constant_may_be_given(maps, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["class_minmax", "global"])
-def test_equation_4_is_of_labelled_fakes_alone(run, demo_corpus, tmp_path, mode):
+def test_equation_4_applies_only_to_labelled_fakes(run, demo_corpus, tmp_path, mode):
     index = FaceIndex.read(demo_corpus)
     index.labels[:4] = -1
     found, predictions = {}, {}
@@ -130,7 +130,7 @@ def test_equation_4_is_of_labelled_fakes_alone(run, demo_corpus, tmp_path, mode)
     expected = finish(both, mode, 0.25).numpy() * 255
     assert np.abs(found[4, "zero"][fakes] - expected[fakes]).max() <= 1
     assert np.abs(found[4, "zero"][fakes] - found[9, "zero"][fakes]).max() > 10
-    # Of a face without label, and where real faces keep their map, a label changes nothing.
+    # Without a label, or if real faces keep their maps, labels change nothing.
     assert np.array_equal(found[4, "zero"][~fakes], found[9, "zero"][~fakes])
     assert np.array_equal(found[4, "fake-class"], found[9, "fake-class"])
     out = tmp_path / "again.h5"

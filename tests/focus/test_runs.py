@@ -1,4 +1,4 @@
-"""Weights of a run: what is saved is what is loaded."""
+"""Weights of a run: loaded weights equal the saved ones."""
 
 import torch
 from safetensors.torch import load_file

@@ -1,4 +1,4 @@
-"""Devices and launchers: what is there is taken, the rest is one line."""
+"""Devices and launchers: available ones are used, errors are one line."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def test_a_device_that_is_missing_here_is_refused(monkeypatch):
     assert find_device("auto") == torch.device("cpu")
 
 
-def test_devices_that_are_there_are_taken(monkeypatch):
+def test_available_devices_are_used(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)

@@ -71,7 +71,7 @@ def test_equal_hashes_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lookup.find(1) is None
 
 
-def test_an_array_is_what_numpy_makes_of_a_list() -> None:
+def test_an_array_equals_that_of_a_list() -> None:
     words = ["b", "", "long", "b", "b", "b"]
     found, wanted = np.array(Texts.of(words)), np.array(words)
     assert found.dtype == wanted.dtype
@@ -80,7 +80,7 @@ def test_an_array_is_what_numpy_makes_of_a_list() -> None:
     assert np.array(Texts.of([])).tolist() == []
 
 
-def test_what_is_out_of_range_or_no_row_is_refused() -> None:
+def test_rows_out_of_range_are_refused() -> None:
     found = Texts.of(["a", "b"])
     for row in (2, -3):
         with pytest.raises(IndexError):
@@ -109,7 +109,7 @@ def test_texts_may_begin_to_differ_late() -> None:
 
 
 def _count_private(child: Callable[[], object]) -> int:
-    """Return how many bytes a forked process makes its own by a call."""
+    """Return how many bytes of memory a call copies in a forked process."""
     reading, writing = os.pipe()
     if os.fork() == 0:
         before = _private()

@@ -20,7 +20,7 @@ def test_images_are_standardised_by_255_and_by_channel():
         assert frame.flatten().tolist() == pytest.approx(expected, abs=1e-6)
 
 
-def test_standardising_takes_memory_that_is_given_and_leaves_the_images():
+def test_standardising_uses_given_memory_and_keeps_the_images():
     images = torch.full((2, 3, 4, 4), 255, dtype=torch.uint8)
     out = torch.empty(2, 3, 4, 4)
     assert InputSpec(mean=(0.5, 0.5, 0.5)).standardise(images, out) is out

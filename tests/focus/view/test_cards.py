@@ -54,7 +54,7 @@ def collection(tmp_path):
     return Collection(FaceIndex.of(faces, tmp_path), {"test": reader})
 
 
-def test_a_card_holds_what_the_files_hold(collection):
+def test_a_card_contains_the_content_of_the_files(collection):
     card = next(collection.cards(quiet=True))
     assert card.picture is not None
     assert card.picture[0, 0].tolist() == [10, 20, 30]
@@ -71,7 +71,7 @@ def test_a_card_names_every_file_that_cannot_be_read(collection):
     assert math.isnan(card.pixel_aucs[0])
 
 
-def test_maps_are_pasted_back_onto_the_picture_that_the_face_was_cut_from(tmp_path):
+def test_maps_are_pasted_back_onto_the_image_that_the_face_was_cut_from(tmp_path):
     (tmp_path / "videos").mkdir()
     photograph = np.full((40, 60, 3), 90, np.uint8)
     cv2.imwrite(str(tmp_path / "videos" / "photo.png"), photograph)

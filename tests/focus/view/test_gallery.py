@@ -1,4 +1,4 @@
-"""The page is judged as people meet it: opened from the disk in a browser without a network."""
+"""Test the page as users open it: from the disk, in a browser without a network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIDE = 32
 
 
 def make_faces(folder: Path, count: int, hostile: bool = False, **attributes: str) -> Path:
-    """Write faces in turn real and fake with scores that fall, and their maps; return the maps.
+    """Write alternating real and fake faces with falling scores; return their maps.
 
     The map of a fake is its mask, except the last fake's, which is the opposite.
     """
@@ -175,7 +175,7 @@ def page(browser, small):
 FAKE = '[data-key="face-003.png"]'
 
 
-def test_the_opacity_slider_changes_what_is_seen(page):
+def test_the_opacity_slider_changes_the_image(page):
     page.set("opacity", "0", "input")
     page.run("document.getElementById('outline').click()")
     plain = page.pixels(f"{FAKE} .frame")
@@ -256,7 +256,7 @@ def test_hostile_text_stays_text(page):
     assert page.run("return window.hacked") is None
 
 
-def test_what_cannot_be_read_is_shown_with_its_reason(page):
+def test_unreadable_faces_are_shown_with_the_reason(page):
     broken = page.text('[data-key="face-002.png"]')
     assert "cannot be read" in broken
     assert "no such file" in page.text('[data-key="gone.png"]')
@@ -265,7 +265,7 @@ def test_what_cannot_be_read_is_shown_with_its_reason(page):
     assert "cannot be read: 2" in notices
 
 
-def test_the_head_says_what_it_is(page):
+def test_the_head_names_the_maps(page):
     assert page.text("h1") == "Manipulation maps: test"
     assert "13 (7 real, 6 fake)" in page.text("#facts")
     assert "pixel_auc0.900 0.800 to 0.950, n 6" in page.text("#metrics")
@@ -288,7 +288,7 @@ def test_the_large_view_and_its_keys(page):
     page.wait("!document.getElementById('large').open")
 
 
-def test_modalities_stand_beside_the_maps(browser, tmp_path):
+def test_modalities_are_shown_next_to_the_maps(browser, tmp_path):
     maps = make_faces(tmp_path, 2)
     out = str(tmp_path / "views.html")
     views = ("sobel", "dct", "srm", "dct")
@@ -334,7 +334,7 @@ def test_many_faces_are_paged_from_a_folder(browser, large):
     assert browser.get_log("browser") == []
 
 
-def test_a_page_without_its_folder_says_so(browser, large, tmp_path):
+def test_a_page_without_its_folder_shows_an_error(browser, large, tmp_path):
     alone = shutil.copy(large, tmp_path / "alone.html")
     browser.get(alone.as_uri())
     page = object.__new__(Page)
@@ -343,7 +343,7 @@ def test_a_page_without_its_folder_says_so(browser, large, tmp_path):
     browser.get_log("browser")
 
 
-def test_a_smaller_page_takes_the_old_folder_away(tmp_path, monkeypatch):
+def test_a_smaller_page_removes_the_old_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("focus.view.page.SINGLE_FILE_PICTURES", 7)
     maps, out = make_faces(tmp_path, 4), str(tmp_path / "r.html")
     view_command(ViewCommand(str(maps), out=out, modalities=("rgb",), runtime=QUIET))
@@ -367,7 +367,7 @@ def test_limit_spreads_over_the_index(tmp_path):
     assert list(keys) == ["face-000.png", "face-004.png", "face-008.png"]
 
 
-def test_a_picture_of_one_face_and_its_comparison(tmp_path):
+def test_an_image_of_one_face_and_its_comparison(tmp_path):
     maps = make_faces(tmp_path, 4)
     other = shutil.copy(maps, tmp_path / "other.h5")
     command = ViewCommand(
@@ -397,7 +397,7 @@ def test_a_picture_of_one_face_and_its_comparison(tmp_path):
         ({"png": "x.none"}, "--png x.none: unknown image format"),
     ],
 )
-def test_mistakes_are_named(tmp_path, monkeypatch, change, message):
+def test_errors_name_the_flag(tmp_path, monkeypatch, change, message):
     make_faces(tmp_path, 4)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):

@@ -19,7 +19,7 @@ def test_every_modality_can_be_shown_and_is_described(name, size):
     assert describe([name])[name]
 
 
-def test_rgb_is_the_picture():
+def test_rgb_is_the_image():
     face = np.random.default_rng(0).integers(0, 256, (9, 7, 3)).astype(np.uint8)
     assert np.array_equal(show_modality(face, "rgb"), face)
 

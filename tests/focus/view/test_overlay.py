@@ -42,7 +42,7 @@ def test_colours_grow_lighter_with_the_value():
     assert lightness[-1] > 240
 
 
-def test_overlay_leaves_a_calm_face_alone():
+def test_overlay_of_a_zero_map_is_the_face():
     face = np.random.default_rng(1).integers(0, 256, (20, 30, 3)).astype(np.uint8)
     assert np.array_equal(overlay(face, np.zeros((4, 4), np.float32), 1.0), face)
 
@@ -69,7 +69,7 @@ def test_outline_draws_the_edge_and_nothing_else():
     assert (drawn[60:] == 128).all()
 
 
-def test_outline_of_an_empty_mask_is_the_picture():
+def test_outline_of_an_empty_mask_is_the_image():
     picture = np.full((16, 16, 3), 7, np.uint8)
     assert np.array_equal(outline(picture, np.zeros((8, 8), bool)), picture)
 
@@ -90,7 +90,7 @@ def picture(value: int, size: tuple[int, int] = (64, 64)) -> np.ndarray:
     return np.full((*size, 3), value, np.uint8)
 
 
-def test_contact_sheet_places_every_picture():
+def test_contact_sheet_places_every_image():
     rows = [
         SheetRow("fake\nscore 0.9", [picture(10), picture(40)], ["", "pixel AUC 0.97"]),
         SheetRow("real", [picture(70), None]),
@@ -133,7 +133,7 @@ def test_headings_and_titles_stay_within_their_width():
     assert (head[:, -margin:] == 255).all()
 
 
-def test_text_is_set_in_the_same_font_whatever_is_installed(monkeypatch):
+def test_text_has_the_same_font_on_every_system(monkeypatch):
     def draw():
         measure.cache_clear()
         row = SheetRow("fake\nscore 0.9", [picture(1)], ["pixel AUC 0.97"])
@@ -145,7 +145,7 @@ def test_text_is_set_in_the_same_font_whatever_is_installed(monkeypatch):
     assert np.array_equal(draw(), before)
 
 
-def test_a_long_caption_takes_lines_not_width():
+def test_a_long_caption_is_wrapped():
     short = contact_sheet([SheetRow("x", [picture(1)])], ["Face"], cell=160)
     caption = "M" * 40 + "\na-method-with-a-long-name, of many words"
     long = contact_sheet([SheetRow(caption, [picture(1)])], ["Face"], cell=160)
