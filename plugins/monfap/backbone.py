@@ -1,4 +1,4 @@
-"""The four feature levels that MoNFAP starts from."""
+"""The backbones of MoNFAP and their four feature levels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEVELS = 4
 
 
 class Settings(NamedTuple):
-    """How a backbone is built: timm's name, and the widths to project to (none: its own)."""
+    """Settings of a backbone: timm's name, and the widths to project to (empty: unchanged)."""
 
     model: str
     widths: tuple[int, ...] = ()
@@ -33,7 +33,7 @@ class Backbone(nn.Module):
         widths: channels of the levels, finest first.
 
     Raises:
-        InputError: weights that cannot be had or do not fit.
+        InputError: weights that are unavailable or do not fit.
     """
 
     def __init__(self, name: BackboneName, weights: str, drop_path: float) -> None:
@@ -43,7 +43,7 @@ class Backbone(nn.Module):
             settings.model, weights, num_classes=0, drop_path_rate=drop_path
         )
         stages = self.body.feature_info[-LEVELS:]
-        first = len(self.body.feature_info) - LEVELS  # a ResNet's stem counts as a stage in timm
+        first = len(self.body.feature_info) - LEVELS  # timm counts a ResNet's stem as a stage
         self.indices = list(range(first, first + LEVELS))
         self.body.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
         natural = tuple(stage["num_chs"] for stage in stages)

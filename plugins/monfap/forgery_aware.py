@@ -18,7 +18,7 @@ BLOCKED = -1e8
 
 
 class Attention(nn.Module):
-    """Multi-head attention at full width, with places that queries may not look at."""
+    """Multi-head attention at full width, with optional blocked positions."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -30,10 +30,10 @@ class Attention(nn.Module):
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, blocked: Tensor | None = None
     ) -> Tensor:
-        """Return what queries (B, Q, C) gather from values (B, N, C) by keys (B, N, C).
+        """Return attention of queries (B, Q, C) over values (B, N, C) with keys (B, N, C).
 
-        ``blocked``, bool (B, 1, Q, N), is True where a query may not look. Such scores are
-        overwritten by one finite number: a query without any place left attends to all alike.
+        ``blocked``, bool (B, 1, Q, N), is True where a query may not attend. Such scores are
+        set to one finite number, so that a fully blocked query attends to all positions equally.
         """
         queries, keys, values = (
             layer(tokens)
@@ -51,8 +51,8 @@ class Attention(nn.Module):
 class TwoWayBlock(nn.Module):
     """One layer of the transformer; each step ends in a layer norm.
 
-    The tokens look at each other, then at the picture where the mask lets them, and pass an MLP;
-    then the picture looks at the tokens. The first block's self-attention has no position term
+    The tokens attend to each other, then to the image where the mask permits, and pass an MLP; then
+    the image attends to the tokens. The first block's self-attention has no position term
     and no residual.
     """
 
@@ -75,7 +75,7 @@ class TwoWayBlock(nn.Module):
             image: (B, h * w, C).
             token_code: position term of the tokens (B, 2, C).
             places: position term of the image (h * w, C).
-            blocked: bool (B, 1, 2, h * w), where a token may not look.
+            blocked: bool (B, 1, 2, h * w), where a token may not attend.
         """
         if self.first:
             tokens = self.norms[0](self.among_tokens(tokens, tokens, tokens))
@@ -93,7 +93,7 @@ class TwoWayBlock(nn.Module):
 class FourierPlaces(nn.Module):
     """Position code of a grid of any size: sines and cosines of random frequencies.
 
-    The frequencies are drawn once and saved with the weights.
+    The frequencies are sampled once and saved with the weights.
     """
 
     frequencies: Tensor
@@ -103,12 +103,12 @@ class FourierPlaces(nn.Module):
         self.register_buffer("frequencies", torch.randn(2, width // 2))
 
     def forward(self, height: int, width: int) -> Tensor:
-        """Return codes (height * width, C), row by row; pixel centres lie within (-1, 1)."""
+        """Return codes (height * width, C), row by row; pixel centres are within (-1, 1)."""
         rows, columns = (
             (2 * torch.arange(count, device=self.frequencies.device) + 1) / count - 1
             for count in (height, width)
         )
-        # sums of products, no matrix product: autocast would round the phases
+        # not a matrix product: autocast would round the phases
         across = columns[None, :, None] * self.frequencies[0]
         down = rows[:, None, None] * self.frequencies[1]
         phases = (2 * math.pi * (across + down)).flatten(0, 1)
@@ -116,7 +116,7 @@ class FourierPlaces(nn.Module):
 
 
 class ForgeryAwareTransformer(nn.Module):
-    """FAT, Eq. 1: two-way attention between the tokens and one scale of the picture."""
+    """FAT, Eq. 1: two-way attention between the tokens and one scale of the image."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -153,18 +153,18 @@ class UpSampler(nn.Module):
 
 
 class Verdict(NamedTuple):
-    """What the predictor says; channel and index 0 is real, 1 is fake."""
+    """Output of the predictor; channel and index 0 is real, 1 is fake."""
 
     logits: Tensor  # (B, 2)
     mask_logits: Tensor  # float32 (B, 2, h, w), of the finest level
 
 
 class ForgeryAwarePredictor(nn.Module):
-    """FUP: refines the tokens and the picture from the coarsest level to the finest.
+    """FUP: refines the tokens and the image from the coarsest level to the finest.
 
     Args:
         widths: channels of the four levels, finest first.
-        threshold: where the auxiliary localiser gives a class less, its token may not look.
+        threshold: a token may not attend where the auxiliary localiser's probability is below.
         dropout: share of the mean token dropped before the image logits.
     """
 
@@ -198,12 +198,12 @@ class ForgeryAwarePredictor(nn.Module):
                 tokens = self.token_layers[stage - 1](tokens)
                 image = self.upsamplers[stage - 1](image, finer.shape[-2:]) + finer
             tokens, image = transformer(tokens, image, self._blocked(coarse, image.shape[-2:]))
-        with torch.autocast(image.device.type, enabled=False):  # logits keep their precision
+        with torch.autocast(image.device.type, enabled=False):  # keep the logits' precision
             mask_logits = (tokens.float() @ image.float().flatten(2)).unflatten(2, image.shape[-2:])
         return Verdict(self.classify(tokens.mean(dim=1)), mask_logits)
 
     def _blocked(self, coarse: Tensor, size: Sequence[int]) -> Tensor:
-        """Return bool (B, 1, 2, h * w) of Eq. 5: each token sees its own class's area."""
+        """Return bool (B, 1, 2, h * w) of Eq. 5: each token attends to the area of its class."""
         resized = F.interpolate(coarse.detach().float(), size=tuple(size), mode="bilinear")
         return (resized.sigmoid() < self.threshold).flatten(2)[:, None]
 

@@ -39,21 +39,21 @@ class MoNFAPConfig:
     encoder_weights: str = "timm"
     """A file (safetensors or a tensors-only .pth), 'timm' to download, or 'none'."""
     drop_path: float = 0.4
-    """Share of the backbone's residual branches left out in training, rising to this in depth."""
+    """Maximum drop rate of the backbone's residual branches in training, rising with depth."""
     srm_layout: SrmLayout = "intended"
-    """Kernels a channel starts from: all three, or one of them thrice, as released ('code')."""
+    """Initial kernels of a channel: all three, or ('code', as released) one of them three times."""
     top_k: int = EXPERTS
-    """How many of the four noise experts keep a weight."""
+    """Number of the four noise experts with a nonzero weight."""
     attention_threshold: float = 0.5
-    """Where the auxiliary localiser gives a class less, that class's token may not look."""
+    """Tokens may not attend where the auxiliary localiser's probability of their class is below."""
     fake_weight: float = 10.0
     """lambda of Eq. 14: weight of the pixels of fakes."""
     importance_weight: float = 0.1
     """w_im of Eq. 12: weight of the loss that keeps the experts balanced."""
     map_mode: MapMode = "hard"
-    """Maps at a threshold, or as they are, as probabilities of the classes."""
+    """hard: threshold maps; soft: use them as class probabilities."""
     map_threshold: float = 0.5
-    """Where a hard map begins."""
+    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -65,7 +65,7 @@ class MoNFAPConfig:
 
 
 class Output(NamedTuple):
-    """All that the network says of a batch; channel and index 0 is real, 1 is fake."""
+    """Output of the network for a batch; channel and index 0 is real, 1 is fake."""
 
     logits: Tensor  # float32 (B, 2)
     mask_logits: Tensor  # float32 (B, 2, h, w), a quarter of the input
@@ -74,12 +74,12 @@ class Output(NamedTuple):
 
 
 class MoNFAP(Detector[MoNFAPConfig]):
-    """Classifies a picture of one or more faces, and every pixel of it, by two tokens.
+    """Classifies an image of one or more faces, and each of its pixels, by two tokens.
 
-    Images come in as (B, 3, H, W), standardised as ImageNet, of any size from 64 pixels on.
+    Images are (B, 3, H, W), standardised as ImageNet, of any size from 64 pixels.
 
     Raises:
-        InputError: backbone weights that cannot be had or do not fit.
+        InputError: backbone weights that are unavailable or do not fit.
     """
 
     gmacs = 10.8
@@ -106,7 +106,7 @@ class MoNFAP(Detector[MoNFAPConfig]):
         self.predictor = ForgeryAwarePredictor(widths, config.attention_threshold)
 
     def forward(self, images: Tensor) -> Output:
-        """Return the logits of images (B, 3, H, W), and how the noise experts were weighed."""
+        """Return the logits of images (B, 3, H, W), and the weights of the noise experts."""
         levels = self.backbone(images)
         mixed = [mixture(level) for mixture, level in zip(self.mixtures, levels, strict=True)]
         coarse = self.localiser(levels[-1])
@@ -136,7 +136,7 @@ class MoNFAP(Detector[MoNFAPConfig]):
         return {**terms, "importance": config.importance_weight * imbalance}
 
     def predict(self, images: Tensor) -> Prediction:
-        """Return P(fake) of the picture, and of each cell of a grid of a quarter of its size."""
+        """Return P(fake) of the image, and of each cell of a grid at a quarter of its size."""
         output = self(images)
         scores = output.logits.softmax(dim=1)[:, 1]
         return Prediction(scores, output.mask_logits.softmax(dim=1)[:, 1:])

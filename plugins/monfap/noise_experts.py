@@ -1,7 +1,7 @@
 """The noise extractors of MoNFAP as experts, Sec. III-C: HFConv, SRMConv, BayarConv and CDConv.
 
-All turn features (B, C, H, W) into noise features of the same shape, and all start blind to a
-constant (CDConv nearly, to the share 1 - theta).
+All map features (B, C, H, W) to noise features of the same shape, and initially respond with 0 to a
+constant (CDConv with the share 1 - theta).
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class SteganalysisExpert(nn.Module):
 class BayarExpert(nn.Module):
     """BayarConv: 5 x 5 prediction errors; the taps around a centre of -1 sum to 1.
 
-    The constraint is part of the forward pass, so the gradient knows of it and stored weights are
-    never written to. In float32 also under autocast: the errors are small differences of large
+    The constraint is part of the forward pass, so gradients include it and stored weights are not
+    overwritten. In float32 also under autocast: the errors are small differences of large
     numbers.
     """
 
@@ -85,7 +85,7 @@ class BayarExpert(nn.Module):
     def kernels(self) -> Tensor:
         """Return the constrained kernels (C, C, 5, 5), float32.
 
-        A sum nearer to 0 than 0.001 is taken as 0.001 of its sign, so that no tap explodes.
+        The magnitude of a sum is at least 0.001, so that taps stay bounded.
         """
         taps = self.taps.float()
         total = taps.sum(dim=-1, keepdim=True)
@@ -102,10 +102,10 @@ class BayarExpert(nn.Module):
 
 
 class CentralDifferenceExpert(nn.Module):
-    """CDConv: a 3 x 3 convolution less theta times the centre seen through all of its taps.
+    """CDConv: a 3 x 3 convolution minus theta times the centre weighted by all taps.
 
-    Both terms are linear and share their weights, so they are one convolution whose centre tap is
-    lowered.
+    Both terms are linear and share their weights, so they are one convolution with a reduced centre
+    tap.
     """
 
     def __init__(self, width: int, theta: float = 0.7) -> None:

@@ -18,11 +18,11 @@ EXPERTS = 4
 
 
 class NoiseGate(nn.Module):
-    """G of Eq. 7 and 11: how much each expert counts for a picture, from its mean feature.
+    """G of Eq. 7 and 11: the weight of each expert for an image, from its mean feature.
 
     Args:
         width: channels of the features.
-        kept: how many experts keep a weight; the others get exactly 0.
+        kept: number of experts with a weight; the others get exactly 0.
     """
 
     def __init__(self, width: int, kept: int = EXPERTS) -> None:
@@ -49,9 +49,9 @@ class NoiseGate(nn.Module):
 
 
 class NoiseMixture(nn.Module):
-    """MoNE, Eq. 10: experts weighed by the gate, plus a shared convolution; no identity path.
+    """MoNE, Eq. 10: experts weighted by the gate, plus a shared convolution; no identity path.
 
-    Every expert sees every picture, whatever the gate keeps, so their batch statistics are those
+    Every expert processes every image, whatever the gate keeps, so that batch statistics are those
     of the whole batch.
     """
 
@@ -80,7 +80,7 @@ class NoiseMixture(nn.Module):
 def importance_loss(gates: Tensor) -> Tensor:
     """Return the squared coefficient of variation of the experts' weights (B, 4), Eq. 12.
 
-    The weights are summed over the pictures of this process; 0 if all experts count alike.
+    The weights are summed over the images of this process; 0 if all experts have equal weight.
     """
     importance = gates.float().sum(dim=0)
     return importance.var() / (importance.mean().square() + 1e-10)

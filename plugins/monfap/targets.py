@@ -1,4 +1,4 @@
-"""MoNFAP's pixel loss: fakes count more than real faces, whatever their maps hold."""
+"""MoNFAP's pixel loss: fakes have a larger weight than real faces, whatever their maps."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def weighted_pixel_loss(
     """Return the loss of Eq. 14, at the size of the maps.
 
     It is the mean cross-entropy over the pixels of the real faces, plus ``fake_weight`` times that
-    over the pixels of the fakes. Each is 0 if the batch has none of its kind. The weight goes by
-    the label: a fake whose map is empty counts as a fake.
+    over the pixels of the fakes. Each is 0 if the batch has no face of the class. The weight
+    depends on the label: a fake with an empty map counts as a fake.
 
     Args:
         logits: of real and fake, (B, 2, h, w).
@@ -28,7 +28,7 @@ def weighted_pixel_loss(
         labels: int64 (B,), 0 real, 1 fake.
         fake_weight: lambda.
         mode: ``hard`` or ``soft``, see :func:`plugins.targets.class_probabilities`.
-        threshold: where a hard map begins.
+        threshold: of hard maps.
     """
     real, fake = (
         pixel_cross_entropy(logits, maps, mode, threshold, valid=(labels == kind).view(-1, 1, 1, 1))

@@ -13,7 +13,7 @@ BLOCKS = range(3, 12)  # between the middle level and the deep one
 
 
 class Levels(NamedTuple):
-    """What the three depths of the backbone see."""
+    """Features at three depths of the backbone."""
 
     shallow: Tensor  # (B, 64, h, w) after the second convolution, not negative: stride 2
     middle: Tensor  # (B, 256, h, w) after block 2, before any ReLU: stride 8
@@ -27,7 +27,7 @@ class Backbone(nn.Module):
         weights: ``timm``, ``none`` or a file; see :func:`~focus.backbones.create_backbone`.
 
     Raises:
-        InputError: weights that cannot be had or do not fit.
+        InputError: weights that are unavailable or do not fit.
     """
 
     def __init__(self, weights: str) -> None:

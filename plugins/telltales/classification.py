@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from plugins.telltales.map_prediction import FEATURES
 
 Attention = Literal["logit", "sigmoid"]
-GRID = 19  # cells a side of the features at 299 pixels, which the last layers are made for
+GRID = 19  # cells a side of the features at 299 pixels, as the last layers require
 
 
 class Classification(nn.Module):
-    """Fuse semantic and noise features, attended to, into one logit.
+    """Fuse attended semantic and noise features into one logit.
 
     Args:
         attention: multiply by the map's logit itself, or by its sigmoid.
@@ -45,8 +45,8 @@ class Classification(nn.Module):
 
         Args:
             semantic: features (B, 64, h, w).
-            noise: as many, of the noise.
-            mask: logits (B, 1, h, w) of what is manipulated.
+            noise: noise features of the same shape.
+            mask: logits (B, 1, h, w) of manipulation.
         """
         weight = mask.sigmoid() if self.attention == "sigmoid" else mask
         attended = torch.cat([semantic, noise], dim=1) * weight

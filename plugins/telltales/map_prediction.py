@@ -10,11 +10,11 @@ FEATURES = 64  # channels of the features behind the deep map
 
 
 class MapPrediction(nn.Module):
-    """Chains of convolutions, nothing between them: the maps are linear but for max pooling.
+    """Chains of convolutions without activations: the maps are linear except for max pooling.
 
     Args:
-        channels: of each map.
-        separable: every 3 x 3 convolution sees one channel at a time.
+        channels: channels of each map.
+        separable: make every 3 x 3 convolution depthwise.
     """
 
     def __init__(self, channels: int, separable: bool = False) -> None:

@@ -37,29 +37,29 @@ class TelltalesConfig:
     """The defaults are the paper's second step, from ImageNet weights."""
 
     step: Literal[1, 2] = 2
-    """1: without noise; 2: all of it, best from encoder_weights=RUN/best.safetensors of step 1."""
+    """1: without noise; 2: all of it, best with encoder_weights=RUN/best.safetensors of step 1."""
     image_size: int = 299
     """Side of the square input in pixels."""
     encoder_weights: str = "timm"
     """Xception's: a file, 'timm' to download, or 'none'; or the weights of a run of this model."""
     attention: Attention = "logit"
-    """What the features are multiplied by: the deep map's logit (as released), or its sigmoid."""
+    """Factor of the features: the deep map's logit (as released), or its sigmoid."""
     separable: bool = False
-    """Depthwise 3 x 3 convolutions in the map predictions: the paper's words, not its code."""
+    """Depthwise 3 x 3 convolutions in the map predictions: as in the paper's text, not its code."""
     mask_weight: float = 1.0
     """lambda 2: weight of the semantic maps' loss."""
     noise_weight: float = 0.1
     """lambda 1: weight of the noise maps' loss, in step 2."""
     sigma: float = 5.0
-    """Deviation of the noise in grey levels: 5 for FF++ c23, 10 for c40."""
+    """Standard deviation of the noise in grey levels: 5 for FF++ c23, 10 for c40."""
     noise_encoding: NoiseEncoding = "abs"
-    """What becomes of negative noise: turned positive, set to 0, or kept."""
+    """Negative noise: absolute value, set to 0, or kept."""
     noise_gain: float = 1.0
-    """What the noise labels, shares of 255, are multiplied by."""
+    """Factor of the noise labels, which are shares of 255."""
     map_mode: MapMode = "soft"
-    """Take maps as they are, or at a threshold first."""
+    """soft: use maps unchanged; hard: threshold them first."""
     map_threshold: float = 0.5
-    """Where a hard map begins."""
+    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -70,7 +70,7 @@ class TelltalesConfig:
 
 
 class Output(NamedTuple):
-    """What the network says of a batch, and what the noise maps are made of."""
+    """Output of the network for a batch, with the features behind the noise maps."""
 
     logits: Tensor  # float32 (B,): of fake
     masks: tuple[Tensor, ...]  # three of float32 (B, 2, h, w), shallow to deep: forged, pristine
@@ -79,13 +79,13 @@ class Output(NamedTuple):
 
 
 class Telltales(Detector[TelltalesConfig]):
-    """Classifies a face by semantic and noise features, where its semantic map tells it to look.
+    """Classifies a face by semantic and noise features, attended by its semantic map.
 
-    Images come in as (B, 3, H, W), standardised to mean 0.5 and deviation 0.5, of any size from 64
-    pixels on.
+    Images are (B, 3, H, W), standardised to mean 0.5 and deviation 0.5, of any size from 64
+    pixels.
 
     Raises:
-        InputError: weights that cannot be had or do not fit.
+        InputError: weights that are unavailable or do not fit.
     """
 
     gmacs = 15.6
@@ -107,13 +107,13 @@ class Telltales(Detector[TelltalesConfig]):
         self.noise = MapPrediction(1, config.separable)
         self.classification = Classification(config.attention)
         if of_a_run:
-            self._take_over(tensors)
+            self._load_run(tensors)
         else:
             _initialise(self.semantic, self.noise, self.classification)
         if config.step == 1:
             self.noise.requires_grad_(False)
 
-    def _take_over(self, tensors: Mapping[str, Tensor]) -> None:
+    def _load_run(self, tensors: Mapping[str, Tensor]) -> None:
         try:
             self.load_state_dict(tensors)
         except RuntimeError as error:
@@ -134,7 +134,7 @@ class Telltales(Detector[TelltalesConfig]):
         return Output(logits.float(), tuple(mask.float() for mask in masks), levels, noise)
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return L = L_c + lambda 1 L_n + lambda 2 L_b (Eq. 1), the last term if there are maps.
+        """Return L = L_c + lambda 1 L_n + lambda 2 L_b (Eq. 1), the last term only with maps.
 
         L_b and L_n are sums over the levels of the mean binary cross-entropy with [m, 1 - m], and
         of the mean absolute error of the noise (Eqs. 3 and 6).
@@ -158,8 +158,8 @@ class Telltales(Detector[TelltalesConfig]):
 
     def _noise_loss(self, images: Tensor, output: Output) -> Tensor:
         config = self.config
-        pictures = (images.float() * STD + MEAN) * 255
-        label = noise_label(pictures, config.sigma, config.noise_encoding, config.noise_gain)
+        colours = (images.float() * STD + MEAN) * 255
+        label = noise_label(colours, config.sigma, config.noise_encoding, config.noise_gain)
         found = self.noise(output.levels, output.noise)
         losses = [F.l1_loss(m.float(), resize_maps(label, m.shape[-2:])) for m in found]
         return torch.stack(losses).sum()
@@ -174,7 +174,7 @@ class Telltales(Detector[TelltalesConfig]):
 
 
 def _initialise(*modules: nn.Module) -> None:
-    """Draw the convolutions from N(0, 2 / (k^2 C_out)); transposed ones are left as they are."""
+    """Initialise convolutions from N(0, 2 / (k^2 C_out)); transposed ones are unchanged."""
     for module in modules:
         for layer in module.modules():
             if isinstance(layer, nn.Conv2d):

@@ -1,4 +1,4 @@
-"""The noise of a picture: what a Wiener filter among its wavelet coefficients takes away.
+"""The noise of an image: the part removed by a Wiener filter on its wavelet coefficients.
 
 M. K. Mihcak, I. Kozintsev, K. Ramchandran, "Spatially Adaptive Statistical Modeling of Wavelet
 Image Coefficients and its Application to Denoising", ICASSP 1999; the filter of camera
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SCALES = 4
-WINDOWS = (3, 5, 7, 9)  # sides of the neighbourhoods that a variance is estimated in
+WINDOWS = (3, 5, 7, 9)  # sides of the neighbourhoods for estimating variances
 LUMA = (0.299, 0.587, 0.114)
 DB4 = (  # the scaling filter of Daubechies' wavelet with four vanishing moments
     0.2303778133088965,
@@ -28,35 +28,35 @@ TAPS = len(DB4)
 
 
 @torch.no_grad()
-def noise_residual(pictures: Tensor, sigma: float) -> Tensor:
-    """Return n = F - f(F), the picture minus what is left of it without its noise (Eq. 4).
+def noise_residual(images: Tensor, sigma: float) -> Tensor:
+    """Return n = F - f(F), the image minus its denoised version (Eq. 4).
 
-    Every colour is filtered by itself, four scales deep; the coarsest approximation is no noise.
+    Every colour is filtered separately on four scales; the coarsest approximation is not noise.
 
     Args:
-        pictures: float32 (B, 3, H, W), RGB in [0, 255].
+        images: float32 (B, 3, H, W), RGB in [0, 255].
         sigma: standard deviation of the noise in grey levels.
 
     Returns:
         Float32 (B, 1, H, W) in grey levels, around 0: the luma of the colours' residuals.
     """
-    with torch.autocast(pictures.device.type, enabled=False):
-        luma = pictures.new_tensor(LUMA)[:, None, None, None]
-        approximation = pictures.flatten(0, 1)[:, None]  # (3 B, 1, H, W)
+    with torch.autocast(images.device.type, enabled=False):
+        luma = images.new_tensor(LUMA)[:, None, None, None]
+        approximation = images.flatten(0, 1)[:, None]  # (3 B, 1, H, W)
         noisy = []
         for _ in range(SCALES):
             approximation, details = decompose(approximation)
             parts = attenuate(details, sigma).unflatten(0, (-1, 3))  # (B, 3, 3, h, w)
-            noisy.append((luma * parts).sum(dim=1))  # linear from here on: one plane a picture
+            noisy.append((luma * parts).sum(dim=1))  # linear from here on: one plane per image
         residual = torch.zeros_like(noisy[-1][:, :1])
         for details in reversed(noisy):
             height, width = details.shape[-2:]
             residual = reconstruct(residual[..., :height, :width], details)
-        return residual[..., : pictures.shape[-2], : pictures.shape[-1]]
+        return residual[..., : images.shape[-2], : images.shape[-1]]
 
 
 def decompose(planes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return one level of the wavelet transform, beyond the border the picture's mirror image.
+    """Return one level of the wavelet transform, with mirrored borders.
 
     Args:
         planes: (N, 1, H, W).
@@ -79,8 +79,8 @@ def reconstruct(approximation: Tensor, details: Tensor) -> Tensor:
 def attenuate(details: Tensor, sigma: float) -> Tensor:
     """Return the noise in coefficients x (N, C, h, w): x s^2 / (v + s^2).
 
-    v = min over windows of max(0, mean x^2 - s^2) is the variance of what is no noise; beyond the
-    border x is 0.
+    v = min over windows of max(0, mean x^2 - s^2) is the variance of the signal; x is 0 beyond the
+    border.
     """
     energy, noise = details.square(), sigma**2
     means = [F.avg_pool2d(energy, side, stride=1, padding=side // 2) for side in WINDOWS]
@@ -89,7 +89,7 @@ def attenuate(details: Tensor, sigma: float) -> Tensor:
 
 
 def _mirror(size: int, device: torch.device) -> Tensor:
-    """Return which samples a filter meets along an axis: edges repeated, as often as it takes."""
+    """Return the sample indices of a filter along an axis, mirrored with repeated edges."""
     places = torch.arange(2 - TAPS, size + TAPS - 1, device=device) % (2 * size)
     return torch.minimum(places, 2 * size - 1 - places)
 

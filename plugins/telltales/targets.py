@@ -1,4 +1,4 @@
-"""What the maps of the three levels learn from."""
+"""Training targets of the maps at the three levels."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def mask_targets(
     Args:
         maps: (B, 1, H, W) in [0, 1].
         size: (h, w) of the level.
-        mode: take maps as they are, or at a threshold first; the borders are soft all the same.
-        threshold: where a hard map begins.
+        mode: ``hard`` thresholds maps first; their borders are soft after resizing.
+        threshold: of hard maps.
 
     Returns:
         (B, 2, h, w).
@@ -34,17 +34,17 @@ def mask_targets(
 
 
 def noise_label(
-    pictures: Tensor, sigma: float, encoding: NoiseEncoding = "abs", gain: float = 1.0
+    images: Tensor, sigma: float, encoding: NoiseEncoding = "abs", gain: float = 1.0
 ) -> Tensor:
-    """Return the noise of pictures as a label: (B, 1, H, W), gain times a share of 255.
+    """Return the noise of images as a label: (B, 1, H, W), gain times a share of 255.
 
     Args:
-        pictures: float32 (B, 3, H, W), RGB in [0, 255].
+        images: float32 (B, 3, H, W), RGB in [0, 255].
         sigma: standard deviation of the noise in grey levels.
-        encoding: what becomes of negative residuals: turned positive, set to 0, or kept.
-        gain: what the label is multiplied by.
+        encoding: of negative residuals: absolute value, set to 0, or kept.
+        gain: factor of the label.
     """
-    residual = noise_residual(pictures, sigma)
+    residual = noise_residual(images, sigma)
     if encoding == "abs":
         residual = residual.abs()
     elif encoding == "clip0":
