@@ -80,7 +80,7 @@ def run(
     if name not in commands:
         near = difflib.get_close_matches(name, commands, n=1)
         hint = f"; perhaps '{near[0]}'?" if near else ""
-        return _say(program, f"no command '{name}'{hint} See {program} --help")
+        return _fail(program, f"no command '{name}'{hint} See {program} --help")
     # PyTorch's C++ warnings are for its developers; errors are still shown.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     return _run(f"{program} {name}", commands[name], rest)
@@ -99,7 +99,7 @@ def _run_process(program: str, about: str, commands: Mapping[str, Command]) -> i
         code = 0
     except OSError as error:  # from the flush: a full disk
         close_quietly(sys.stdout)
-        code = _say(program, f"standard output: {error.strerror}")
+        code = _fail(program, f"standard output: {error.strerror}")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
     return code
 
@@ -107,33 +107,33 @@ def _run_process(program: str, about: str, commands: Mapping[str, Command]) -> i
 def _run(program: str, command: Command, arguments: list[str]) -> int:
     """Run a command; report an error in one line."""
     try:
-        with handle(_leaving_at_once(program)):  # an interrupted import can raise anything
+        with handle(_exit_handler(program)):  # an interrupted import can raise anything
             config, function = parse(program, command, arguments), load(command.function)
         with handle(interrupt):
             function(config)
     except InputError as error:
-        return _say(program, str(error))
+        return _fail(program, str(error))
     except CheckFailedError as error:
-        return _say(program, str(error), 1)
+        return _fail(program, str(error), 1)
     except KeyboardInterrupt as error:
-        return _say(program, str(error) or _STOPPED, INTERRUPTED)
+        return _fail(program, str(error) or _STOPPED, INTERRUPTED)
     except BrokenPipeError:
         raise
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        return _say(program, f"{where}{error.strerror}")
+        return _fail(program, f"{where}{error.strerror}")
     except RuntimeError as error:  # torch raises it anywhere in the main thread
         if "DataLoader worker" in str(error):
-            return _say(program, _WORKER_GONE)
+            return _fail(program, _WORKER_GONE)
         if "WORLD_SIZE" in os.environ and _BROKEN.search(f"{type(error).__name__} {error}"):
-            return _say(program, _GROUP_GONE)
+            return _fail(program, _GROUP_GONE)
         raise
     return 0
 
 
-def _leaving_at_once(program: str) -> Handler:
+def _exit_handler(program: str) -> Handler:
     def leave(number: int, _: FrameType | None) -> None:
         os.write(2, f"{program}: {_STOPPED}\n".encode())
         os._exit(INTERRUPTED)
@@ -195,7 +195,7 @@ def load(target: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _say(program: str, text: str, code: int = 2) -> int:
+def _fail(program: str, text: str, code: int = 2) -> int:
     """Print a line and return the exit code.
 
     With several processes only the main one prints at once. The others wait for the launcher to end

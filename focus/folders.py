@@ -109,24 +109,24 @@ def tell_difference(
     """
     if old is None:
         return "its record cannot be read"
-    told: list[str] = []
+    differences: list[str] = []
     for name in names:
         there, here = old.get(name), new.get(name)
         if name in _HASHES and there != here:
-            told.append(_HASHES[name])
+            differences.append(_HASHES[name])
         elif there != here:
-            told += _compare(name, there, here)
-    return ", ".join([*told[:3], *(["and more"] if told[3:] else [])])
+            differences += _compare(name, there, here)
+    return ", ".join([*differences[:3], *(["and more"] if differences[3:] else [])])
 
 
 def _compare(name: str, there: Any, here: Any) -> list[str]:
     """Describe how two values differ; for two JSON objects, setting by setting."""
     first, second = _parse(there), _parse(here)
     if first is None or second is None:
-        return [f"{name}: {_tell(there)} there, {_tell(here)} here"]
+        return [f"{name}: {_short(there)} there, {_short(here)} here"]
     settings = [key for key in {**first, **second} if first.get(key) != second.get(key)]
     return [
-        f"{key}: {_tell(first.get(key))} there, {_tell(second.get(key))} here" for key in settings
+        f"{key}: {_short(first.get(key))} there, {_short(second.get(key))} here" for key in settings
     ]
 
 
@@ -174,5 +174,5 @@ def drop_lock(lock: FileLock) -> None:
     lock.release()
 
 
-def _tell(value: Any) -> str:
+def _short(value: Any) -> str:
     return shorten(value, 80) or "none"

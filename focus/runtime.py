@@ -239,7 +239,7 @@ class Progress:
 
     def __init__(self, total: int, label: str, unit: str = "faces", quiet: bool = False) -> None:
         self.total, self.label, self.unit, self.done = total, label, unit, 0
-        self._start = self._spoke = time.monotonic()
+        self._start = self._printed = time.monotonic()
         self._bar = None
         self._quiet = quiet
         if not quiet and sys.stderr.isatty():
@@ -253,9 +253,9 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(detail, refresh=False)
             self._bar.update(count)
-        elif self.done and not self._quiet and time.monotonic() - self._spoke > PLAIN_SECONDS:
-            self._spoke = time.monotonic()
-            rate = self.done / (self._spoke - self._start)
+        elif self.done and not self._quiet and time.monotonic() - self._printed > PLAIN_SECONDS:
+            self._printed = time.monotonic()
+            rate = self.done / (self._printed - self._start)
             left = (self.total - self.done) / rate
             line = f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.1f}/s"
             note(f"{line}, {left:.0f} s left  {detail}".rstrip())

@@ -16,7 +16,7 @@ from focus.mapstore.writer import errors_file
 from focus.runtime import note, seed_everything
 
 RUNS = Path("runs")
-SPOKEN_FAILURES = 20
+PRINTED_FAILURES = 20
 
 
 def generate_command(command: GenerateCommand) -> None:
@@ -50,7 +50,7 @@ def generate_command(command: GenerateCommand) -> None:
     if report is None:
         return
     print(report)
-    for failure in report.failures[:SPOKEN_FAILURES]:
+    for failure in report.failures[:PRINTED_FAILURES]:
         note(f"  {failure.key}: {failure.reason}", quiet)
     if report.failures:
         total = report.faces + len(report.failures)

@@ -102,7 +102,7 @@ def read_keys(dataset: h5py.Dataset, path: Path) -> Texts:
             gathered.extend([key.decode() for key in dataset[start : start + BLOCK].tolist()])
         return gathered.finish()
     except UnicodeDecodeError:
-        raise InputError(f"{path}: /key holds text that is not UTF-8") from None
+        raise InputError(f"{path}: /key has text that is not UTF-8") from None
 
 
 def read_rows(dataset: h5py.Dataset, rows: Sequence[int] | np.ndarray | slice | int) -> np.ndarray:
@@ -195,7 +195,9 @@ def _write_attribute(file: h5py.File, name: str, value: str | int) -> None:
         return
     text = value.encode(errors="surrogateescape")
     if len(text) > LIMIT_ATTRIBUTE or b"\0" in text:
-        raise InputError(f"attribute {name}: longer than {LIMIT_ATTRIBUTE} bytes, or holds a NUL")
+        raise InputError(
+            f"attribute {name}: longer than {LIMIT_ATTRIBUTE} bytes, or contains a NUL"
+        )
     file.attrs.create(name, text, dtype=h5py.string_dtype("utf-8", max(len(text), 1)))
 
 
@@ -300,7 +302,7 @@ def _check_layout(file: h5py.File, path: Path, arrays: Mapping[str, tuple[type, 
     for name in _part_names(file, path):
         datasets[f"parts/{name}"] = dataset = _fetch(file["parts"], name, path)
         if dataset.dtype.kind not in "fiub":
-            raise InputError(f"{path}: /parts/{name} holds {dataset.dtype}, not numbers")
+            raise InputError(f"{path}: /parts/{name} is {dataset.dtype}, not numbers")
     _check_failures(file, path)
     for name, dataset in datasets.items():
         _check_storage(dataset, path)

@@ -126,7 +126,7 @@ def longest_key(keys: Sequence[str]) -> int:
                 f"key {key!r} cannot be stored: not valid UTF-8 text; rename it"
             ) from None
         if size > LONGEST_KEY or "\0" in key:
-            why = f"longer than {LONGEST_KEY} bytes, or holds a NUL"
+            why = f"longer than {LONGEST_KEY} bytes, or contains a NUL"
             raise InputError(f"key {key[:80]!r} cannot be stored: {why}; rename it")
         longest = max(longest, size)
     return longest

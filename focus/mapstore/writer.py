@@ -140,10 +140,10 @@ class MapWriter:
         Raises:
             InputError: the part cannot be written; earlier parts are kept.
         """
-        told = json.dumps(list(failures)).encode()
+        listed = json.dumps(list(failures)).encode()
         attributes: dict[str, str | int] = {**self.attributes, "block": block}
         with replace_file(self._folder.part(block), within=self._folder.path) as temporary:
-            write_file(temporary, attributes, [rows], len(rows), longest_key(rows.keys), told)
+            write_file(temporary, attributes, [rows], len(rows), longest_key(rows.keys), listed)
 
     def finish(self) -> int:
         """Join the parts into the file, remove them, and return the number of faces.
