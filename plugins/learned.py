@@ -42,15 +42,15 @@ def find_map_fault(maps: Tensor, size: int) -> str:
         size: side of the images.
     """
     mean = maps.flatten(0, -3).mean(dim=0)[None, None]
-    drawn = F.interpolate(mean, (size, size), mode="nearest-exact")[0, 0]
-    patch = forged_patch(size).to(drawn.device)
+    resized = F.interpolate(mean, (size, size), mode="nearest-exact")[0, 0]
+    patch = forged_patch(size).to(resized.device)
     misplaced = {
         "mirrored left to right": patch.flip(1),
         "upside down": patch.flip(0),
         "transposed, or turned by 180 degrees": patch.T,  # the same for this patch
     }
-    inside, outside = float(drawn[patch].mean()), float(drawn[~patch].mean())
-    rivals = {name: float(drawn[place].mean()) for name, place in misplaced.items()}
+    inside, outside = float(resized[patch].mean()), float(resized[~patch].mean())
+    rivals = {name: float(resized[place].mean()) for name, place in misplaced.items()}
     name, highest = max(rivals.items(), key=lambda rival: rival[1])
     if inside > max(outside, highest):
         return ""

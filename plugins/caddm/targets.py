@@ -61,10 +61,10 @@ def draw_windows(maps: Tensor, sizes: tuple[tuple[int, int], ...]) -> Windows:
         for height, width in sizes
     ]
     count = maps.shape[0]
-    drawn = torch.randint(len(sizes), (count,), device=maps.device)
+    chosen = torch.randint(len(sizes), (count,), device=maps.device)
     every = torch.arange(count, device=maps.device)
-    boxes = torch.stack([window.boxes for window in found])[drawn, every]
-    return Windows(boxes, torch.stack([window.means for window in found])[drawn, every])
+    boxes = torch.stack([window.boxes for window in found])[chosen, every]
+    return Windows(boxes, torch.stack([window.means for window in found])[chosen, every])
 
 
 def _best_window(integral: Tensor, height: int, width: int) -> Windows:

@@ -384,7 +384,7 @@ def test_swaps_have_the_papers_shares_and_only_fakes_take_part():
     swapped = swap_faces(images, originals, fake, evidence, 1e-3)
     assert torch.equal(swapped.images[~fake], originals[~fake])
     assert not swapped.partial[~fake].any()
-    corner = swapped.images[fake][:, 0, 0, 0]  # outside every hull: what lies below
+    corner = swapped.images[fake][:, 0, 0, 0]  # outside every hull: the image below
     below_is_real = corner == originals[0, 0, 0, 0]
     partial = swapped.partial[fake]
     assert partial.float().mean().item() == pytest.approx(0.2, abs=0.06)

@@ -17,7 +17,7 @@ class TinyConfig:
 
 
 class Tiny(Detector[TinyConfig]):
-    """A detector without fault; each test below breaks one thing."""
+    """A correct detector; each test below breaks one property."""
 
     def __init__(self, config: TinyConfig = TinyConfig()) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Every built-in detector, small: the questions of the contract, and maps from its own run."""
+"""Every built-in detector, small: the contract checks, and maps from its run."""
 
 from __future__ import annotations
 

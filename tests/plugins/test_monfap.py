@@ -126,12 +126,12 @@ def test_filters_see_nothing_in_a_constant(layout):
     assert inside(residuals).abs().max() < 1e-5
     assert inside(BayarExpert(6)(flat)).abs().max() < 1e-4
     assert inside(CentralDifferenceExpert(6, theta=1.0)(flat)).abs().max() < 1e-5
-    assert residuals[..., 0, :].abs().max() > 0.1  # the zero border is no constant
+    assert residuals[..., 0, :].abs().max() > 0.1  # the zero border is not constant
 
 
 def test_high_frequency_differences():
-    picture = torch.arange(25.0).view(1, 1, 5, 5)  # +5 a row, +1 a column
-    values = HighFrequencyExpert(1).differences(picture)[0, :, 2, 2]
+    image = torch.arange(25.0).view(1, 1, 5, 5)  # +5 a row, +1 a column
+    values = HighFrequencyExpert(1).differences(image)[0, :, 2, 2]
     assert values.tolist() == [5, 1, 6]
 
 

@@ -35,7 +35,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def batch():
-    """Return eight coarse noise pictures, one half of every second of them noisy, with its map."""
+    """Return eight coarse noise images, one half of every second of them noisy, with its map."""
     draw = torch.Generator().manual_seed(0)
     images = F.interpolate(torch.randn(8, 3, 8, 8, generator=draw), (64, 64), mode="bilinear")
     maps = torch.zeros(8, 1, 64, 64)
@@ -53,8 +53,8 @@ def few(batch):
 
 
 @pytest.fixture
-def picture():
-    """Return a picture of smooth waves and noise in [0, 255], float32 (1, 3, 121, 113)."""
+def image():
+    """Return a image of smooth waves and noise in [0, 255], float32 (1, 3, 121, 113)."""
     draw = torch.Generator().manual_seed(0)
     smooth = F.interpolate(torch.rand(1, 3, 5, 7, generator=draw), (121, 113), mode="bicubic")
     noise = torch.randn(1, 3, 121, 113, generator=draw)
@@ -172,31 +172,31 @@ def test_attenuation_is_scipys():
         np.testing.assert_allclose(found, wiener(band.numpy().astype(float), 5), atol=1e-4)
 
 
-def test_residual_is_pywavelets(picture):
+def test_residual_is_pywavelets(image):
     residuals = []
-    for channel in picture[0].double().numpy():
+    for channel in image[0].double().numpy():
         coefficients = pywt.wavedec2(channel, "db4", level=4)
         noisy = [tuple(wiener(band, 5) for band in level) for level in coefficients[1:]]
         whole = pywt.waverec2([np.zeros_like(coefficients[0]), *noisy], "db4")
         residuals.append(whole[:121, :113])
     expected = np.tensordot([0.299, 0.587, 0.114], residuals, axes=1)
-    np.testing.assert_allclose(noise_residual(picture, 5.0)[0, 0], expected, atol=2e-3)
+    np.testing.assert_allclose(noise_residual(image, 5.0)[0, 0], expected, atol=2e-3)
 
 
-def test_noise_of_constants_and_of_larger_sigma(picture):
+def test_noise_of_constants_and_of_larger_sigma(image):
     assert noise_residual(torch.full((1, 3, 64, 80), 200.0), 5.0).abs().max() < 1e-3
-    energies = [noise_residual(picture, sigma).square().mean() for sigma in (2.0, 5.0, 10.0)]
+    energies = [noise_residual(image, sigma).square().mean() for sigma in (2.0, 5.0, 10.0)]
     assert 0 < energies[0] < energies[1] < energies[2]
 
 
-def test_noise_labels(picture):
-    residual = noise_residual(picture, 5.0)
+def test_noise_labels(image):
+    residual = noise_residual(image, 5.0)
     assert residual.std() > 1
-    torch.testing.assert_close(noise_label(picture, 5.0), residual.abs() / 255)
-    torch.testing.assert_close(noise_label(picture, 5.0, "clip0", 5.0), residual.relu() / 51)
-    torch.testing.assert_close(noise_label(picture, 5.0, "signed"), residual / 255)
+    torch.testing.assert_close(noise_label(image, 5.0), residual.abs() / 255)
+    torch.testing.assert_close(noise_label(image, 5.0, "clip0", 5.0), residual.relu() / 51)
+    torch.testing.assert_close(noise_label(image, 5.0, "signed"), residual / 255)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(noise_residual(picture, 5.0), residual)
+        assert torch.equal(noise_residual(image, 5.0), residual)
 
 
 # --- targets and losses
@@ -216,11 +216,11 @@ def test_mask_targets_sum_to_one_and_flip():
         torch.testing.assert_close(targets[:, :1], expected)
 
 
-def test_noise_flips_but_for_what_the_filter_makes_of_it(picture):
-    def coarse(pictures):
-        return resize_maps(noise_label(pictures, 5.0), (15, 14)).flatten()
+def test_noise_flips_but_for_what_the_filter_makes_of_it(image):
+    def coarse(images):
+        return resize_maps(noise_label(images, 5.0), (15, 14)).flatten()
 
-    there, back = coarse(picture), coarse(picture.flip(-1).clone())
+    there, back = coarse(image), coarse(image.flip(-1).clone())
     back = back.view(15, 14).flip(-1).flatten()
     assert torch.corrcoef(torch.stack([there, back]))[0, 1] > 0.8
 

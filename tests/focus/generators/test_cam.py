@@ -95,7 +95,7 @@ def correlation(first, second):
     return min(torch.corrcoef(torch.stack(pair))[0, 1].item() for pair in pairs)
 
 
-# Grad-CAM and its kin
+# Grad-CAM and its variants
 
 
 def test_gradcam_is_the_full_backward_pass(vit, vit_file, images):
@@ -125,7 +125,7 @@ class LinearConfig:
 
 
 class Linear(Trainable):
-    """Two planes, rectified copies of the first channels, and a weight for every place of them."""
+    """Two planes, rectified copies of the first channels, and a weight for every position."""
 
     input_spec = InputSpec(image_size=2)
 
@@ -346,7 +346,7 @@ class Sure(Conv):
 
 
 class Roundabout(Conv):
-    """Scores that are no entry of a softmax."""
+    """Scores that are not an entry of a softmax."""
 
     def predict(self, images):
         return Prediction(1 - self.logits(images).softmax(dim=1)[:, 0], None)

@@ -28,7 +28,7 @@ LFW = SHARED / "data" / "lfw-swap" / "index.csv"
 
 
 def draw_pair(seed, size=(41, 56)):
-    """Return a smooth noisy picture and one that differs in a box that touches the border."""
+    """Return a smooth noisy image and one that differs in a box that touches the border."""
     rng = np.random.default_rng(seed)
     real = cv2.GaussianBlur(rng.normal(128, 200, (*size, 3)), (0, 0), 2).clip(0, 255)
     fake = real.copy()
@@ -36,9 +36,9 @@ def draw_pair(seed, size=(41, 56)):
     return fake.clip(0, 255).astype(np.uint8), real.astype(np.uint8)
 
 
-def as_batch(*pictures):
+def as_batch(*images):
     """Return uint8 (B, 3, H, W)."""
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
 
 
 def compare(generator, fakes, reals):

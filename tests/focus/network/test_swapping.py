@@ -1,4 +1,4 @@
-"""The token swap by hand: which token stands where, and the gradient of its temperature."""
+"""The token swap by hand: the chosen tokens, and the gradient of its temperature."""
 
 import pytest
 import torch

@@ -39,7 +39,7 @@ class LineConfig:
 
 
 class Line(Trainable):
-    """P(fake) = sigmoid(w x + b) of the mean x of a face; it notes how it is called."""
+    """P(fake) = sigmoid(w x + b) of the mean x of a face; records its calls."""
 
     input_spec = InputSpec(image_size=8)
     optimizer, steps, batch = SGD, 3, 4
@@ -112,7 +112,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    """Return the tiny world, its detector registered as ``line``; no curve is drawn."""
+    """Return the tiny world, its detector registered as ``line``; no curve is plotted."""
     monkeypatch.setattr("focus.training.journal.draw_curve", lambda *_: None)
     faces = []
     for (split, label), greys in GREYS.items():

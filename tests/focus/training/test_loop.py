@@ -1,4 +1,4 @@
-"""The loop: schedules, batches, resuming, and one line for everything that can go wrong."""
+"""The loop: schedules, batches, resuming, and one-line errors."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""One trainer behind every command, and the folder that it fills."""
+"""The trainer behind every command, and its run folder."""
 
 import csv
 import json
