@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The whole journey on drawn faces, in demo/: draws the corpus, trains a small FoCus and a plain
-# classifier, generates maps, scores them against the exact masks, and writes demo/report.html.
-# At most six minutes on two CPU cores after the installation. What is there already is used again;
+# All steps on drawn faces, in demo/: draw the corpus, train a small FoCus and a plain classifier,
+# generate maps, score them against the exact masks, and write demo/report.html.
+# Takes at most six minutes on two CPU cores after the installation. Existing results are reused;
 # remove demo/ to start over.
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"

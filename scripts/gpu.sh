@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All checks and measurements that need a GPU, in parts that end well inside ten minutes each.
-# bash scripts/gpu.sh PART    one part; without PART, the list. DEVICE=cpu tries the script out.
+# All checks and measurements that need a GPU, in parts that take well under ten minutes each.
+# bash scripts/gpu.sh PART    run one part; without PART, list them. DEVICE=cpu: test the script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python3}"
@@ -17,7 +17,7 @@ generate) # end to end against the bare forward pass, bare decoding and a plain 
     "$python" scripts/benchmarks/measure_overhead.py "$@"
     "$python" scripts/benchmarks/measure_overhead.py "$@" --compile --measure forward
     ;;
-train) # the loop's step against a bare step that has its batch in memory: about two minutes
+train) # the loop's step against a bare step on a batch in memory: about two minutes
     "$python" scripts/benchmarks/measure_training.py --device "$device" --precision bf16 --batch "${BATCH:-128}" \
         --steps "${STEPS:-60}"
     ;;
@@ -27,7 +27,7 @@ detectors) # every detector at its paper's input size, a few bf16 steps: about t
 cam) # class activation maps against pytorch-grad-cam on the same ViT-S: two minutes
     "$python" scripts/benchmarks/measure_cam.py --device "$device"
     ;;
-learn) # MODEL under MAPS on INDEX at its paper's input size (all three to be set): eight minutes
+learn) # train MODEL with MAPS on INDEX (set all three) at its paper's input size: eight minutes
     "$python" -m evaluator run --model "$MODEL" --maps "$MAPS" --data "$INDEX" --hold-out 0.1 \
         --test "lfw=$INDEX:val" --steps "${STEPS:-2000}" --batch "${BATCH:-32}" --precision bf16 \
         --validate-every 500 --device "$device" --out "${OUT:-results}/$MODEL-$(basename "$MAPS" .h5)" \

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs the lowest releases that pyproject.toml allows (or, with --newest, the newest) into a
-# fresh environment, and runs one small journey there: index, train, generate, score, view, run.
+# Install the lowest releases that pyproject.toml allows (or, with --newest, the newest) into a
+# new environment, and run each step once there: index, train, generate, score, view, run.
 #
 #   PYTHON=python3.10 bash scripts/lowest.sh [--newest] [FOLDER]
 #
-# FOLDER (default: a temporary one, removed at the end) holds the environment and what is written.
+# FOLDER (default: a temporary one, removed at the end) holds the environment and all output.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bounds=lowest
@@ -19,7 +19,7 @@ mkdir -p "$folder"
 python="$folder/env/bin/python"
 
 : > "$folder/constraints.txt"
-if [ "$bounds" = lowest ]; then # "name>=1.2" of any list becomes name==1.2
+if [ "$bounds" = lowest ]; then # turn every "name>=1.2" into name==1.2
     grep -oE '"[A-Za-z0-9_-]+>=[0-9.]+"' pyproject.toml | tr -d '"' | sed 's/>=/==/' | sort -u \
         > "$folder/constraints.txt"
 fi
@@ -29,7 +29,7 @@ fi
 "$python" --version
 "$python" -m pip freeze --disable-pip-version-check | grep -iE '^(torch|timm|numpy|accelerate)=='
 
-cd "$folder" # the installed package, not the tree, is what is imported
+cd "$folder" # so that the installed package is imported, not the source tree
 export HF_HUB_OFFLINE=1 PATH="$PWD/env/bin:$PATH"
 python -c 'from focus.data.demo import DemoConfig, write_demo_corpus as write
 write("corpus", DemoConfig(people=10, images_per_person=2, size=64), quiet=True)'
@@ -46,4 +46,4 @@ for model in probe caddm; do
         --options image_size=64 encoder_weights=none $small
 done
 evaluator table probe caddm
-echo "$bounds releases: all of it runs"
+echo "$bounds releases: all steps passed"

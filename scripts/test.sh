@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: style, types, layers, tests.
+# All checks that a change must pass: style, types, layers, tests.
 # Arguments go to pytest: bash scripts/test.sh tests/focus -k index
 set -euo pipefail
 EXTRAS=dev

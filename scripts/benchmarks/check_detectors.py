@@ -1,7 +1,7 @@
-"""Every detector at its paper's input size on a device: a few steps, finite, how fast, how large.
+"""Check every detector at its paper's input size: a few finite steps, their time and peak memory.
 
-Costs two minutes on a large GPU and is not meant for a CPU (--names and --small try it out there).
-Should show that each runs in bf16 with its default configuration. Weights start at random.
+Takes two minutes on a large GPU; on a CPU use --names and --small to test the script. Should show
+that each detector runs in bf16 with its default configuration. Initial weights are random.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--names", nargs="*", default=[], help="these detectors alone")
-    parser.add_argument("--small", type=int, default=0, help="another image size, to try it out")
+    parser.add_argument("--names", nargs="*", default=[], help="only these detectors")
+    parser.add_argument("--small", type=int, default=0, help="image size for a quick test")
     arguments = parser.parse_args()
     print(f"| detector | input | ms a step, batch {arguments.batch}, bf16 | peak GiB | loss |")
     print("|---|---|---|---|---|")
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def describe(name: str, device: str, batch: int, small: int) -> str:
-    """Return a row of the table; what fails says so in its last cell."""
+    """Return a row of the table; the last cell is the loss, or NOT FINITE."""
     detector = DETECTORS.get(name)
     config = plain_config(detector, {"image_size": small} if small else {})
     network = Subject(detector, config).build().to(device).train()

@@ -1,7 +1,7 @@
 """Checks that need a GPU: maps and counts equal the CPU's, precisions agree, training resumes.
 
-Costs about two minutes on a GPU. Prints one Markdown table; exit code 1 if a check fails.
-Run by ``scripts/gpu.sh checks``; ``--device cpu`` tries the script out without a GPU.
+Takes about two minutes on a GPU. Prints one Markdown table; exit code 1 if a check fails.
+Run by ``scripts/gpu.sh checks``; use ``--device cpu`` to test the script without a GPU.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def main() -> int:
 
 @torch.no_grad()
 def predict(network: FoCus, images: torch.Tensor, device: str, dtype: torch.dtype) -> torch.Tensor:
-    """Return the maps, computed on a device, on the CPU."""
+    """Compute maps on a device and return them on the CPU."""
     network.to(device)
     with torch.autocast(device.split(":")[0], dtype=dtype, enabled=dtype != torch.float32):
         maps = network.predict(images.to(device)).maps
@@ -111,7 +111,7 @@ def predict(network: FoCus, images: torch.Tensor, device: str, dtype: torch.dtyp
 def compare_ssim(index: FaceIndex, device: str) -> float:
     """Return the largest difference between SSIM maps of fakes and their neighbours in the index.
 
-    The neighbour stands in for the original: any two pictures will do for the arithmetic.
+    The neighbour takes the place of the original: any two images will do for the comparison.
     """
     faces = FaceDataset(index, 112)
     images = next(iter(build_loader(faces, [list(range(32))], 0))).images
@@ -121,7 +121,7 @@ def compare_ssim(index: FaceIndex, device: str) -> float:
 
 
 def compare_counts(device: str) -> int:
-    """Return how many pixels stand at another level on a device than on the CPU.
+    """Return the number of pixels whose level differs between a device and the CPU.
 
     Maps of 14, 37 and 224 px against masks of 224 px with regions, and a mean mask of 64 px.
     """
@@ -138,7 +138,7 @@ def compare_counts(device: str) -> int:
 
 
 def train(corpus: Path, out: Path, device: str, precision: str) -> str:
-    """Train 10 steps, resume to 20, and say how it ended."""
+    """Train 10 steps, resume to 20, and return "finished" or "unfinished"."""
     _, network, _ = RECIPES["demo"]
     for stop, resume in ((10, False), (0, True)):
         fit = FitConfig(steps=20, batch=16, validate_every=10, stop_after=stop, workers=2)
@@ -151,7 +151,7 @@ def train(corpus: Path, out: Path, device: str, precision: str) -> str:
 
 
 def name_of(device: str) -> str:
-    """Return what the device calls itself."""
+    """Return the name of the device."""
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else "CPU"
 
 

@@ -1,7 +1,7 @@
-"""Every detector through ONNX: does ONNX Runtime predict what PyTorch does?
+"""Compare the predictions of every exported detector in ONNX Runtime with those in PyTorch.
 
-Costs three minutes on two CPU cores: small variants where a detector has one, random weights, a
-batch of another size than the one it was traced with. Should show differences of rounding alone.
+Takes three minutes on two CPU cores, with small variants of the detectors, random weights, and a
+different batch size than in tracing. Should show only rounding differences.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ SMALL: dict[str, dict[str, object]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--names", nargs="*", default=[], help="these detectors alone")
+    parser.add_argument("--names", nargs="*", default=[], help="only these detectors")
     print("| detector | scores apart | maps apart |\n|---|---|---|")
     for name in parser.parse_args().names or DETECTORS.names():
         print(f"| {name} | {' | '.join(compare(name))} |", flush=True)
 
 
 def compare(name: str) -> list[str]:
-    """Return the largest differences of scores and maps of three pictures of noise."""
+    """Return the largest differences of scores and of maps over three noise images."""
     detector = DETECTORS.get(name)
     network = Subject(detector, plain_config(detector, SMALL.get(name, {}))).build().eval()
     spec = network.input_spec

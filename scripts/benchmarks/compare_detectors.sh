@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Each detector under FoCus maps and under SSIM maps: one seed, small pictures, few steps. Costs
-# about half an hour on two CPU cores; should show that each learns, is judged and draws maps from
-# start to end. It is too short and too small to say which detector is better: those without a
-# pretrained file at hand (all but pcl and msccnet here) start from random weights.
+# Train each detector with FoCus maps and with SSIM maps: one seed, small images, few steps. Takes
+# about half an hour on two CPU cores; should show that each trains, is evaluated and generates maps
+# end to end. Too short and too small to rank the detectors: all but pcl and msccnet start from
+# random weights here, without a pretrained file.
 #
 #   scripts/benchmarks/compare_detectors.sh INDEX MAPS ENCODER_WEIGHTS OUT [STEPS] [DETECTOR ...]
 #
 # INDEX: a face index; MAPS: a folder with focus.h5 and ssim.h5 of it; ENCODER_WEIGHTS: MobileNetV2.
-# lttd wants clips: stills are moved a little (--stills), which has nothing temporal to learn from.
+# lttd needs clips: --stills moves still images a little, which gives nothing temporal to learn.
 set -euo pipefail
 index=$1 maps=$2 weights=$3 out=$4 steps=${5:-150}
 detectors=("${@:6}")
@@ -20,7 +20,7 @@ options() {
     caddm) echo "backbone=resnet34 encoder_weights=none image_size=112 adm_width=64" ;;
     monfap) echo "encoder_weights=none image_size=128" ;;
     telltales) echo "encoder_weights=none image_size=112" ;;
-    lttd) # 3-D convolutions have no quick bf16 on a CPU
+    lttd) # 3-D convolutions are slow in bf16 on a CPU
       echo "image_size=64 frames=4 width=96 heads=3 depth=1 channels=16 --stills --precision fp32" ;;
   esac
 }

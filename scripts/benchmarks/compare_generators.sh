@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Every map generator that needs no training, or trains in minutes, judged on one val split, with a
-# contact sheet of the same faces. Costs some twenty minutes on two CPU cores beside the FoCus run;
-# should show what each kind of map is worth inside the face, beside the place prior, and how much
-# of a real face each normalisation marks.
+# Score every map generator that needs no training, or trains in minutes, on one val split. Takes
+# about twenty minutes on two CPU cores, not counting the FoCus run; should show how well each kind
+# of map localises inside the face, compared with the place prior, and how much of a real face each
+# normalisation marks.
 #
 #   scripts/benchmarks/compare_generators.sh INDEX RUN ENCODER_WEIGHTS OUT
 #
 # INDEX: a face index with originals and masks; RUN: a FoCus run trained on its train split;
-# ENCODER_WEIGHTS: MobileNetV2 for the classifier. What is finished is kept.
+# ENCODER_WEIGHTS: MobileNetV2 for the classifier. Finished results are kept.
 set -euo pipefail
 index=$1 run=$2 weights=$3 out=$4
 mkdir -p "$out"
@@ -24,7 +24,7 @@ methods="partial-left partial-right partial-eyes partial-mouth partial-blob"
 make_maps() { # NAME METHOD FLAGS...
   focus generate --data "$index" --split val --methods $methods --real-maps fake-class --quiet \
     --method "$2" --out "$out/$1.h5" "${@:3}"
-  # The truth as a map is no generator to judge: it is there to train on.
+  # The truth mask is not scored: it is only for training.
   [ "$1" = mask ] || evaluator score --maps "$out/$1.h5" --split val --json - --quiet > "$out/$1.json"
 }
 
@@ -35,7 +35,7 @@ done
 for method in gradcam gradcam++ layercam; do
   make_maps $method $method --weights "$out/classifier" --parts --precision bf16
 done
-# A pass of the network per channel and face: of every tenth face only.
+# Score-CAM needs a forward pass per channel and face: use only every tenth face.
 focus index --data "$index" --split val --methods $methods --out "$out/val.csv" > "$out/val.txt"
 awk 'NR == 1 || NR % 10 == 0' "$out/val.csv" > "$out/tenth.csv"
 focus generate --data "$out/tenth.csv" --real-maps fake-class --quiet --method scorecam \

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What a probe learns under each kind of map: no maps, FoCus, SSIM, pixel@0.1, truth; three seeds.
-# Costs about half an hour on two CPU cores; should show by how much each kind moves detection and
-# localisation on persons never trained or selected on. Select and train on the index's train
-# split (a tenth of its videos held out), test on its val split.
+# Train a probe with each kind of map: no maps, FoCus, SSIM, pixel@0.1, truth; three seeds.
+# Takes about half an hour on two CPU cores; should show how much each kind changes detection and
+# localisation on persons not used for training or selection. Trains and selects on the index's
+# train split (a tenth of its videos held out), tests on its val split.
 #
 #   scripts/benchmarks/compare_maps.sh INDEX RUN ENCODER_WEIGHTS OUT [STEPS]
 #
 # INDEX: a face index with originals and masks; RUN: a FoCus run trained on its train split;
-# ENCODER_WEIGHTS: MobileNetV2 for the probe. What is finished is kept, so it can be started again.
+# ENCODER_WEIGHTS: MobileNetV2 for the probe. Finished results are kept; re-running resumes.
 set -euo pipefail
 index=$1 run=$2 weights=$3 out=$4 steps=${5:-150}
 mkdir -p "$out/maps"
@@ -15,7 +15,7 @@ mkdir -p "$out/maps"
 make_maps() { focus generate --method "$1" --data "$index" --out "$out/maps/$1.h5" --quiet "${@:2}"; }
 make_maps ssim
 make_maps pixel@0.1
-# The last weights, which nothing was selected for: val is the test set here.
+# Use the last weights, not those selected on val: val is the test set here.
 make_maps focus --weights "$run/last.safetensors" --precision bf16 --parts
 
 for kind in none "$out/maps/focus.h5" "$out/maps/ssim.h5" "$out/maps/pixel@0.1.h5" truth; do

@@ -2,14 +2,14 @@
 
 Grad-CAM and Score-CAM of a timm classifier with a class-token head, at blocks.-1.norm1, of the same
 images in the same process: maps per second of both, each at its best batch size, and the Pearson
-correlation of every pair of maps. The two take turns, so that other load hits both alike; the ratio
-is the median over the turns. Goals: Grad-CAM at least 2.5 times as fast and every correlation above
-0.999; Score-CAM at least 2 times as fast, for which the masked images go through the network in
-bf16: that is named, and so is its correlation with our own fp32 map.
+correlation of every pair of maps. The two alternate, so that other load affects both equally; the
+ratio is the median over the turns. Goals: Grad-CAM at least 2.5 times as fast and every correlation
+above 0.999; Score-CAM at least 2 times as fast, with the masked images in bf16 (reported, together
+with the correlation with our own fp32 map).
 
-Weights are random; blocks and head are enlarged, or attention and gradients would hardly differ
-from place to place. Costs about eight minutes on two CPU cores. The package is not one of ours:
-pip install --target DIR --no-deps grad-cam ttach, then PYTHONPATH=DIR.
+Weights are random; blocks and head are scaled up, since otherwise attention and gradients would be
+almost constant over the image. Takes about eight minutes on two CPU cores. The package is not a
+dependency: pip install --target DIR --no-deps grad-cam ttach, then PYTHONPATH=DIR.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ["TQDM_DISABLE"] = "1"  # the package draws a bar for every image
+os.environ["TQDM_DISABLE"] = "1"  # the package shows a progress bar for every image
 
 import cv2
 import numpy as np
@@ -56,7 +56,7 @@ def get(model: torch.nn.Module, name: str) -> Any:
 
 
 def build_classifier(name: str, gain: float) -> torch.nn.Module:
-    """Return a timm classifier of two classes with random weights far from flat."""
+    """Return a two-class timm classifier with scaled-up random weights."""
     torch.manual_seed(0)
     model = timm.create_model(name, num_classes=2)
     with torch.no_grad():
@@ -89,7 +89,7 @@ def make_ours(generator: ActivationMap, precision: str) -> Maker:
 
 
 def make_theirs(kind: type, model: torch.nn.Module, masked: int = 0) -> Maker:
-    """Return the package's maker of maps, as its description says to use it for a ViT."""
+    """Return the package's maker of maps, used for a ViT as in its documentation."""
     side: int = get(model, "patch_embed").grid_size[0]
 
     def to_planes(tokens: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def make_theirs(kind: type, model: torch.nn.Module, masked: int = 0) -> Maker:
 
 
 def correlate(first: Maps, second: Maps) -> float:
-    """Return the least Pearson correlation of two sets of maps, enlarged to the greater size."""
+    """Return the lowest Pearson correlation of two sets of maps, enlarged to the larger size."""
     side = max(first.shape[1], second.shape[1])
     flat = [
         np.stack([cv2.resize(plane, (side, side)).ravel() for plane in maps])
@@ -119,14 +119,14 @@ def time_maps(make: Maker, images: Tensor, batch: int) -> tuple[float, Maps]:
 
 
 def compare(title: str, images: Tensor, entrants: Entrants, repeats: int, warm_up: int = 0) -> None:
-    """Print each entrant's best size and rate, and the ratio of the others to the first.
+    """Print each entrant's best batch size and rate, and the ratio of the others to the first.
 
     Args:
-        title: of the maps.
-        images: of which maps are made.
-        entrants: who takes turns.
-        repeats: turns that count.
-        warm_up: turns before that do not.
+        title: name of the comparison.
+        images: the input images.
+        entrants: the implementations to compare.
+        repeats: number of measured turns.
+        warm_up: number of earlier turns that are not measured.
     """
     rates: dict[tuple[str, int], list[float]] = {}
     maps: dict[str, Maps] = {}
@@ -164,11 +164,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--faces", type=int, default=64, help="of Grad-CAM")
-    parser.add_argument("--score-faces", type=int, default=1, help="of Score-CAM; 0 leaves it out")
+    parser.add_argument("--score-faces", type=int, default=1, help="faces for Score-CAM; 0: skip")
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--masked", type=int, nargs="+", default=[8, 16, 32])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--gain", type=float, default=3.0, help="of the random weights")
+    parser.add_argument("--gain", type=float, default=3.0, help="scale of the random weights")
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)
     keep_freed_memory()

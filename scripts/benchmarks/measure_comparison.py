@@ -1,10 +1,9 @@
-"""What an SSIM map costs beside scikit-image's of the same window, one thread each.
+"""Cost of an SSIM map compared with scikit-image's of the same window, one thread each.
 
-Pairs of a face and its original are read once, resized to each side, and compared by both in turn;
-times are the process's own, so that other load on the machine hardly shows. The ratio is the
-median over the repeats and should be at least 5. Ours starts from uint8 batches, as generation
-does, scikit-image's from uint8 pictures. The largest difference between the maps of both is
-printed too (should be below 0.001).
+Pairs of a face and its original are read once, resized to each side, and compared by both in turn.
+Times are process CPU times, which other load hardly affects. The ratio is the median over the
+repeats and should be at least 5. Ours starts from uint8 batches, as in generation, scikit-image
+from uint8 images. The largest difference between both maps is also printed (should be below 0.001).
 
 Needs an index with an ``original`` column, and scikit-image. Takes about a minute.
 """
@@ -86,7 +85,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=9)
     flags = parser.parse_args()
-    keep_freed_memory()  # as every command on a CPU does; it serves both
+    keep_freed_memory()  # as every command on a CPU does; helps both
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     pairs, generator = read_pairs(flags.data, flags.pairs), Ssim()

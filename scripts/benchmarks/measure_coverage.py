@@ -1,13 +1,13 @@
-"""How often a 95 % interval holds the true value, by simulation of worlds in which it is known.
+"""Coverage of the 95 % intervals, by simulating worlds whose true value is known.
 
 Scores: half of the videos are real, a video has 8 faces, and half of the variance of a score is
 common to a video. ``even``: scores of both classes are normal. ``missed``: some fake videos look
-real, and all others are found, so that the errors stand in few videos. Maps: a mean over fakes of a
-value per face that varies with the video, and a ratio of pooled pixels. Differences: two systems
-that see the same videos, the second a little worse. The truth is the value over very many videos.
+real, and all others are found, so the errors are in few videos. Maps: a mean over fakes of a value
+per face that varies with the video, and a ratio of pooled pixels. Differences: two systems on the
+same videos, the second slightly worse. The truth is the value over very many videos.
 
-Prints, per metric and number of videos: the share of worlds whose interval holds the truth, its
-mean width, and the share of worlds without an interval. For comparison ``--percentile`` gives the
+Prints, per metric and number of videos: the share of worlds whose interval contains the truth, its
+mean width, and the share of worlds without an interval. For comparison ``--percentile`` uses the
 percentiles of the same draws. The default takes about 8 minutes on one core.
 """
 
@@ -27,7 +27,7 @@ from evaluator.metrics.intervals import Estimate, Resampling, Term, estimate, me
 from evaluator.metrics.ranking import divide
 
 FACES = 8
-MANY = 100_000  # videos that stand for all
+MANY = 100_000  # videos used to compute the truth
 DETECTION = ("frame_auc", "video_auc", "frame_acc", "video_acc", "frame_eer", "frame_ap")
 Found = Mapping[str, Estimate]
 World = Callable[[int, np.random.Generator, int], Found]  # videos, generator, draws
@@ -35,7 +35,7 @@ World = Callable[[int, np.random.Generator, int], Found]  # videos, generator, d
 
 @dataclass
 class Tally:
-    """What was seen of a metric over worlds."""
+    """Results of a metric over worlds."""
 
     truth: float
     hits: list[bool] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Tally:
 
     @property
     def coverage(self) -> float:
-        """Share of the intervals that hold the truth; NaN if there is no interval."""
+        """Share of the intervals that contain the truth; NaN if there is no interval."""
         return float(np.mean(self.hits)) if self.hits else float("nan")
 
 
@@ -78,7 +78,7 @@ def draw_scores(
 
 
 def detect(kind: str, area: float) -> World:
-    """Return a world of scores, judged as by ``evaluator score``."""
+    """Return a world of scores, with the metrics of ``evaluator score``."""
 
     def world(videos: int, generator: np.random.Generator, draws: int) -> Found:
         scores, labels, numbers = draw_scores(kind, area, videos, generator)
@@ -140,7 +140,7 @@ def truth_of(kind: str, area: float) -> Mapping[str, float]:
 def simulate(
     kind: str, area: float, videos: int, worlds: int, draws: int, seed: int = 0
 ) -> dict[str, Tally]:
-    """Return what was seen of every metric over so many worlds of so many videos."""
+    """Return the results of every metric over the given numbers of worlds and videos."""
     tallies = {name: Tally(value) for name, value in truth_of(kind, area).items()}
     for number in range(worlds):
         generator = np.random.default_rng([seed, videos, number])
@@ -167,7 +167,7 @@ def rows(kinds: Sequence[str], sizes: Sequence[int], worlds: int, draws: int) ->
 
 
 def take_percentiles() -> None:
-    """Put percentiles of the draws in place of our interval."""
+    """Replace our interval by percentiles of the draws."""
 
     def stated(value: float, drawn: np.ndarray, videos: float, n: int, **_: object) -> Estimate:
         low, high = np.nanpercentile(drawn, [2.5, 97.5]) if len(drawn) else (None, None)
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--videos", nargs="+", type=int, default=[20, 50, 200])
     parser.add_argument("--worlds", type=int, default=400)
     parser.add_argument("--draws", type=int, default=200)
-    parser.add_argument("--percentile", action="store_true", help="percentiles of the draws")
+    parser.add_argument("--percentile", action="store_true", help="use percentiles of the draws")
     flags = parser.parse_args()
     if flags.percentile:
         take_percentiles()

@@ -1,7 +1,7 @@
-"""What a face index of a million rows costs: CPU seconds and memory to load and to filter it.
+"""CPU time and memory to load and filter a face index of a million rows.
 
-Should stay near two seconds and 250 MiB beside the interpreter and its libraries. Takes a quarter
-of a minute; nothing but a CSV is written. ``measure_scale.py`` measures more of it.
+Should stay near two seconds and 250 MiB above the interpreter and its libraries. Takes 15 seconds
+and writes only a CSV. See also ``measure_scale.py``.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Our pixel metrics against torchmetrics and against a loop over faces, in one run.
 
-First the arithmetic: maps of 14, 56 and 224 px against masks of 224 px, in memory; per face the
-AUC over its pixels and F1 above one half. We count a batch at once; torchmetrics (binary_auroc and
-binary_f1_score, exact) and a loop of cv2.resize and numpy.bincount take face by face, with all
-threads given. Then all of it: maps from a map file against masks from PNG files, beside decoding
-the masks alone by the same threads, and the loop in these threads. The ways take turns, so that
-other load hits all alike; ratios are medians over the turns. Goals: never slower than the loop,
-and reading and counting in no more than twice the time of decoding alone.
+First the computation: maps of 14, 56 and 224 px against masks of 224 px, in memory; per face the
+AUC over its pixels and F1 above one half. We count whole batches; torchmetrics (binary_auroc and
+binary_f1_score, exact) and a loop of cv2.resize and numpy.bincount process one face at a time, with
+all given threads. Then the whole path: maps from a map file against masks from PNG files, compared
+with decoding the masks alone and with the loop, both in the same threads. All alternate, so that
+other load affects them equally; ratios are medians over the turns. Goals: never slower than the
+loop, and reading and counting in no more than twice the time of decoding alone.
 
-Maps are smooth noise, masks are blots. Costs about two minutes on two CPU cores.
+Maps are smooth noise, masks are blobs. Takes about two minutes on two CPU cores.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ def draw_smooth(count: int, side: int, coarse: int, seed: int) -> np.ndarray:
 
 
 def judge_ours(maps: np.ndarray, masks: np.ndarray, device: str) -> Found:
-    """Count a batch at once."""
+    """Count whole batches."""
     found = count_levels(*(torch.from_numpy(part).to(device) for part in (maps, masks)))
     return summarise(found.inside, found.outside)
 
 
 def summarise(inside: np.ndarray, outside: np.ndarray) -> Found:
-    """Return AUC and F1 from counts, of which the upper 128 levels lie above 0.5."""
+    """Return AUC and F1 from counts, whose upper 128 levels are above 0.5."""
     true, false = (part[:, -128:].sum(axis=1) for part in (inside, outside))
     return auc(inside, outside), 2 * true / (true + false + inside.sum(axis=1))
 
 
 def judge_torchmetrics(maps: np.ndarray, masks: np.ndarray, device: str) -> Found:
-    """Judge face by face with torchmetrics."""
+    """Evaluate face by face with torchmetrics."""
     found = []
     for map_, mask in zip(maps, masks, strict=True):
         values = torch.from_numpy(map_).to(device)[None, None].float()
@@ -88,7 +88,7 @@ def judge_loop(maps: np.ndarray, masks: np.ndarray) -> Found:
 
 
 def take_turns(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Return the seconds of every way in every turn; a first turn does not count."""
+    """Return the seconds of every way in every turn, after one warm-up turn."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(-1, repeats):
         for name, way in ways.items():
@@ -100,7 +100,7 @@ def take_turns(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[s
 
 
 def write_rows(title: str, faces: int, seconds: Mapping[str, list[float]], first: str) -> None:
-    """Print a row for every way: faces a second, and how its time compares to that of another."""
+    """Print a row for every way: faces per second, and its time relative to ``first``."""
     for name, values in seconds.items():
         ratios = [mine / theirs for mine, theirs in zip(values, seconds[first], strict=True)]
         rate, spread = faces / statistics.median(values), f"{min(ratios):.2f} to {max(ratios):.2f}"
@@ -108,7 +108,7 @@ def write_rows(title: str, faces: int, seconds: Mapping[str, list[float]], first
 
 
 def measure_arithmetic(faces: int, side: int, repeats: int, device: str) -> None:
-    """Print the table of the arithmetic alone, and how far the results are apart."""
+    """Print the table of the computation alone, and the differences of the results."""
     masks = draw_smooth(faces, side, 5, 0) > 0.7
     print("| map | way | faces/s | time as a multiple of ours |\n|---|---|---|---|")
     apart: dict[str, float] = {}
@@ -131,7 +131,7 @@ def measure_arithmetic(faces: int, side: int, repeats: int, device: str) -> None
 
 
 def decode(masks: TruthReader, pool: ThreadPoolExecutor, rows: np.ndarray) -> int:
-    """Decode every mask, in threads; return the pixels."""
+    """Decode every mask, in threads; return the number of pixels."""
     return sum(pool.map(lambda row: masks.read(row)[0].size, rows))
 
 
@@ -181,9 +181,9 @@ def main() -> None:
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch")
-    parser.add_argument("--faces", type=int, default=256, help="of the arithmetic")
+    parser.add_argument("--faces", type=int, default=256, help="faces of the computation")
     parser.add_argument("--files", type=int, default=2048, help="faces of reading and counting")
-    parser.add_argument("--side", type=int, default=224, help="of the masks")
+    parser.add_argument("--side", type=int, default=224, help="side of the masks")
     parser.add_argument("--repeats", type=int, default=5)
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)

@@ -1,21 +1,20 @@
-"""What `focus generate` costs beside the arithmetic it is for, and what else a user might run.
+"""Overhead of `focus generate` over the computation itself, and its speed against alternatives.
 
-Ratios, each the median over repeats that alternate between the two rates it compares, so that other
-load on the machine hits both alike. `--measure` names which:
+Prints ratios, each the median over repeats that alternate between the two rates, so that other load
+affects both equally. `--measure` selects them:
 
 - `forward`: maps per second from JPEG files to the finished map file, over the bare forward pass of
-  the same network at the same batch and precision (goals: 0.95 on a CPU, 0.90 on a GPU);
-- `decode`: the same with a network that does nothing, over the rate at which as many processes as
-  there are loader workers decode the same files with cv2 alone (goal: 0.60 on two cores);
-- `walls`: not a ratio but three rates, of bare decoding, of the way to the device and of the bare
-  forward pass: the lowest bounds all the rest;
-- `plain`: over the same network in a loop as one would write it: cv2 in a DataLoader, fp32, one PNG
-  for every map;
+  the same network at the same batch size and precision (goals: 0.95 on a CPU, 0.90 on a GPU);
+- `decode`: the same with a no-op network, over decoding the same files with cv2 alone in as many
+  processes as there are loader workers (goal: 0.60 on two cores);
+- `walls`: not a ratio but three rates: bare decoding, transfer to the device, and the bare forward
+  pass; the lowest is the bottleneck;
+- `plain`: over the same network in a simple loop: cv2 in a DataLoader, fp32, one PNG per map;
 - `cam`: over Grad-CAM by the pytorch-grad-cam package on *one* encoder of the same kind at its best
-  batch size, with frozen weights, on pictures that lie in memory already. The package is not one of
-  ours: pip install --target DIR --no-deps grad-cam ttach, then PYTHONPATH=DIR.
+  batch size, with frozen weights, on images in memory. The package is not a dependency:
+  pip install --target DIR --no-deps grad-cam ttach, then PYTHONPATH=DIR.
 
-Costs about ten minutes on two CPU cores with the defaults. Nothing is downloaded; weights are
+Takes about ten minutes on two CPU cores with the defaults. Nothing is downloaded; weights are
 random.
 """
 
@@ -70,7 +69,7 @@ class RandomFocus(Generator):
 
 
 class Nothing(Generator):
-    """Empty maps, for the cost of all else."""
+    """Empty maps, to measure the cost of everything else."""
 
     input_spec = InputSpec(image_size=224)
     requires_weights = False
@@ -113,7 +112,7 @@ def time_generate(
 
 
 def time_forward(generator: Generator, count: int, batch: int, runtime: Runtime) -> float:
-    """Return faces per second of the network alone, on images that are there already."""
+    """Return faces per second of the network alone, on images in memory."""
     accelerator = runtime.accelerator()
     side = generator.input_spec.image_size
     generator.to(accelerator.device).eval()
@@ -135,14 +134,14 @@ def decode(path: str) -> int:
 
 
 def time_decode(paths: list[str], pool: Any, processes: int) -> float:
-    """Return faces per second of decoding alone, in processes that run already."""
+    """Return faces per second of decoding alone, in running processes."""
     start = time.perf_counter()
     pool.map(decode, paths, chunksize=-(-len(paths) // processes))
     return len(paths) / (time.perf_counter() - start)
 
 
 def time_transfer(generator: Generator, count: int, batch: int, runtime: Runtime) -> float:
-    """Return faces per second of the way from pinned memory to the device, as bytes."""
+    """Return faces per second of the transfer from pinned memory to the device, as bytes."""
     device = runtime.accelerator().device
     side = generator.input_spec.image_size
     images = torch.zeros(batch, 3, side, side, dtype=torch.uint8)
@@ -156,7 +155,7 @@ def time_transfer(generator: Generator, count: int, batch: int, runtime: Runtime
 
 
 class PlainFaces(Dataset[tuple[str, Tensor]]):
-    """Files read as in most scripts: decoded in full, resized, made float in the worker."""
+    """Files read as in most scripts: decoded in full, resized, converted to float in the worker."""
 
     def __init__(self, index: FaceIndex, side: int) -> None:
         self.index, self.side = index, side
@@ -195,13 +194,13 @@ def time_plain(
 
 
 def prepare_cam(encoder: str, device: torch.device, side: int) -> Callable[[int], float]:
-    """Return what times pytorch-grad-cam, at the best of three batch sizes, on so many pictures."""
+    """Return a function that times pytorch-grad-cam at the best of three batch sizes."""
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     model: Any = timm.create_model(encoder, num_classes=2)
     model.to(device).eval().requires_grad_(False)
-    model.blocks[-1].requires_grad_(True)  # the package wants a gradient where it looks
+    model.blocks[-1].requires_grad_(True)  # the package needs a gradient at its layer
     grid = model.patch_embed.grid_size
 
     def to_planes(tokens: Tensor) -> Tensor:
@@ -223,7 +222,7 @@ def prepare_cam(encoder: str, device: torch.device, side: int) -> Callable[[int]
 
 
 def compare(title: str, repeats: int, ours: Callable[[], float], bare: Callable[[], float]) -> None:
-    """Print the median ratio of two rates that are measured in turn, after one turn to warm up."""
+    """Print the median ratio of two rates measured alternately, after one warm-up turn."""
     pairs = [(ours(), bare()) for _ in range(repeats + 1)][1:]
     ratios = sorted(mine / other for mine, other in pairs)
     mine, other = (statistics.median(rates) for rates in zip(*pairs, strict=True))

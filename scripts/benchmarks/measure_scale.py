@@ -1,17 +1,17 @@
-"""What a million faces cost: seconds and memory of each step, from the index to the map file.
+"""Time and memory of each step at a million faces, from the index to the map file.
 
-Each step runs in a process of its own. Its memory is that of it and its children together, pages
-that they share counted once (the kernel's proportional set size, taken every 0.2 s): the peak of
-all, and the peak of what is no file (heap and shared memory) above that of a process which only
-imports the same. No model is loaded, so none is in it. Should hold:
+Each step runs in a separate process. Memory is that of the process and its children together, with
+shared pages counted once (the kernel's proportional set size, sampled every 0.2 s): the peak of
+all memory, and the peak without file pages (heap and shared memory) minus that of a process with
+the same imports. No model is loaded. Goals:
 
-- the memory of `focus generate` hardly grows with the rows and is below 2 GiB, and its rate stays;
-- any map in less than a millisecond by its key, in every process; at most 1 kB a face at 14x14.
+- the memory of `focus generate` hardly grows with the rows, below 2 GiB, at a constant rate;
+- any map by key in less than a millisecond, in every process; at most 1 kB a face at 14x14.
 
-The network is one that does nothing. Pictures are 64 px JPEG, few but under many names: hard links
-in folders of a thousand, or the members of one tar. Linux only. The defaults take about an hour on
-two quiet cores and 8 GB of disk; `--rows 10000 --workers 2` two minutes. Seconds are of the CPU,
-since others may use the machine; faces per second are as the clock goes.
+The network is a no-op. Images are a few 64 px JPEG files under many names: hard links in folders
+of a thousand, or the members of one tar. Linux only. The defaults take about an hour on two idle
+cores and 8 GB of disk; `--rows 10000 --workers 2` two minutes. Seconds are CPU time, since the
+machine may have other load; faces per second are wall-clock rates.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def draw_pictures() -> list[bytes]:
 
 
 def index_only(folder: Path, rows: int) -> None:
-    """Write an index whose pictures are not there."""
+    """Write an index without its images."""
     write_index(folder / "index.csv", rows)
 
 
@@ -91,7 +91,7 @@ def nothing(_: Path, __: int) -> None:
 
 
 def link_faces(folder: Path, rows: int) -> None:
-    """Write an index whose pictures are hard links, and those; a file has only so many links."""
+    """Write an index and its images, as hard links (the number of links per file is limited)."""
     pictures, sources = draw_pictures(), []
     for row in range(rows):
         if row % (LINKS * PICTURES) == 0:
@@ -106,7 +106,7 @@ def link_faces(folder: Path, rows: int) -> None:
 
 
 def pack_faces(folder: Path, rows: int) -> None:
-    """Write an index whose pictures are members of one tar, and that."""
+    """Write an index and its images, as members of one tar."""
     pictures = draw_pictures()
     with tarfile.open(folder / "faces.tar", "w") as archive:
         for row in range(rows):
@@ -117,19 +117,19 @@ def pack_faces(folder: Path, rows: int) -> None:
     write_index(folder / "index.csv", rows, "faces.tar!/")
 
 
-# Steps: each runs in a process of its own and returns what to print of it.
+# Steps: each runs in a separate process and returns the text to print.
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a step is given."""
+    """Settings of a step."""
 
     folder: Path
     rows: int
     workers: int
 
     def place(self, name: str) -> Path:
-        """Return where a file stands."""
+        """Return the path of a file."""
         return self.folder / name
 
 
@@ -253,7 +253,7 @@ def fill(writer: MapWriter, rows: range) -> None:
 
 
 def spread(rows: int, seed: int, fetch: Callable[[str], Any]) -> str:
-    """Say how long it takes to fetch faces in random order."""
+    """Return the time to fetch faces in random order, as text."""
     some = np.random.default_rng(seed).integers(0, rows, LOOKUPS).tolist()
     times = sorted(clock(partial(fetch, name_face(row))) * 1e6 for row in some)
     return f"{times[LOOKUPS // 2]:4.0f} us (99 of 100 within {times[LOOKUPS * 99 // 100]:.0f})"
@@ -267,7 +267,7 @@ def clock(call: Callable[[], Any]) -> float:
 
 
 def run_forked(workers: int, work: Callable[[int], Any]) -> list[Any]:
-    """Call in several forked processes, which stay until all are done; return the answers."""
+    """Call in several forked processes, which stay until all are done; return the results."""
     context = multiprocessing.get_context("fork")
     barrier, answers = context.Barrier(workers), context.SimpleQueue()
 
@@ -288,14 +288,14 @@ def run_forked(workers: int, work: Callable[[int], Any]) -> list[Any]:
 
 
 class Cost(NamedTuple):
-    """Memory in MiB: all of it, and what is no file."""
+    """Memory in MiB: in total, and without file pages."""
 
     all: float
     own: float
 
     @classmethod
     def of(cls, process: int) -> Cost:
-        """Return that of a process and its descendants, or zero of one that is gone."""
+        """Return the memory of a process and its descendants; zero if it has ended."""
         try:
             folder = Path("/proc") / str(process)
             lines = (folder / "smaps_rollup").read_text().splitlines()[1:]
@@ -313,7 +313,7 @@ class Cost(NamedTuple):
 
 
 def run_step(name: str, at: Setting) -> tuple[str, float, Cost]:
-    """Run a step; return what it says, its seconds and its peaks."""
+    """Run a step; return its text, its seconds and its memory peaks."""
     began = time.monotonic()
     flags = ["--step", name, "--folder", str(at.folder), "--rows", str(at.rows)]
     with subprocess.Popen(

@@ -1,12 +1,12 @@
-"""What the training loop costs beside the step that it is for.
+"""Overhead of the training loop over a bare training step.
 
-Seconds per step of `focus train`'s loop, from JPEG files, over a bare loop written by hand: the
-same network, optimiser and batch size, forward, loss, backward and step on one batch that lies in
-memory. So the ratio also holds what reading, decoding and augmenting cost (goal: at most 1.03). The
-two take turns of some steps each, so that other load on the machine hits both alike; the first
-steps of every turn warm up and are not counted.
+Seconds per step of `focus train`'s loop, from JPEG files, over a bare hand-written loop: the same
+network, optimiser and batch size, with forward, loss, backward and step on one batch in memory. So
+the ratio includes reading, decoding and augmentation (goal: at most 1.03). The two alternate, a few
+steps each, so that other load affects both equally; the first steps of every turn are a warm-up and
+are not counted.
 
-Costs about four minutes on two CPU cores with the defaults. Nothing is downloaded; weights are
+Takes about four minutes on two CPU cores with the defaults. Nothing is downloaded; weights are
 random.
 """
 
@@ -36,7 +36,7 @@ WARM_UP = 3
 
 
 class TimedFit(Fit):
-    """The loop, with a note of when each step ended."""
+    """The training loop, recording the time at which each step ended."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--encoder", default="vit_small_patch16_224")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=8, help="of a turn, warm-up included")
+    parser.add_argument("--steps", type=int, default=8, help="steps per turn, including warm-up")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, default=-1)
     parser.add_argument("--device", default="auto")
