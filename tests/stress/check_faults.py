@@ -1,17 +1,17 @@
-"""What becomes of a run on a full or read-only disk, beside a second run, or at a signal.
+"""Check runs on a full or read-only disk, beside a second run, and under signals.
 
 Every fault must end in one clear line and an exit code, leave no process behind, and lose nothing:
-the same command, given again once the fault is mended, must end with the files of an uninterrupted
-run. Five kinds, a table each:
+the same command, re-run once the fault is fixed, must produce the files of an uninterrupted run.
+Five kinds, one table each:
 
-disk     the disk is full at some share of what the command writes (as root: a tmpfs of that size)
-places   --out is read-only (as root: a tmpfs), a file or a folder that it must not be, or lies
-         below a file
-second   the same command is given while the first is at work
+disk     the disk is full after a part of the command's output (as root: a tmpfs of that size)
+places   --out is read-only (as root: a tmpfs), a file in place of a folder or the reverse, or a
+         path below a file
+second   the same command is started while the first is running
 signals  Ctrl-C or SIGTERM to all processes at random moments, or SIGKILL to a worker
 start    Ctrl-C while a new interpreter imports
 
-Takes some 25 minutes on two busy cores, most of them for disk and signals.
+Takes about 25 minutes on two busy cores, most of it for disk and signals.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ EVALUATOR = ("run",)
 
 
 def program(command: str) -> Program:
-    """Return the command line that a command belongs to."""
+    """Return the program of a command: focus or evaluator."""
     return evaluator if command in EVALUATOR else focus
 
 
 class Bench:
-    """A folder with the material, and what each command writes when nothing is in its way."""
+    """A folder with the input files, and the output of each undisturbed command."""
 
     def __init__(self, place: Path, seed: int) -> None:
         self.place, self.draw = place, random.Random(seed)
@@ -95,7 +95,7 @@ class Bench:
         self.whole[command] = read_all(folder)
 
     def start(self, command: str, folder: Path) -> Running:
-        """Start a command in a folder; a training that was begun is resumed."""
+        """Start a command in a folder; resume a training that has started."""
         words = ALL[command].split()
         if command == "train" and (folder / "out/config.json").exists():
             words.append("--resume")
@@ -103,7 +103,7 @@ class Bench:
         return start(words, folder, False, program(command))
 
     def ends_alike(self, command: str, folder: Path) -> bool:
-        """Give a command (again), and tell whether its files are those of an undisturbed run."""
+        """Run a command (again); return whether its files equal those of an undisturbed run."""
         running = self.start(command, folder)
         if running.wait(300) not in (0, 1):
             return "holds a finished run" in running.log.read_text()
@@ -116,7 +116,7 @@ class Bench:
 
 
 def equal(there: dict[str, bytes], whole: dict[str, bytes]) -> bool:
-    """Compare two folders; a page may name where it was made."""
+    """Compare two folders; a page may contain the path of its folder."""
     return there.keys() == whole.keys() and all(
         data == whole[name] or name.endswith((".html", ".json", ".onnx"))
         for name, data in there.items()
@@ -124,7 +124,7 @@ def equal(there: dict[str, bytes], whole: dict[str, bytes]) -> bool:
 
 
 def last_line(running: Running) -> tuple[str, bool]:
-    """Return what was said at the end, and whether it was one line in the form of an error."""
+    """Return the last output, and whether it is a single line in the form of an error."""
     text = running.log.read_text()
     lines = [line for line in text.splitlines() if line.strip()]
     faults = [line for line in lines if re.match(r"(focus|evaluator) \w+: ", line)]
@@ -135,7 +135,7 @@ def last_line(running: Running) -> tuple[str, bool]:
 
 @contextlib.contextmanager
 def disk(folder: Path, kilobytes: int) -> Iterator[Callable[[str], None]]:
-    """Mount a small disk on a folder; yields a way to change its options."""
+    """Mount a small disk on a folder; yield a function that changes its options."""
     folder.mkdir()
     size = f"size={kilobytes}k"
     subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", folder], check=True)
@@ -151,7 +151,7 @@ def disk(folder: Path, kilobytes: int) -> Iterator[Callable[[str], None]]:
 
 
 def fill_disks(bench: Bench) -> None:
-    """Let each command meet a disk that is full at some share of what it writes."""
+    """Run each command on a disk that is full after a part of its output."""
     print("\n| command | room | exit code | last line | goes on, nothing lost |")
     print("|---|---|---|---|---|")
     for command in ALL:
@@ -177,7 +177,7 @@ def fill_disks(bench: Bench) -> None:
 
 
 def spoil_places(bench: Bench) -> None:
-    """Let each command write where it cannot."""
+    """Run each command with an output path that cannot be written."""
     print("\n| command | --out | exit code | last line | one line |\n|---|---|---|---|---|")
     for command, words in ALL.items():
         out = re.findall(r"--(?:out|json) (\S+)", words)[0]
@@ -206,7 +206,7 @@ def spoil_places(bench: Bench) -> None:
 
 
 def start_twice(bench: Bench) -> None:
-    """Give a command while the first is at work."""
+    """Start a command while the first is running."""
     print("\n| command | second: exit code | its line | first ends alike |\n|---|---|---|---|")
     for command in filter(ALL.__contains__, LONG):
         bench.measure(command)
@@ -248,7 +248,7 @@ def send_signals(bench: Bench) -> None:
 
 
 def _stop(bench: Bench, command: str, number: signal.Signals, turn: int) -> tuple[int, str, bool]:
-    """Send a signal to all processes of a run; return exit code, line, and whether all is well."""
+    """Signal all processes of a run; return exit code, last line, and whether it passed."""
     folder = bench.place / f"{command}-{number.name}-{turn}"
     folder.mkdir()
     running = bench.start(command, folder)
@@ -264,7 +264,7 @@ def _stop(bench: Bench, command: str, number: signal.Signals, turn: int) -> tupl
 
 
 def interrupt_imports(bench: Bench) -> None:
-    """Press Ctrl-C while a new interpreter imports the product."""
+    """Send SIGINT while a new interpreter imports the package."""
     print("\n| start | exit codes | lines other than the one | good |\n|---|---|---|---|")
     for module, words in (("focus", ALL["train"]), ("evaluator", ALL["run"])):
         codes, others = list[int](), set[str]()
@@ -304,7 +304,7 @@ def _kill_worker(bench: Bench, command: str) -> tuple[int | None, str, bool]:
 
 
 def _is_spawned(process: int) -> bool:
-    """Tell a worker from the process that keeps its semaphores."""
+    """Return whether a process is a worker, not the process that tracks semaphores."""
     with contextlib.suppress(OSError):
         return b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
     return False
@@ -318,7 +318,7 @@ def _wait_for_end(leader: int) -> bool:
 
 
 def draw_more(place: Path) -> None:
-    """Make what the shorter commands read, beside the material that all read."""
+    """Create the additional input files of the shorter commands."""
     draw_material(place)
     if ALL.keys() <= {"train", "prepare", "forge", "run"}:
         return
@@ -337,12 +337,12 @@ KINDS = {
 
 
 def main() -> int:
-    """Make the material, try all faults, and return 1 if any lost something."""
+    """Create the input files, try all faults, and return 1 if any check failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kind", nargs="+", default=[*KINDS], choices=KINDS)
     parser.add_argument("--only", nargs="+", default=[*ALL], choices=ALL, help="commands")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", help="keep what went wrong here")
+    parser.add_argument("--folder", help="keep the files of failed checks here")
     given = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in the background
     for command in set(ALL) - set(given.only):

@@ -1,14 +1,14 @@
-"""Damaged files of every kind that FoCus reads, through its own readers: none may do harm.
+"""Fuzz FoCus's readers with damaged files of every kind that it reads.
 
-Small whole files are made here and damaged from a seed: bits flipped, spans zeroed, cut, inserted,
-doubled or taken from another file, sizes set to 0 or 2**32 - 1, tokens and JSON values replaced.
-Each is read in a child process. It must read as promised or be refused in one clear line. A finding
-is anything else: another error, the end of the process, more than 10 s of CPU time, more than
-1.5 GiB of memory, or a word on the terminal.
+Small intact files are made here and damaged at random from a seed: bits flipped, spans zeroed, cut,
+inserted, doubled or taken from another file, sizes set to 0 or 2**32 - 1, tokens and JSON values
+replaced. Each is read in a child process. It must be read correctly or refused in one clear line. A
+finding is anything else: another error, a crash, more than 10 s of CPU time, more than 1.5 GiB of
+memory, or any output on the terminal.
 
-What libjpeg and libpng print past Python ("noisy") is counted, and no finding.
+Warnings that libjpeg and libpng print directly ("noisy") are counted and are not findings.
 
-Prints a row per kind; exits with 1 if there is a finding. 20,000 files take a minute and a half.
+Prints a row per kind; exits with 1 if there is a finding. 20,000 files take 90 seconds.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ DECODERS = (
 
 @dataclass
 class Tally:
-    """What became of the files of a kind."""
+    """Results of the files of a kind."""
 
     files: int = 0
     read: int = 0
     refused: int = 0
     noisy: int = 0
-    """Of which a decoder of pictures wrote to the terminal, past Python."""
+    """Files for which an image decoder wrote to the terminal directly, bypassing Python."""
     slowest: float = 0.0
     """CPU milliseconds."""
     peak: int = 0
-    """Bytes above the start."""
+    """Peak memory in bytes above that at the start."""
     findings: list[str] = field(default_factory=list)
 
 
@@ -97,10 +97,10 @@ def main() -> int:
 
 
 def fuzz(name: str, count: int, seed: int, keep: Path | None = None) -> Tally:
-    """Damage ``count`` files of a kind and let them be read."""
+    """Damage ``count`` files of a kind and read them."""
     tally, seeds = Tally(), make_seeds(name)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
-        number = -len(seeds.files)  # first of all the whole files
+        number = -len(seeds.files)  # the intact files come first
         while number < count:
             number = _run_child(name, number, count, seed, seeds, Path(scratch), tally, keep)
     return tally
@@ -116,7 +116,7 @@ def _run_child(
     tally: Tally,
     keep: Path | None,
 ) -> int:
-    """Let a child read on from a number; return the number to go on from."""
+    """Read files in a child, starting at a number; return the number to continue from."""
     context = get_context("fork")
     here, there = context.Pipe(duplex=False)
     stop = min(count, first + BATCH)
@@ -152,7 +152,7 @@ def _run_child(
 
 
 def _count(report: tuple[int, str, float, int, bool, str], tally: Tally) -> str:
-    """Take in what became of a file; return the finding, if it is one."""
+    """Count the result of a file; return the finding, or empty text."""
     number, outcome, slowest, peak, noisy, fault = report
     if number < 0:
         return fault or ("" if outcome == "read" else "a whole file is refused")
@@ -180,7 +180,7 @@ def _keep(folder: Path, target: Path, fault: str) -> None:
 def _read_all(
     name: str, first: int, stop: int, seed: int, seeds: Seeds, scratch: Path, to: Connection
 ) -> None:
-    """Read files in this process, and report each; the number of a whole file is below 0."""
+    """Read files in this process and report each; intact files have negative numbers."""
     ear = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
     for stream in (1, 2):
         os.dup2(ear.fileno(), stream)
@@ -211,7 +211,7 @@ def _read_all(
 
 
 def _read(read: object, path: Path) -> tuple[str, str]:
-    """Return what became of a file, and the finding."""
+    """Return the result of a file, and the finding."""
     assert callable(read)
     try:
         return ("read" if read(path) else "refused"), ""
@@ -228,7 +228,7 @@ def _read(read: object, path: Path) -> tuple[str, str]:
 
 
 def _status(name: str) -> int:
-    """Return a figure of this process in bytes."""
+    """Return a memory figure of this process in bytes."""
     with open("/proc/self/status", encoding="ascii") as file:
         return next(int(line.split()[1]) << 10 for line in file if line.startswith(name))
 

@@ -1,16 +1,16 @@
-"""Kill runs at random moments, go on with the same command, and compare with a run left alone.
+"""Kill runs at random moments, resume them, and compare with an uninterrupted run.
 
-Each trial starts ``focus generate``, ``train`` or ``prepare`` as a process of its own, kills it
-with SIGKILL up to three times (the whole process group in half of the cases, only the main process
-in the other half), gives the same command again until it ends, and compares every file with that
-of an uninterrupted run. Moments are uniform over the run's own duration. So that many of them fall
-between the writes, every opening of a file for writing, flush to the disk, rename and removal is
-made to take --pause longer.
+Each trial starts ``focus generate``, ``train`` or ``prepare`` as a separate process, kills it with
+SIGKILL up to three times (the whole process group in half of the cases, otherwise only the main
+process), re-runs the same command until it finishes, and compares every file with that of an
+uninterrupted run. Moments are uniform over the run's duration. So that many of them fall between
+writes, every opening of a file for writing, flush to the disk, rename and removal takes --pause
+longer.
 
-A run is forked from a process that has done the imports, or three seconds out of four would be
-spent before the command begins; --fresh starts the interpreter anew instead. Left out of the
-comparison: the column ``seconds`` of the journal, the curve drawn of it, TensorBoard's events, and
-the clock (``created`` of a map file is set to one value).
+A run is forked from a process that has done the imports, since otherwise three quarters of the time
+would be spent on them; --fresh starts a new interpreter instead. Not compared: the column
+``seconds`` of the journal, the curve plotted from it, TensorBoard's events, and the clock
+(``created`` of a map file is set to one value).
 
 50 trials of each command took 22 minutes on two cores that were busy with other work (9 minutes of
 their time); with --fresh it is several times that.
@@ -73,7 +73,7 @@ def look(folder: Path, whole: dict[str, bytes]) -> str:
 
 @dataclass
 class Count:
-    """What came of the trials of a command."""
+    """Results of the trials of a command."""
 
     trials: int = 0
     kills: dict[str, int] = field(default_factory=dict)
@@ -102,11 +102,11 @@ class Trials:
     """All trials of one command.
 
     Args:
-        command: its name.
-        place: folder with the material.
-        draw: where moments come from.
-        fresh: start the interpreter anew for every run.
-        in_one: without workers.
+        command: name of the command.
+        place: folder with the input files.
+        draw: random generator for the moments.
+        fresh: start a new interpreter for every run.
+        in_one: run without workers.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Trials:
         self.whole = read_all(alone)
 
     def run(self) -> None:
-        """Do one trial."""
+        """Run one trial."""
         count, draw = self.count, self.draw
         name = f"trial-{count.trials}"
         folder, count.trials = self._make(name), count.trials + 1
@@ -139,7 +139,7 @@ class Trials:
             if draw.random() < 0.2 or self.fresh:
                 self._await(running.process, name)
                 orphans = []
-            else:  # the next run meets those that are still there
+            else:  # processes that are still alive overlap with the next run
                 orphans = list_session(running.process)
         else:
             running = start(self._words(again), folder, self.fresh)
@@ -147,7 +147,7 @@ class Trials:
         self._finish(running, folder)
 
     def run_point(self, name: str, turn: int, moment: str) -> None:
-        """Do a trial that is killed beside a certain rename, in its main process."""
+        """Run a trial without workers that is killed before or after a given rename."""
         count, folder = self.count, self._make(f"trial-{self.count.trials}")
         count.trials += 1
         running = start(self._words(False), folder, False, dying(name, turn, moment == "after"))
@@ -184,7 +184,7 @@ class Trials:
         return (folder / "out" / "config.json").exists()
 
     def _was_over(self, folder: Path) -> bool:
-        """Say whether a training refused to go on because all was done before it was killed."""
+        """Return whether a training refused to resume because it had finished before the kill."""
         return (
             self.command == "train"
             and "holds a finished run" in folder.with_name(f"{folder.name}.log").read_text()
@@ -203,7 +203,7 @@ class Trials:
         return time.monotonic() - begin
 
     def _await(self, leader: int, name: str) -> None:
-        """Wait until no process of a run is left."""
+        """Wait until all processes of a run have ended."""
         begin = time.monotonic()
         while alive := list_session(leader):
             if time.monotonic() - begin > PATIENCE:
@@ -229,7 +229,7 @@ class Trials:
 
 
 def main() -> int:
-    """Make the material, do all trials, and print the table; 1 if anything was lost."""
+    """Create the input files, run all trials, print the table; return 1 if any trial failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--command", nargs="+", default=[*COMMANDS], choices=COMMANDS)
     parser.add_argument("--count", type=int, default=50)
@@ -237,7 +237,7 @@ def main() -> int:
     parser.add_argument("--pause", type=float, default=0.008, help="seconds, see above")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--points", action="store_true", help="chosen moments, not random ones")
-    parser.add_argument("--folder", help="keep what differs here")
+    parser.add_argument("--folder", help="keep differing files here")
     given = parser.parse_args()
     os.environ.update({PAUSE: str(given.pause), SMALL: "1", "OMP_NUM_THREADS": "1"})
     os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])

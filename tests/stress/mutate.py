@@ -2,10 +2,10 @@
 
     python tests/stress/mutate.py --count 100 --seed 1 --jobs 2 focus/training/loop.py ...
 
-Cost: a test run of the mutated module per fault, 5 to 60 s; a hundred take about half an hour on
-two cores. The tree is copied per job, so that the checkout is never touched; torch is imported once
-and each test run is a fork. A surviving fault is either untested or changes nothing that can be
-observed (an equivalent fault): read the list.
+Each fault takes a test run of the mutated module, 5 to 60 s; a hundred take about half an hour on
+two cores. The tree is copied per job, so the checkout is not modified; torch is imported once and
+each test run is a fork. A surviving fault is either untested or has no observable effect (an
+equivalent fault): review the list.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _skipped(tree: ast.AST) -> set[int]:
 
 
 def _says_or_imports(node: ast.AST) -> bool:
-    """Tell whether a node is a message, a docstring or an import."""
+    """Return whether a node is a message, a docstring or an import."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     if isinstance(node, ast.Call):
@@ -162,7 +162,7 @@ def _swapped(operator: ast.AST) -> Any:
 
 
 def _replace(tree: ast.AST, node: ast.AST, other: ast.AST, text: str) -> str:
-    """Put another node in a node's place."""
+    """Replace a node by another."""
     for parent in ast.walk(tree):
         for name, value in ast.iter_fields(parent):
             if value is node:
@@ -189,7 +189,7 @@ def tests_for(path: str) -> list[str]:
 
 
 def _survives(tree: Path, fault: Fault, seconds: float) -> bool:
-    """Run the tests of a fault in a copy of the tree; tell whether all pass."""
+    """Run the tests of a fault in a copy of the tree; return whether all pass."""
     target = tree / fault.path
     kept = target.read_text(encoding="utf-8")
     target.write_text(fault.source, encoding="utf-8")

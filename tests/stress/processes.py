@@ -1,4 +1,4 @@
-"""Compare what several processes make with what one makes, then kill, stop or break one of them.
+"""Compare the output of several processes with that of one, then kill, stop or break one of them.
 
 Starts ``focus train``, ``focus generate`` and ``evaluator run`` in 2 and 3 processes on CPUs. The
 processes of an *equal* case have no launcher, only the environment that docs/cluster.md sets for
@@ -34,7 +34,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 PATIENCE = 300.0
-SHORT = 20.0  # seconds that a process waits for one that hangs, in place of ten minutes
+SHORT = 20.0  # timeout in seconds for a hanging process, instead of ten minutes
 FORK = multiprocessing.get_context("fork")
 VIT = "--encoder vit_tiny_patch16_224 --encoder-weights none --image-size 32 --stage -1"
 TRAIN = f"train demo {VIT} --swap maximum --optimizer sgd --workers 0 --data index.csv"
@@ -55,7 +55,7 @@ IMPORTS = (
 
 
 class Told(NamedTuple):
-    """What a case came to: what happened, how long it took, and the lines that were said."""
+    """Result of a case: its outcome, its duration, and the printed lines."""
 
     what: str
     seconds: float
@@ -63,12 +63,12 @@ class Told(NamedTuple):
 
 
 class Run:
-    """Processes that were started, each with its error output in a file of its own.
+    """The processes of a run, each with a separate file for its error output.
 
     Args:
         work: folder in which they run.
-        arguments: of ``focus``, or of ``evaluator`` where they begin with ``run``.
-        count: how many processes.
+        arguments: of ``focus``, or of ``evaluator`` if they start with ``run``.
+        count: number of processes.
         way: plain, torchrun or nodes.
         settings: environment variables of the script's inner part, see :func:`inside`.
     """
@@ -120,7 +120,7 @@ class Run:
         return one
 
     def wait(self) -> list[int | None]:
-        """Return the exit codes of what was started."""
+        """Return the exit codes of the started processes or launchers."""
         end = time.monotonic() + PATIENCE
         for one in self.started:
             one.join(max(end - time.monotonic(), 0.1))
@@ -129,7 +129,7 @@ class Run:
         return codes
 
     def pid(self, rank: int, parent: bool = False) -> int:
-        """Return the id of a process, or of its launcher, once it is in the midst of its work."""
+        """Return the id of a process, or of its launcher, once it is working."""
         mark, end = self.marks / f"at-{rank}", time.monotonic() + PATIENCE
         while not mark.exists():
             if time.monotonic() > end or not all(one.is_alive() for one in self.started):
@@ -139,7 +139,7 @@ class Run:
         return int(mark.read_text().split()[parent])
 
     def outlive(self, ranks: Sequence[int]) -> float:
-        """Return how many seconds it takes until these processes are gone."""
+        """Return the seconds until these processes have ended."""
         began, pids = time.monotonic(), [self.pid(rank) for rank in ranks]
         while any(_is_there(pid) for pid in pids) and time.monotonic() - began < PATIENCE:
             time.sleep(0.05)
@@ -151,7 +151,7 @@ class Run:
         return [line for path in found for line in path.read_text().splitlines() if line.strip()]
 
     def end(self) -> None:
-        """End what is left."""
+        """End the remaining processes."""
         marks = [int(mark.read_text().split()[0]) for mark in self.marks.glob("at-*")]
         for pid in [*(one.pid for one in self.started if one.is_alive()), *marks]:
             with contextlib.suppress(ProcessLookupError):
@@ -209,7 +209,7 @@ def fall(
 
 
 def fault(work: Path, arguments: str, way: str = "torchrun") -> Told:
-    """Let one process meet a full disk; its line must be the only one."""
+    """Simulate a full disk in one process; its line must be the only one."""
     run = Run(work, arguments, 3, way, pause=0.05, part_rows=4, fault=1)
     try:
         for rank in range(3):
@@ -295,7 +295,7 @@ def equal_trial(work: Path, count: int) -> Told:
 
 
 def _is_calm(lines: Sequence[str]) -> bool:
-    """Tell whether the processes wrote a line or two, and no traceback."""
+    """Return whether the processes wrote a line or two, and no traceback."""
     return len(lines) <= 2 and not any("Traceback" in line for line in lines)
 
 
@@ -365,12 +365,11 @@ def prepare(work: Path) -> None:
 
 
 def inside(arguments: list[str]) -> int:
-    """Run a command in this process, slowed down or broken as the environment says.
+    """Run a command in this process, slowed down or broken by environment variables.
 
-    CHECK_MARKS: where each says that it is in the midst of its work, with its id. CHECK_PAUSE:
-    seconds that every face takes from then on. CHECK_FAULT: the process that meets a full disk
-    when all are there. CHECK_PART_ROWS: faces in a part. CHECK_PATIENCE: seconds that
-    a process waits for another one.
+    CHECK_MARKS: folder in which each process writes its id once it is working. CHECK_PAUSE: seconds
+    per face from then on. CHECK_FAULT: the process that gets a full disk once all are working.
+    CHECK_PART_ROWS: faces per segment. CHECK_PATIENCE: seconds that a process waits for another.
     """
     import evaluator.cli
     import focus.cli

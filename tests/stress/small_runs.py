@@ -1,6 +1,6 @@
-"""Runs of small commands on small material: what kill_runs and check_faults start and compare.
+"""Small runs on small input files, started and compared by kill_runs and check_faults.
 
-Run as a script it is ``focus`` with the settings that two environment variables ask for.
+As a script, this is ``focus`` with the settings of two environment variables.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ UNEQUAL = ("curve.png", "tensorboard")
 
 
 class SquareDetector:
-    """Takes bright squares for faces, so that no weights are needed."""
+    """Detects bright squares as faces, so that no weights are needed."""
 
     def detect(self, image: np.ndarray) -> list[FaceBox]:
         bright = (image.min(axis=2) > 150).astype(np.uint8)
@@ -56,7 +56,7 @@ class SquareDetector:
 
 
 def make_small() -> None:
-    """Let runs be short: parts of six faces, a detector without weights, and one time of day."""
+    """Shorten runs: segments of six faces, a detector without weights, and a fixed clock."""
     from focus.data.prepare import running
 
     vars(running)["open_face_detector"] = lambda *_: SquareDetector()
@@ -70,7 +70,7 @@ def make_small() -> None:
 
 
 def import_all() -> None:
-    """Import what runs need, so that what is forked from here begins at once."""
+    """Import everything that runs need, so that forked runs start at once."""
     for name in ("accelerate", "matplotlib.figure", "timm", "tensorboard.compat.proto.event_pb2"):
         importlib.import_module(name)
     for name in ("focus.training.command", "focus.generation", "focus.generators.focus"):
@@ -78,7 +78,7 @@ def import_all() -> None:
 
 
 def dying(name: str, turn: int, after: bool) -> Program:
-    """Return the command line, which ends when it writes a file for the n-th time."""
+    """Return a program that dies when it writes a given file for the n-th time."""
 
     def program(words: list[str]) -> int:
         replace, seen = os.replace, 0
@@ -99,7 +99,7 @@ def dying(name: str, turn: int, after: bool) -> Program:
 
 
 def slow_down(seconds: float) -> None:
-    """Let the moments around a write last longer than they do."""
+    """Prolong the moments around every write."""
 
     def later(call: Callable[..., Any], after: bool = False) -> Callable[..., Any]:
         @functools.wraps(call)
@@ -137,7 +137,7 @@ if SMALL in os.environ:
 
 @dataclass
 class Running:
-    """A run under way; its process leads a session, by which its workers are known."""
+    """A running command; its process leads a session, which identifies its workers."""
 
     process: int
     log: Path
@@ -154,7 +154,7 @@ class Running:
         return self.code
 
     def wait(self, seconds: float = 120) -> int | None:
-        """Return the exit code, None if it still runs after so many seconds."""
+        """Return the exit code, None if it still runs after ``seconds``."""
         deadline = time.monotonic() + seconds
         while self.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -167,7 +167,7 @@ class Running:
 
 
 def start(words: list[str], folder: Path, fresh: bool, program: Program = focus) -> Running:
-    """Start a command in a folder, in a session of its own."""
+    """Start a command in a folder, in a new session."""
     log = folder.with_name(f"{folder.name}.log")
     if fresh:
         command = [sys.executable, __file__, *words]
@@ -221,7 +221,7 @@ def list_written(process: int, folder: Path) -> list[str]:
 
 
 def read_all(folder: Path) -> dict[str, bytes]:
-    """Return what a run wrote: file below the folder -> its bytes, without what times change."""
+    """Return the output of a run (file below the folder -> bytes) without its timings."""
     files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -252,7 +252,7 @@ def draw_material(place: Path) -> None:
 
 
 def train_network(place: Path) -> None:
-    """Train what generate asks for."""
+    """Train the network for ``generate``."""
     words = f"train --data faces/index.csv --out run {TINY} --steps 4 --batch 8 --validate-every 4"
     os.chdir(place)
     if focus([*words.split(), "--workers", "0", "--quiet", "--device", "cpu"]):
@@ -295,7 +295,7 @@ def _write_clip(path: Path, pictures: np.ndarray) -> None:
 
 @contextlib.contextmanager
 def forked() -> Iterator[bool]:
-    """Do something in a child, so that no library of this process has begun to work."""
+    """Run a block in a child, so that no library starts threads in this process."""
     process = os.fork()
     if process:
         yield False

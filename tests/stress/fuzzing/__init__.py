@@ -1,1 +1,1 @@
-"""What tests/stress/fuzz.py damages, how, and who reads it."""
+"""The files that tests/stress/fuzz.py damages, the kinds of damage, and the readers."""

@@ -1,4 +1,4 @@
-"""Every kind of file that strangers hand on: how it is made, damaged and read."""
+"""Every kind of untrusted file: how it is made, damaged and read."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Kind:
     """A kind of file."""
 
     make: Callable[[], list[bytes]]
-    """Whole files, each of them read by ``read``."""
+    """Makes intact files, each readable by ``read``."""
     read: Callable[[Path], bool]
-    """Reads a file; False if it is refused in one line; raises whatever else happens."""
+    """Reads a file; returns False if it is refused in one line; raises on anything else."""
     file: str
-    """Its name; with folders if its reader wants some."""
+    """File name, with folders if the reader needs them."""
     weight: int = 4
     """Share of the files."""
     text: bool = False
     is_json: bool = False
     inner: tuple[Callable[[bytes], bytes], Callable[[bytes, Random], bytes]] | None = None
-    """Takes a wrapper off, and puts it on again: half of the damage is done below it."""
+    """Unwraps and wraps a file: half of the damage is done inside the wrapper."""
     beside: Callable[[], Mapping[str, bytes]] = field(default=dict)
     """Further files that the reader needs: name -> content."""
 
@@ -210,13 +210,13 @@ def _beside(name: str) -> dict[str, bytes]:
 
 
 class Seeds(NamedTuple):
-    """The whole files of a kind, and what stands beside each."""
+    """The intact files of a kind, and the further files beside each."""
 
     files: list[bytes]
     beside: Mapping[str, bytes]
 
 
 def make_seeds(name: str) -> Seeds:
-    """Make the whole files of a kind, the same every time."""
+    """Make the intact files of a kind, the same every time."""
     kind = KINDS[name]
     return Seeds(kind.make(), kind.beside())

@@ -1,4 +1,4 @@
-"""Damage to files, drawn from a seed: to bytes of any format, to text, to JSON values."""
+"""Random damage to files, from a seed: to bytes of any format, to text, to JSON values."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def damage(rng: Random, data: bytes, other: bytes, text: bool = False) -> bytes:
     """Return the bytes of a file with one to four changes.
 
     Args:
-        rng: where the changes are drawn from.
-        data: a whole file.
+        rng: random generator.
+        data: an intact file.
         other: another file, from which spans are taken.
-        text: whether the format is text, which is damaged by tokens too.
+        text: the format is text, which is also damaged by tokens.
     """
     changes = [*_BYTES, *(3 * _TEXT if text else ())]
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
@@ -84,7 +84,7 @@ def damage_json(rng: Random, data: bytes) -> bytes:
 
 
 def mend_png(data: bytes) -> bytes:
-    """Make the checksums of a PNG's chunks right again, so that damage reaches the decoder."""
+    """Correct the checksums of a PNG's chunks, so that damage reaches the decoder."""
     mended, at = bytearray(data), 8
     while at + 12 <= len(mended):
         (length,) = struct.unpack_from(">I", mended, at)
@@ -97,7 +97,7 @@ def mend_png(data: bytes) -> bytes:
 
 
 def mend_tar(data: bytes) -> bytes:
-    """Make the checksums of a tar's headers right again, wherever one begins."""
+    """Correct the checksums of a tar's headers, wherever one starts."""
     mended = bytearray(data)
     for at in range(0, len(mended) - 511, 512):
         if mended[at + 257 : at + 262] == b"ustar":
@@ -151,7 +151,7 @@ def _duplicate(rng: Random, data: bytes, _: bytes) -> bytes:
 
 
 def _copy(rng: Random, data: bytes, other: bytes) -> bytes:
-    """Lay a span over another place, so that references meet what they do not expect."""
+    """Copy a span over another place, so that references point to unexpected content."""
     source = rng.choice((data, other))
     start, end = _span(rng, source)
     at = rng.randrange(len(data) + 1)
@@ -163,7 +163,7 @@ def _splice(rng: Random, data: bytes, other: bytes) -> bytes:
 
 
 def _resize(rng: Random, data: bytes, _: bytes) -> bytes:
-    """Set what may be a field of four bytes, early in the file more often than late."""
+    """Overwrite a possible four-byte field, more often early in the file than late."""
     if len(data) < 4:
         return data
     reach = rng.choice((64, 512, len(data)))
@@ -180,7 +180,7 @@ def _token(rng: Random, data: bytes, _: bytes) -> bytes:
 
 
 def _field(rng: Random, data: bytes, _: bytes) -> bytes:
-    """Replace, or take away, what stands between two separators."""
+    """Replace or remove the text between two separators."""
     places = [at for at, byte in enumerate(data) if byte in b',\n":[]{} ']
     if len(places) < 2:
         return data
@@ -208,7 +208,7 @@ _TEXT: tuple[_Change, ...] = (_token, _field)
 
 
 def _replace(rng: Random, value: Any) -> Any:
-    """Go down at random and replace what is there, a key, or leave it out."""
+    """Descend at random and replace a value or a key, or remove it."""
     if not isinstance(value, (dict, list)) or not value or rng.random() < 0.04:
         return rng.choice(VALUES)
     places = list(value) if isinstance(value, dict) else list(range(len(value)))

@@ -1,4 +1,4 @@
-"""The readers of every kind of file: what each must return, or refuse in one line."""
+"""The readers of every kind of file; each must return a valid result or refuse in one line."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ LONGEST = 400
 
 
 class FaultError(Exception):
-    """A reader did what it must not: the finding in a line."""
+    """A reader misbehaved; the message is the finding, in one line."""
 
 
 def attempt(path: Path, read: Callable[[], Any], promised: Callable[[Any], bool]) -> bool:
-    """Let a reader read; say whether it did.
+    """Call a reader; return False if it refused the file.
 
     Raises:
-        FaultError: what it returned is not what it promises, or its refusal is not one clear line.
+        FaultError: it returned an invalid result, or its refusal is not one clear line.
     """
     try:
         found = read()
@@ -59,7 +59,7 @@ def attempt(path: Path, read: Callable[[], Any], promised: Callable[[Any], bool]
             raise FaultError(
                 f"{type(error).__name__} is not one clear line: {text[:300]!r}"
             ) from None
-        # The reason why a picture cannot be read comes without its path, by contract.
+        # By contract, the reason why an image cannot be read does not include its path.
         if not isinstance(error, UnreadableError) and str(path.parent) not in text:
             raise FaultError(f"the refusal does not name the file: {text!r}") from None
         return False
@@ -87,7 +87,7 @@ def _look(path: Path, role: int = FACE | MASK) -> None:
 
 
 def read_picture(path: Path) -> bool:
-    """Read a picture in every way there is."""
+    """Read an image in every possible way."""
     done = attempt(path, lambda: read_image(path), _is_picture)
     attempt(path, lambda: read_image(path, 4), _is_picture)
     attempt(path, lambda: read_mask(path), _is_mask)
@@ -97,7 +97,7 @@ def read_picture(path: Path) -> bool:
 
 
 def read_video(path: Path) -> bool:
-    """Count the frames of a video, and read the first, the last, and one behind it."""
+    """Count the frames of a video, and read the first, the last, and one past the end."""
     counts: list[int] = []
 
     def count() -> int:
@@ -142,7 +142,7 @@ def read_archive(path: Path) -> bool:
 
 
 def read_index(path: Path) -> bool:
-    """Read an index, and write it again."""
+    """Read an index, and write it."""
 
     def read() -> FaceIndex:
         index = FaceIndex.read(path)
@@ -154,7 +154,7 @@ def read_index(path: Path) -> bool:
 
 
 def read_map_file(path: Path) -> bool:
-    """Read all that a map file holds, and what ``focus info`` says of it."""
+    """Read the whole content of a map file, and the output of ``focus info``."""
     with MapReader(path) as reader:
         done = attempt(path, lambda: _read_maps(reader), bool)
         attempt(path, lambda: info(path), _is_told)
@@ -193,7 +193,7 @@ def read_provenance(path: Path) -> bool:
     try:
         attributes = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
-        return False  # damaged so that it can be no attributes
+        return False  # damaged beyond being attributes
     index = path.with_name("index.csv")
     with h5py.File(made, "w") as file:
         for name, value in attributes.items() if isinstance(attributes, dict) else ():
@@ -281,7 +281,7 @@ def read_steps(path: Path) -> bool:
 
 
 def read_record(path: Path) -> bool:
-    """Recall a finished task of ``focus prepare``; one that is spoilt is done again."""
+    """Read the record of a finished task of ``focus prepare``; a damaged one is repeated."""
     outcome = recall(Unit(Task(()), path), path.parent)
     if outcome is not None:
         for row in outcome.rows:
@@ -294,7 +294,7 @@ def read_record(path: Path) -> bool:
 
 
 def read_parts(path: Path) -> bool:
-    """Go on from the parts of a map file, whose record of the run may be damaged."""
+    """Resume from the segments of a map file, whose record of the run may be damaged."""
     out = path.parent.with_name(path.parent.name.removesuffix(".parts"))
 
     def go_on() -> int:
@@ -312,7 +312,7 @@ def read_corpus(name: str) -> Callable[[Path], bool]:
     def read(path: Path) -> bool:
         root = next(folder for folder in path.parents if (folder / "ROOT").exists())
         corpus = CORPORA.get(name)
-        with redirect_stderr(io.StringIO()) as said:  # notes on what is left out
+        with redirect_stderr(io.StringIO()) as said:  # notes on skipped entries
             done = attempt(root / "x", lambda: corpus.scan(root, ScanOptions()), lambda _: True)
         if not all(line.isprintable() for line in said.getvalue().split("\n")):
             raise FaultError(f"a note is not one clear line: {said.getvalue()[:300]!r}")
@@ -334,7 +334,7 @@ def read_weights(path: Path) -> bool:
 
 
 def read_state(path: Path) -> bool:
-    """Go on from a checkpoint of a tiny network."""
+    """Resume from a checkpoint of a tiny network."""
     network, optimizer, average = train_tiny()
     return attempt(
         path,
@@ -344,7 +344,7 @@ def read_state(path: Path) -> bool:
 
 
 def read_run_folder(path: Path) -> bool:
-    """Build the network of a run folder, and let it predict."""
+    """Build the network of a run folder, and predict."""
 
     def read() -> Any:
         network = load_network(read_run(path.parent))

@@ -1,4 +1,4 @@
-"""Small whole files of every kind, made here, the same every time."""
+"""Small intact files of every kind, the same every time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _exif(orientation: int) -> Image.Exif:
 
 
 def make_jpegs() -> list[bytes]:
-    """Return a baseline, a progressive, a grey, a turned JPEG, and one with restart marks."""
+    """Return JPEGs: baseline, progressive, grey, rotated, and with restart markers."""
     rgb = _noise(3)
     return [
         _encode("JPEG", rgb),
@@ -64,7 +64,7 @@ def make_jpegs() -> list[bytes]:
 
 
 def make_pngs() -> list[bytes]:
-    """Return PNGs of 8 and 16 bits, of one bit, with a palette, with alpha, interlaced."""
+    """Return PNGs: 8, 16 and 1 bits, with a palette, with alpha, interlaced."""
     deep = cv2.imencode(".png", _noise(3, kind=np.uint16))[1].tobytes()
     return [
         _encode("PNG", _noise(3)),
@@ -92,12 +92,12 @@ def make_webps() -> list[bytes]:
 
 
 def make_bmps() -> list[bytes]:
-    """Return BMPs of 24 and 8 bits, and of one."""
+    """Return BMPs of 24, 8 and 1 bits."""
     return [_encode("BMP", _noise(3)), _encode("BMP", _noise()), _encode("BMP", _noise() > 127)]
 
 
 def make_tiffs() -> list[bytes]:
-    """Return TIFFs: plain, packed in four ways, grey, of 16 bits, tiled rows."""
+    """Return TIFFs: plain, grey, compressed in four ways, 1 bit, 16 bits."""
     rgb = _noise(3)
     packed = ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")
     deep = cv2.imencode(".tiff", _noise(3, kind=np.uint16))[1].tobytes()
@@ -111,7 +111,7 @@ def make_tiffs() -> list[bytes]:
 
 
 def make_index() -> list[bytes]:
-    """Return indexes: the least, and one with every column."""
+    """Return indexes: minimal, and with every column."""
     header = "path,label,split,method,video,mask,original,region,box"
     splits = ("train", "val", "test")
     rows = [
@@ -122,7 +122,7 @@ def make_index() -> list[bytes]:
 
 
 def make_maps() -> list[bytes]:
-    """Return map files: plain, with parts, chunked and packed, of fixed texts."""
+    """Return map files: plain, with evidence, and compressed with fixed-length keys."""
     keys = [f"faces/{n}.png" for n in range(6)]
     maps = np.random.default_rng(0).random((6, 7, 7)).astype(np.float32)
     parts = {"cam": np.ones((6, 2, 7, 7), np.float16), "scale": np.ones(6, np.float32)}
@@ -146,12 +146,12 @@ def make_maps() -> list[bytes]:
 
 
 def make_parts() -> list[bytes]:
-    """Return the only part of a map file."""
+    """Return the only segment of a map file."""
     return [split_maps()["part-000000.h5"]]
 
 
 def make_run_json() -> list[bytes]:
-    """Return the record that stands beside parts."""
+    """Return the record of the run beside the segments."""
     return [split_maps()["run.json"]]
 
 
@@ -307,7 +307,7 @@ def unpack_pickle(data: bytes) -> bytes:
 
 
 def pack_pickle(pickle: bytes, _: Random) -> bytes:
-    """Put a pickle into a .pth in place of its own."""
+    """Replace the pickle inside a .pth."""
     whole, file = make_pickles()[0], io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(file, "w") as new:
         for name in old.namelist():
