@@ -91,14 +91,14 @@ def draw_faces(folder: Path, count: int) -> FaceIndex:
     rng = np.random.default_rng(0)
     slope = np.linspace(0, 180, SIDE)
     gradient = (slope[:, None, None] / 2 + slope[None, :, None] / 2).repeat(3, axis=2)
-    pictures = []
+    images = []
     for _ in range(PICTURES):
         noise = cv2.GaussianBlur(rng.normal(0, 60, (SIDE, SIDE, 3)), (0, 0), 1.5) * 3
-        picture = np.clip(gradient + 40 + noise, 0, 255).astype(np.uint8)
-        pictures.append(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
+        image = np.clip(gradient + 40 + noise, 0, 255).astype(np.uint8)
+        images.append(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
     faces = [Face(f"{row:06d}.jpg") for row in range(count)]
     for row, face in enumerate(faces):
-        (folder / face.path).write_bytes(pictures[row % PICTURES].tobytes())
+        (folder / face.path).write_bytes(images[row % PICTURES].tobytes())
     return FaceIndex.of(faces, folder)
 
 
@@ -128,9 +128,9 @@ def time_forward(generator: Generator, count: int, batch: int, runtime: Runtime)
 
 def decode(path: str) -> int:
     """Read one file with OpenCV."""
-    picture = cv2.imread(path)
-    assert picture is not None
-    return len(picture)
+    image = cv2.imread(path)
+    assert image is not None
+    return len(image)
 
 
 def time_decode(paths: list[str], pool: Any, processes: int) -> float:
@@ -165,11 +165,11 @@ class PlainFaces(Dataset[tuple[str, Tensor]]):
 
     def __getitem__(self, row: int) -> tuple[str, Tensor]:
         key = self.index.keys[row]
-        picture = cv2.imread(str(self.index.root / key))
-        assert picture is not None
-        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        picture = cv2.resize(picture, (self.side, self.side))
-        return key, torch.from_numpy(picture).permute(2, 0, 1).float() / 255
+        image = cv2.imread(str(self.index.root / key))
+        assert image is not None
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        image = cv2.resize(image, (self.side, self.side))
+        return key, torch.from_numpy(image).permute(2, 0, 1).float() / 255
 
 
 def time_plain(

@@ -71,14 +71,12 @@ def write_index(path: Path, rows: int, prefix: str = "") -> None:
             file.write(f"{prefix}{name},{int(bool(method))},{split},{method},{video:06d},{rest}\n")
 
 
-def draw_pictures() -> list[bytes]:
+def draw_images() -> list[bytes]:
     """Return a few small JPEG files."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (PICTURES, 8, 8, 3), dtype=np.uint8)
-    pictures = [
-        cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for picture in coarse
-    ]
-    return [cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures]
+    images = [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for image in coarse]
+    return [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
 
 
 def index_only(folder: Path, rows: int) -> None:
@@ -92,12 +90,12 @@ def nothing(_: Path, __: int) -> None:
 
 def link_faces(folder: Path, rows: int) -> None:
     """Write an index and its images, as hard links (the number of links per file is limited)."""
-    pictures, sources = draw_pictures(), []
+    images, sources = draw_images(), []
     for row in range(rows):
         if row % (LINKS * PICTURES) == 0:
             sources = [folder / f"{row}-{number}.jpg" for number in range(PICTURES)]
-            for source, picture in zip(sources, pictures, strict=True):
-                source.write_bytes(picture)
+            for source, image in zip(sources, images, strict=True):
+                source.write_bytes(image)
         path = folder / name_face(row)
         if row % FOLDER == 0:
             path.parent.mkdir(parents=True)
@@ -107,12 +105,12 @@ def link_faces(folder: Path, rows: int) -> None:
 
 def pack_faces(folder: Path, rows: int) -> None:
     """Write an index and its images, as members of one tar."""
-    pictures = draw_pictures()
+    images = draw_images()
     with tarfile.open(folder / "faces.tar", "w") as archive:
         for row in range(rows):
-            member, picture = tarfile.TarInfo(name_face(row)), pictures[row % PICTURES]
-            member.size = len(picture)
-            archive.addfile(member, io.BytesIO(picture))
+            member, image = tarfile.TarInfo(name_face(row)), images[row % PICTURES]
+            member.size = len(image)
+            archive.addfile(member, io.BytesIO(image))
             archive.members.clear()  # type: ignore[attr-defined]
     write_index(folder / "index.csv", rows, "faces.tar!/")
 
