@@ -8,4 +8,4 @@ ruff check .
 ruff format --check .
 mypy
 lint-imports --no-cache
-python -m pytest --durations=15 "$@"
+python -m pytest -n auto --dist loadscope --durations=15 "$@"
