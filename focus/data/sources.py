@@ -173,7 +173,7 @@ def describe_source(source: Source) -> dict[str, Any]:
 
 def _make_absolute(path: str) -> str:
     expanded = Path(path).expanduser()
-    return str(expanded.absolute()) if path and expanded.exists() else path
+    return os.path.abspath(expanded) if path and expanded.exists() else path
 
 
 def reopen(

@@ -224,7 +224,7 @@ def test_parts_behind_the_maps_are_kept_on_request(index: FaceIndex, tmp_path: P
     assert part.dtype == np.float32  # NumPy has no bfloat16
     picture = cv2.imread(str(index.root / "01.png"))[:, :, 2].reshape(4, 8, 4, 8)
     np.testing.assert_allclose(part, picture.mean(axis=(1, 3)) / 255, atol=0.01)
-    with pytest.raises(InputError, match="config"):
+    with pytest.raises(InputError, match="keep_parts"):
         run(index, tmp_path / "x.h5")
 
 

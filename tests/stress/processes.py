@@ -271,7 +271,7 @@ def equal_maps(work: Path, count: int, part_rows: int) -> Told:
         arguments = f"{GENERATE} --out {out}".replace("index.csv", "broken.csv")
         Run(work, arguments, processes, part_rows=part_rows).wait()
         with h5py.File(out) as file:
-            created = str(file.attrs["created"]).encode()
+            created = bytes(file.attrs["created"])
         errors = Path(f"{out}.errors.csv").read_bytes()
         files.append((out.read_bytes().replace(created, bytes(len(created))), errors))
     good = files[0] == files[1] and len(files[0][1].splitlines()) == 2

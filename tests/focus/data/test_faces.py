@@ -154,7 +154,7 @@ def test_what_cannot_be_read_is_a_failure_with_its_reason(tmp_path: Path) -> Non
 
 def test_rows_that_are_whole_videos_are_refused_with_the_way_out(tmp_path: Path) -> None:
     index = FaceIndex.of([Face("a.png"), Face("b.MP4")], tmp_path)
-    with pytest.raises(InputError, match=r"b\.MP4: a row .* is a whole video.*focus prepare"):
+    with pytest.raises(InputError, match=r"b\.MP4: this row is a whole video.*focus prepare"):
         FaceDataset(index, 8)
     FaceDataset(FaceIndex.of([Face("b.mp4#0")], tmp_path), 8)
 

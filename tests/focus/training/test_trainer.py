@@ -71,7 +71,7 @@ def test_flags_of_focus_are_refused_for_another_detector_even_at_their_default(w
     world.index.write(world.folder / "index.csv")
     source = Source(str(world.folder / "index.csv"))
     given = NetworkOptions(maps_per_class=FoCusConfig().maps_per_class)
-    with pytest.raises(InputError, match="--maps-per-class: not a flag of line"):
+    with pytest.raises(InputError, match="--maps-per-class: not a setting of line"):
         train_command(TrainCommand(source, str(world.folder / "r"), "line", network=given))
 
 
