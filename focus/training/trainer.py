@@ -105,12 +105,9 @@ def _train(training: Training, run: RunFolder, resume: bool) -> Report:
     faces, val = _datasets(training, network)
     if _overrides(network, "calibrate"):
         network.calibrate(_calibration_images(faces, network))
-    note(
-        f"training {training.model} on {count_of(len(faces), 'face')}, selecting on "
-        f"{len(val)}, into "
-        f"{run.path}\n  {describe_fit(fit)}, seed {runtime.seed}, {runtime.precision}",
-        runtime.quiet,
-    )
+    counts = f"{count_of(len(faces), 'face')}, selecting on {len(val)}"
+    note(f"training {training.model} on {counts}, into {run.path}", runtime.quiet)
+    note(f"{describe_fit(fit)}, seed {runtime.seed}, {runtime.precision}", runtime.quiet)
     loop = Fit(network, faces, val, fit, runtime, run)
     report = loop.run(resume)
     if report.step == fit.steps and loop.accelerator.is_main_process:

@@ -61,9 +61,9 @@ def test_the_effective_settings_are_printed(world, capsys):
     arguments = ["train", "--model", "line", "--data", str(world.folder / "index.csv")]
     arguments += ["--lr", "0.0001", "--batch", "6", "--workers", "0", "--device", "cpu"]
     assert focus([*arguments, "--out", str(world.folder / "run")]) == 0
-    said = " ".join(capsys.readouterr().err.split())
+    said = capsys.readouterr().err
     assert "training line on 16 faces, selecting on 4" in said
-    assert "steps 3, batch 6" in said
+    assert "\nsteps 3, batch 6" in said
     assert "optimizer sgd, lr 0.0001" in said
 
 
