@@ -15,8 +15,7 @@ COMMANDS = {
         "focus.data.prepare:PrepareCommand",
         "focus.data.prepare:prepare_command",
         "crop faces from videos and photographs, with their masks and originals",
-        "focus prepare --data cdf --root Celeb-DF-v2 --out faces/cdf "
-        "--face-detector-weights yunet.onnx",
+        "focus prepare --data cdf --root Celeb-DF-v2 --out faces/cdf",
     ),
     "forge": Command(
         "focus.data.forging:ForgeCommand",

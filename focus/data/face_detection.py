@@ -17,12 +17,16 @@ from focus.errors import InputError
 
 WEIGHTS_VARIABLE = "FOCUS_DETECTOR_WEIGHTS"
 SMALLEST_SIDE = 320
-_WEIGHTS = {  # detector -> file to download
-    "yunet": "face_detection_yunet_2023mar.onnx from the OpenCV Zoo",
-    "retinaface": "retinaface_resnet50_2020-07-20.pth of retinaface-pytorch",
-    "retinaface-mobilenet": "mobilenet0.25_Final.pth of Pytorch_Retinaface",
+DEFAULT_FACE_DETECTOR = "centerface"
+_DOWNLOADS = {  # detector -> file to download
+    "yunet": "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/"
+    "face_detection_yunet_2023mar.onnx",
+    "retinaface": "https://github.com/ternaus/retinaface/releases/download/0.01/"
+    "retinaface_resnet50_2020-07-20-f168fae3c.zip",
+    "retinaface-mobilenet": "mobilenet0.25_Final.pth, linked from "
+    "https://github.com/biubug6/Pytorch_Retinaface",
 }
-FACE_DETECTORS = tuple(_WEIGHTS)
+FACE_DETECTORS = (DEFAULT_FACE_DETECTOR, *_DOWNLOADS)
 
 
 class FaceDetector(Protocol):
@@ -37,22 +41,29 @@ def open_face_detector(name: str, weights: str = "") -> FaceDetector:
 
     Args:
         name: one of ``FACE_DETECTORS``.
-        weights: its weights file; empty: ``$FOCUS_DETECTOR_WEIGHTS``. Optional for ``retinaface``
-            (ResNet-50).
+        weights: its weights file; empty: ``$FOCUS_DETECTOR_WEIGHTS``. Optional for ``centerface``,
+            which comes along and ignores the variable, and ``retinaface`` (ResNet-50).
 
     Raises:
         InputError: an unknown name, a missing or invalid weights file, or a missing package.
     """
-    weights = weights or os.environ.get(WEIGHTS_VARIABLE, "")
     if name not in FACE_DETECTORS:
         raise InputError(f"--face-detector {name}: unknown; use {' or '.join(FACE_DETECTORS)}")
-    file = Path(weights) if weights else None
-    advice = (
-        f"download {_WEIGHTS[name]} and pass it with --face-detector-weights FILE or "
-        f"${WEIGHTS_VARIABLE}"
-    )
+    if name == DEFAULT_FACE_DETECTOR:
+        file, advice = Path(weights) if weights else None, "leave it out for the built-in file"
+    else:
+        weights = weights or os.environ.get(WEIGHTS_VARIABLE, "")
+        file = Path(weights) if weights else None
+        advice = (
+            f"download {_DOWNLOADS[name]} and pass it with --face-detector-weights FILE or "
+            f"${WEIGHTS_VARIABLE}"
+        )
     if file and not file.is_file():
         raise InputError(f"no detector weights at {weights}; {advice}")
+    if name == DEFAULT_FACE_DETECTOR:
+        from focus.data.centerface import CenterFaceDetector
+
+        return CenterFaceDetector(file)
     if name == "retinaface":
         return RetinaFaceDetector(file)
     if not file:

@@ -15,7 +15,7 @@ import numpy as np
 from focus.config import from_json, to_json
 from focus.data.archives import ARCHIVE_SUFFIXES
 from focus.data.corpus import CORPORA, Corpus, ScanOptions
-from focus.data.face_detection import FACE_DETECTORS, open_face_detector
+from focus.data.face_detection import DEFAULT_FACE_DETECTOR, FACE_DETECTORS, open_face_detector
 from focus.data.images import IMAGE_SUFFIXES
 from focus.data.index import SPLITS, Face, FaceIndex
 from focus.data.listing import drop_missing, index_files, list_archive, list_folder
@@ -28,6 +28,8 @@ from focus.types import FAKE, REAL, UNKNOWN
 INDEX_NAME = "index.csv"
 ROOT_VARIABLE = "FOCUS_DATA"
 _FORMER_FIELDS = {"detector": "face_detector", "detector_weights": "face_detector_weights"}
+
+_FORMER_FACE_DETECTOR = "yunet"  # of a map file that does not name it
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Source:
     """Sample every N-th video frame."""
     crop: Literal["frame", "faces"] = "frame"
     """Use whole images, or each face that is detected in them."""
-    face_detector: str = "yunet"
-    """Face detector: yunet, retinaface or retinaface-mobilenet."""
+    face_detector: str = DEFAULT_FACE_DETECTOR
+    """Face detector: centerface (built in), yunet, retinaface or retinaface-mobilenet."""
     face_detector_weights: str = ""
     """Weights file of the face detector (default: $FOCUS_DETECTOR_WEIGHTS)."""
     split: str = ""
@@ -165,6 +167,8 @@ def describe_source(source: Source) -> dict[str, Any]:
     """
     plain = to_json(Source())
     rest = {name: value for name, value in to_json(source).items() if value != plain[name]}
+    if source.crop == "faces":  # its default has changed
+        rest["face_detector"] = source.face_detector
     data, root = rest.pop("data", ""), rest.pop("root", "")
     if data not in CORPORA.names():
         data = _make_absolute(data)
@@ -197,6 +201,8 @@ def reopen(
     try:
         kept = dict(json.loads(str(attributes.get("source") or "{}")))
         kept = {_FORMER_FIELDS.get(name, name): value for name, value in kept.items()}
+        if kept.get("crop") == "faces":
+            kept.setdefault("face_detector", _FORMER_FACE_DETECTOR)
         recorded = from_json(Source, {**kept, "data": str(attributes["data"])})
         root = source.root or str(attributes.get("root", ""))
         split = source.split or ("" if all_splits else recorded.split)

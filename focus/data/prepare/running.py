@@ -139,7 +139,7 @@ def _start_worker(settings: CropperSettings) -> None:
     """Load the detector once per process, and use one thread."""
     global _worker
     cv2.setNumThreads(1)
-    if settings.detector != "yunet":
+    if settings.detector.startswith("retinaface"):
         import torch
 
         torch.set_num_threads(1)

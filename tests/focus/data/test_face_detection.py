@@ -95,7 +95,7 @@ def test_weights_are_asked_for_by_name_and_flag(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no network")
     with pytest.raises(InputError, match="not a YuNet ONNX file"):
         open_face_detector("yunet", str(tmp_path / "bad.onnx"))
-    with pytest.raises(InputError, match="use yunet or retinaface"):
+    with pytest.raises(InputError, match="use centerface or yunet or"):
         open_face_detector("mtcnn")
 
 

@@ -218,7 +218,7 @@ def test_a_fake_its_mask_and_its_original_have_one_box(tmp_path):
     assert index.column("frame") == ["2", "6", "10", "14", "18"] * 2
     assert index.keys[0] == "crops/real/a/00002.0.png"
     assert set(index.column("video")) == {"a", "a_b"}
-    assert set(index.column("detector")) == {"yunet"}
+    assert set(index.column("detector")) == {"centerface"}
     assert set(index.column("track")) == {"0"}
     assert {*index.column("target"), *index.column("source_id")} == {"", "a", "b"}
     side = round(SIDE * 1.3)
@@ -512,7 +512,6 @@ def test_what_was_moved_away_or_spoilt_is_made_again(tmp_path):
 )
 def test_photographs_with_a_real_detector(tmp_path, monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setenv("FOCUS_DETECTOR_WEIGHTS", str(SHARED / "weights" / "yunet.onnx"))
     index = prepare(SHARED / "data" / "photos", tmp_path / "out", size=64)
     assert len(index) == len(set(index.column("source"))) == 24
-    assert all(float(score) > 0.7 for score in index.column("score"))
+    assert all(float(score) > 0.6 for score in index.column("score"))
