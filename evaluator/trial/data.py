@@ -10,7 +10,7 @@ import numpy as np
 
 from focus.data.faces import Maps, TruthMaps
 from focus.data.index import SPLITS, FaceIndex
-from focus.data.overlap import FileTable, Overlap, find_overlap, find_similar
+from focus.data.overlap import FileTable, check_val, find_overlap, find_similar
 from focus.data.sources import Source, open_source
 from focus.data.splits import split_index
 from focus.errors import InputError
@@ -120,11 +120,7 @@ def check_apart(data: TrainingData, tests: Sequence[EvaluationSet]) -> None:
         InputError: they overlap; the message names the set, size, an example and the reason.
     """
     train, val = FileTable(data.train), FileTable(data.val)
-    if overlap := find_overlap(train, val):
-        raise InputError(
-            f"split val: {_describe(overlap, 'trained')}; weights are selected on val, which must "
-            "not overlap with train. Fix the split column, or remove it and use --hold-out 0.1"
-        )
+    check_val(train, val)
     for test in tests:
         table = FileTable(test.faces)
         for part, verb in ((train, "trained"), (val, "selected")):
@@ -132,7 +128,7 @@ def check_apart(data: TrainingData, tests: Sequence[EvaluationSet]) -> None:
                 continue
             if overlap := find_overlap(part, table):
                 raise InputError(
-                    f"--test {test.name}: {_describe(overlap, verb)}; test faces must not be "
+                    f"--test {test.name}: {overlap.describe(verb)}; test faces must not be "
                     f"{verb} on. Choose another split, or use --hold-out 0.1 to split val off train"
                 )
         if pairs := find_similar(data.train, test.faces):
@@ -140,12 +136,6 @@ def check_apart(data: TrainingData, tests: Sequence[EvaluationSet]) -> None:
                 f"test set {test.name}: {len(pairs):,} of its faces resemble training faces, "
                 f"such as {pairs[0][0]} like {pairs[0][1]}: check for duplicates"
             )
-
-
-def _describe(overlap: Overlap, verb: str) -> str:
-    count, first = len(overlap.names), overlap.names[0]
-    are = "are" if count > 1 else "is"
-    return f"{count:,} of its {overlap.unit} {are} {verb} on, such as {first} ({overlap.reason})"
 
 
 def _open_maps(maps: str, train: FaceIndex) -> Maps | None:

@@ -25,7 +25,7 @@ from focus.data.doctor.duplicates import find_lookalikes
 from focus.data.doctor.looking import hash_image
 from focus.data.images import read_face, split_path
 from focus.data.index import FaceIndex
-from focus.errors import UnreadableError
+from focus.errors import InputError, UnreadableError
 
 BLOCK = 4096
 MOST_IMAGES = 1000
@@ -43,6 +43,12 @@ class Overlap(NamedTuple):
     """Keys of the faces, or names of the videos."""
     reason: str
     """The evidence for the first of them."""
+
+    def describe(self, verb: str) -> str:
+        """Return ``3 of its faces are VERB on, such as KEY (REASON)``."""
+        count, first = len(self.names), self.names[0]
+        are = "are" if count > 1 else "is"
+        return f"{count:,} of its {self.unit} {are} {verb} on, such as {first} ({self.reason})"
 
 
 class FileTable:
@@ -130,6 +136,20 @@ def find_overlap(known: FileTable, other: FileTable) -> Overlap | None:
         or _find_same_bytes(known, other)
         or _find_same_videos(known, other)
     )
+
+
+def check_val(train: FileTable, val: FileTable) -> None:
+    """Fail if the faces on which weights are selected overlap with the training faces.
+
+    Raises:
+        InputError: they overlap; the message names the number, an example and the reason.
+    """
+    if overlap := find_overlap(train, val):
+        raise InputError(
+            f"split val: {overlap.describe('trained')}; weights are selected on val, which must "
+            "not overlap with train. Fix the split column, or remove it and use --hold-out 0.1 "
+            "(copies of a face need the same video name)"
+        )
 
 
 def find_similar(known: FaceIndex, other: FaceIndex) -> list[tuple[str, str]]:

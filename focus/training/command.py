@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from focus.config import fingerprint, given_values, parse_options, split_options, to_json
+from focus.data.overlap import FileTable, check_val
 from focus.data.sources import open_source
 from focus.data.splits import split_index
 from focus.detectors import DETECTORS, config_type
@@ -25,13 +26,14 @@ def train_command(command: TrainCommand) -> None:
     """Run ``focus train``.
 
     Raises:
-        InputError: unusable training data, an --out with another run, a loss that is not finite,
-            too little memory.
+        InputError: unusable training data, val faces that overlap with train, an --out with another
+            run, a loss that is not finite, too little memory.
         CheckFailedError: some faces were unreadable; the run is complete without them.
     """
     folder = Path(command.out)
     index = open_source(command.source)
     train, val = split_index(index, command.hold_out, command.runtime.seed)
+    check_val(FileTable(train), FileTable(val))
     config = _network_config(command)
     fit = command.fit.complete(DETECTORS.get(command.model))
     training = Training(

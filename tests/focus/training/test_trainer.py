@@ -75,6 +75,17 @@ def test_flags_of_focus_are_refused_for_another_detector_even_at_their_default(w
         train_command(TrainCommand(source, str(world.folder / "r"), "line", network=given))
 
 
+def test_val_faces_that_are_trained_on_are_refused(world):
+    index = FaceIndex.of([world.index[row] for row in range(len(world.index))], world.folder)
+    train, val = (index.column("split").index(split) for split in ("train", "val"))
+    (world.folder / index.keys[val]).write_bytes((world.folder / index.keys[train]).read_bytes())
+    index.write(world.folder / "index.csv")
+    source = Source(str(world.folder / "index.csv"))
+    with pytest.raises(InputError, match=r"split val: 1 of its faces is trained on.*same bytes"):
+        train_command(TrainCommand(source, str(world.folder / "r"), "line", runtime=QUIET))
+    assert not (world.folder / "r").exists()
+
+
 def test_the_flags_of_the_network_are_its_settings():
     hints, flags = get_type_hints(FoCusConfig), get_type_hints(NetworkOptions)
     assert flags == {name: hints[name] | None for name in hints}
