@@ -91,6 +91,9 @@ def table_command(command: TableCommand) -> None:
 def read_result(text: str) -> list[Row]:
     """Read a result (FILE, NAME=FILE or a folder); return one row per test set.
 
+    The result of ``evaluator robustness`` has a row per corruption (mean over its levels) and one
+    for clean images; faces under different corruptions count as different faces.
+
     Raises:
         InputError: the file cannot be read or contains no metrics.
     """
@@ -99,7 +102,8 @@ def read_result(text: str) -> list[Row]:
     path = path / RESULT if path.is_dir() else path
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-        tests = result.get("tests") or {"": result}
+        tests = _list_conditions(result) if "kinds" in result else result.get("tests")
+        tests = tests or {"": result}
         found = {printable(test): _read_row(judged) for test, judged in tests.items()}
     except OSError as error:
         raise InputError(f"{path}: cannot read the result ({error.strerror})") from None
@@ -110,6 +114,17 @@ def read_result(text: str) -> list[Row]:
     if len(found) == 1:
         return [replace(row, name=name) for row in found.values()]
     return [replace(row, name=f"{name}: {test}") for test, row in found.items()]
+
+
+def _list_conditions(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the parts of a robustness result as test sets: clean, then the mean of each kind."""
+    sets = result.get("sets", {})
+    found = {"clean": {"metrics": result["clean"], "sets": sets}}
+    for kind, judged in result["kinds"].items():
+        condition = " ".join([kind, *(str(level["level"]) for level in judged["levels"])])
+        own = {name: f"{faces} {condition}" if faces else "" for name, faces in sets.items()}
+        found[kind] = {"metrics": judged["mean"], "sets": own}
+    return found
 
 
 def _read_row(judged: Mapping[str, Any]) -> Row:
@@ -148,7 +163,7 @@ def best(rows: Sequence[Row], metric: str) -> set[int]:
     """Return the rows that are clearly best among those over the same faces.
 
     A row is clearly best if its interval does not touch any other. Rows over different faces are
-    not compared.
+    not compared. A row without an interval is best only if no other row has one either.
     """
     known = [place for place, row in enumerate(rows) if is_known(row, metric)]
     groups: dict[str, list[int]] = {}
@@ -163,16 +178,21 @@ def _best_of(rows: Sequence[Row], places: Sequence[int], metric: str) -> int | N
     spans = []
     for place in places:
         found = rows[place].metrics[metric]
-        ends = [
-            sign * (found["value"] if found.get(end) is None else found[end])
-            for end in ("low", "high")
-        ]
+        whole = _has_interval(rows[place], metric)
+        ends = [sign * found[end if whole else "value"] for end in ("low", "high")]
         spans.append((min(ends), max(ends), place))
     if len(spans) < 2:
         return None
     leader = max(spans)
     clear = all(other[1] < leader[0] for other in spans if other is not leader)
+    if not _has_interval(rows[leader[2]], metric):
+        clear &= not any(_has_interval(rows[place], metric) for place in places)
     return leader[2] if clear else None
+
+
+def _has_interval(row: Row, metric: str) -> bool:
+    found = row.metrics[metric]
+    return found.get("low") is not None and found.get("high") is not None
 
 
 def mark_sets(rows: Sequence[Row]) -> list[Row]:
@@ -191,6 +211,11 @@ def describe_sets(rows: Sequence[Row]) -> list[str]:
         f"{row.name}: {row.missing:,} faces without a prediction were left out"
         for row in rows
         if row.missing
+    ]
+    lines += [
+        f"{row.name}: its seeds are over different faces"
+        for row in rows
+        if any("+" in faces for faces in row.sets.values())
     ]
     if len(groups) > 1:
         lines.append("rows with different letters are over different faces and are not compared")
@@ -295,6 +320,6 @@ def _cell(row: Row, metric: str, shape: str) -> str:
         return "-"
     found = row.metrics[metric]
     text = shape.format(f"{found['value']:.3f}")
-    if found.get("low") is None or found.get("high") is None:
+    if not _has_interval(row, metric):
         return text
     return f"{text} ({found['low']:.3f} to {found['high']:.3f})"

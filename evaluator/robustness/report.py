@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evaluator.metrics.intervals import Estimate
 from evaluator.perturbations import KINDS
 from evaluator.robustness.judging import Judgement, parameter_of
 from evaluator.robustness.options import CLEAN
+from evaluator.scoring.coverage import fingerprint_faces
 from focus.cells import write_rows
 from focus.data.index import FaceIndex
 from focus.types import FAKE, REAL
@@ -39,7 +42,8 @@ def describe(
 
     ``kinds`` contains the levels of each kind and their mean; ``average`` the mean over the seven
     kinds of DeeperForensics, or None if one of them is missing. ``origin`` describes the clean map
-    file: generator, weights_sha256, normalisation, data, root.
+    file: generator, weights_sha256, normalisation, data, root. ``sets`` has the fingerprints of the
+    faces behind the metrics of scores and of maps, as in ``evaluator score``.
     """
     kinds = {
         kind: {
@@ -63,12 +67,30 @@ def describe(
         "maps": {name: origin[name] for name in _ORIGIN},
         "splits": sorted(set(index.column("split")) - {""}),
         "faces": {"total": len(index), **counts},
+        "sets": _find_sets(judgement, index),
         "clean": _to_json(judgement.at[CLEAN]),
         "kinds": kinds,
         "average": average if judgement.averaged else None,
         "intervals": {"level": 0.95, "over": "video", "draws": draws, "seed": seed},
         "unreadable": [{"key": face.key, "reason": face.reason} for face in judgement.failures],
         "notes": list(notes),
+    }
+
+
+def _find_sets(judgement: Judgement, index: FaceIndex) -> dict[str, str]:
+    """Return the fingerprints of the faces behind the metrics of scores and of maps."""
+    has_scores = judgement.at[CLEAN]["frame_auc"].value is not None
+    unread = {failure.key for failure in judgement.failures}
+    masked = index.column("mask")
+    mapped = [
+        row
+        for row, (key, label) in enumerate(zip(index.keys, index.labels.tolist(), strict=True))
+        if label == REAL or (label == FAKE and masked[row] and key not in unread)
+    ]
+    has_maps = "pixel_auc" in judgement.at[CLEAN]
+    return {
+        "scores": fingerprint_faces(index, np.arange(len(index))) if has_scores else "",
+        "maps": fingerprint_faces(index, np.array(mapped)) if has_maps else "",
     }
 
 

@@ -100,12 +100,12 @@ def face_sets(faces: EvaluatedFaces) -> dict[str, str]:
     scored = np.flatnonzero(~np.isnan(faces.scores))
     mapped = np.arange(0) if faces.measured is None else faces.measured.rows
     return {
-        name: _fingerprint(faces.index, rows) if len(rows) else ""
+        name: fingerprint_faces(faces.index, rows) if len(rows) else ""
         for name, rows in (("scores", scored), ("maps", mapped))
     }
 
 
-def _fingerprint(index: FaceIndex, rows: np.ndarray) -> str:
+def fingerprint_faces(index: FaceIndex, rows: np.ndarray) -> str:
     """Return a digest of keys and labels, independent of their order."""
     lines = sorted(f"{index.keys[row]}\t{index.labels[row]}\n" for row in rows.tolist())
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:DIGITS]

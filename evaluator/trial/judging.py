@@ -15,6 +15,7 @@ from evaluator.trial.results import (
     FORMAT,
     join_groups,
     join_seeds,
+    join_sets,
     write_predictions,
     write_result,
 )
@@ -24,7 +25,7 @@ from focus.mapstore import MapReader
 from focus.runtime import Runtime, note
 
 SHOWN = ("frame_auc", "frame_acc", "video_auc", "pixel_auc", "pixel_auc_region", "iou_fake")
-KEPT = ("split", "faces", "coverage", "sets", "threshold", "prior", "intervals", "notes")
+KEPT = ("split", "faces", "threshold", "prior", "intervals")
 
 
 class Trial(NamedTuple):
@@ -87,6 +88,9 @@ def _judge(
             "metrics": join_seeds([seed["metrics"] for seed in found]),
             "by": join_groups([seed["by"] for seed in found]),
             "seeds": [seed["metrics"] for seed in found],
+            "sets": join_sets([seed["sets"] for seed in found]),
+            "coverage": min((seed["coverage"] for seed in found), key=lambda one: one["with_map"]),
+            "notes": list(dict.fromkeys(note for seed in found for note in seed["notes"])),
             **{name: found[0][name] for name in KEPT},
             **trial.facts.get("tests", {}).get(test.name, {}),
         }

@@ -78,6 +78,11 @@ def join_groups(found: Sequence[Mapping[str, Mapping[str, Metrics]]]) -> dict[st
     }
 
 
+def join_sets(found: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return the fingerprints of the faces over seeds, joined by ``+`` where seeds differ."""
+    return {name: "+".join(sorted({sets[name] for sets in found})) for name in found[0]}
+
+
 def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
     """Write ``result.json``; equal runs write equal files.
 

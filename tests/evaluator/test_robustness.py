@@ -148,7 +148,9 @@ def test_numbers_are_those_of_evaluator_score(corpus):
     assert len(found) == 5
     for name, metrics in found.items():
         with MapReader(corpus.root / "out" / f"{name}.h5") as reader:
-            expected = score_maps(corpus, reader, draws=DRAWS, quiet=True)["metrics"]
+            scored = score_maps(corpus, reader, draws=DRAWS, quiet=True)
+        assert result["sets"] == scored["sets"]
+        expected = scored["metrics"]
         for metric in ("frame_auc", "video_auc", "pixel_auc"):
             assert metrics[metric] == pytest.approx(expected[metric])
 

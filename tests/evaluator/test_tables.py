@@ -42,6 +42,16 @@ def test_best_needs_an_interval_of_its_own():
     assert best(ROWS[:1], "pixel_auc") == set()
 
 
+def test_a_row_without_an_interval_is_not_bold_beside_rows_with_one():
+    bare = {"value": 0.99, "low": None, "high": None, "n": 9}
+    rows = [Row("bare", {"pixel_auc": bare}), Row("known", {"pixel_auc": value(0.8)})]
+    assert best(rows, "pixel_auc") == set()
+    assert best([*rows[1:], Row("low", {"pixel_auc": {**bare, "value": 0.7}})], "pixel_auc") == {0}
+    assert best([rows[0], Row("low", {"pixel_auc": {**bare, "value": 0.7}})], "pixel_auc") == {0}
+    half = Row("half", {"pixel_auc": {**bare, "low": 0.98}})
+    assert best([half, rows[1]], "pixel_auc") == set()
+
+
 def test_prior_stands_beside_what_it_is_compared_with():
     rows = with_prior(ROWS)
     assert rows[-1].name == "place prior"
@@ -99,6 +109,29 @@ def test_the_sets_of_a_result_file_are_read(tmp_path, capsys):
     content["coverage"]["rule"] = "wrong"
     paths[1].write_text(json.dumps(content))
     assert read_result(str(paths[1]))[0].missing == 0
+
+
+def test_seeds_over_different_faces_are_marked(tmp_path, capsys):
+    content = {"metrics": {"pixel_auc": value(0.8)}, "sets": {"scores": "", "maps": "a"}}
+    for name, faces in (("whole", "a"), ("mixed", "a+b")):
+        content["sets"] = {"scores": "", "maps": faces}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    table_command(TableCommand((str(tmp_path / "whole.json"), str(tmp_path / "mixed.json"))))
+    said = capsys.readouterr()
+    assert "mixed [b]" in said.out
+    assert "mixed: its seeds are over different faces" in said.err
+
+
+def test_a_robustness_result_has_a_row_per_corruption_compared_only_under_the_same(tmp_path):
+    for name, middle in (("one", 0.9), ("two", 0.6)):
+        noise = {"levels": [{"level": 3}], "mean": {"frame_auc": value(middle - 0.2)}}
+        content = {"clean": {"frame_auc": value(middle)}, "kinds": {"noise": noise}}
+        content["sets"] = {"scores": "a", "maps": ""}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    rows = [row for name in ("one", "two") for row in read_result(str(tmp_path / f"{name}.json"))]
+    assert [row.name for row in rows] == ["one: clean", "one: noise", "two: clean", "two: noise"]
+    assert best(rows, "frame_auc") == {0, 1}
+    assert [row.name[-3:] for row in mark_sets(rows)] == ["[a]", "[b]", "[a]", "[b]"]
 
 
 def test_formats_are_read_back():

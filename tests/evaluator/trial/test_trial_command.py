@@ -15,7 +15,8 @@ import pytest
 from evaluator.cli import main as evaluator
 from evaluator.trial.command import RunCommand, run_command
 from evaluator.trial.data import EvaluationSet, check_apart, open_tests, open_training
-from evaluator.trial.results import join_seeds
+from evaluator.trial.judging import Trial, judge_trial
+from evaluator.trial.results import join_seeds, join_sets
 from focus.data.faces import TruthMaps
 from focus.data.images import read_mask
 from focus.data.index import Face, FaceIndex
@@ -322,6 +323,27 @@ def test_seeds_are_joined_in_quadrature():
     mixed = join_seeds([*seeds, {"frame_auc": few}])["frame_auc"]
     assert (mixed["value"], mixed["low"], mixed["high"]) == (pytest.approx(0.7), None, None)
     assert mixed["reason"] == "too few videos"
+
+
+def test_the_faces_of_all_seeds_are_recorded(demo_corpus, tmp_path):
+    index = FaceIndex.read(demo_corpus).where("test")
+    seeds = [list(index.keys), list(index.keys)[:-1]]
+    files = []
+    for seed, keys in enumerate(seeds):
+        labels = index.labels[: len(keys)]
+        maps = np.full((len(keys), 4, 4), 0.5, dtype=np.float32)
+        files.append(tmp_path / f"{seed}.h5")
+        with MapWriter(files[-1], generator="mine") as writer:
+            writer.append(keys, maps, labels, labels.astype(np.float32))
+    test = [EvaluationSet("test", index)]
+    trial = Trial({"test": files}, {"model": "mine", "predictions": {}}, True)
+    judge_trial(trial, test, tmp_path, 0, Runtime(device="cpu", quiet=True))
+    found = json.loads((tmp_path / "result.json").read_text())["tests"]["test"]
+    assert all("+" in faces for faces in found["sets"].values())
+    assert sum(found["coverage"]["missing"].values()) == 1
+    assert any("have no prediction" in note for note in found["notes"])
+    sets = {"scores": "a", "maps": "b"}
+    assert join_sets([sets, sets]) == sets
 
 
 def test_maps_without_supervision_are_not_scored(command):
