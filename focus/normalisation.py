@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-Normalisation = Literal["class_minmax", "global", "image_minmax"]
+Normalisation = Literal["class_minmax", "fused_minmax", "global", "image_minmax"]
 
 
 def minmax(maps: Tensor) -> Tensor:
@@ -25,9 +25,9 @@ def weigh_evidence(
     Args:
         raw: evidence (B, h, w), at least 0, of any unit.
         scores: P(fake) (B,); multiplies the maps except with ``image_minmax``.
-        normalisation: ``class_minmax`` stretches each map to [0, 1] and multiplies by the score,
-            ``global`` multiplies by the score and divides by ``scale``, ``image_minmax`` only
-            stretches.
+        normalisation: ``class_minmax`` and ``fused_minmax`` stretch each map to [0, 1] and multiply
+            by the score, ``global`` multiplies by the score and divides by ``scale``,
+            ``image_minmax`` only stretches.
         scale: the constant of ``global``.
     """
     raw, scores = raw.float(), scores.float()[:, None, None]

@@ -57,8 +57,8 @@ class GenerateCommand(GenerationConfig):
     weights: str = ""
     """A run folder or weights file; empty: the newest finished run under runs/."""
     normalise: str = ""
-    """Normalisation of maps to [0, 1]: class_minmax, global or image_minmax; empty: as configured
-    in the run."""
+    """Normalisation of maps to [0, 1]: class_minmax, fused_minmax, global or image_minmax; empty:
+    as configured in the run."""
     options: tuple[str, ...] = ()
     """NAME=VALUE settings of the method."""
     runtime: Runtime = field(default_factory=Runtime)
@@ -94,7 +94,7 @@ class RenormaliseCommand:
     maps: str
     """Map file made by focus generate --parts."""
     normalise: str
-    """Normalisation to [0, 1]: class_minmax, global or image_minmax."""
+    """Normalisation to [0, 1]: class_minmax, fused_minmax, global or image_minmax."""
     out: str
     """The map file to write."""
     options: tuple[str, ...] = ()

@@ -95,7 +95,7 @@ class Generator(nn.Module, ABC):
             parts: tensors behind the maps, one row per face.
             scores: P(fake), (N,).
             settings: result of :meth:`describe`; ``map_scale`` is the constant of ``global``.
-            normalisation: ``class_minmax``, ``global`` or ``image_minmax``.
+            normalisation: ``class_minmax``, ``fused_minmax``, ``global`` or ``image_minmax``.
             labels: int (N,): 0 real, 1 fake, -1 unknown; None where maps must not depend on them.
 
         Raises:

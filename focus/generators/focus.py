@@ -116,7 +116,7 @@ class FocusGenerator(TrainedGenerator):
         if labels is not None and settings.get("equation", 9) == 4:
             both = fuse_parts(parts, normalisation, swap, fake_only=False)  # type: ignore[arg-type]
             fused = torch.where((labels == FAKE)[:, None, None], both, fused)
-        return finish(fused, normalisation, scale)  # type: ignore[arg-type]
+        return finish(fused, scores, normalisation, scale)  # type: ignore[arg-type]
 
     def supervise(self, prediction: Prediction, labels: Tensor) -> Prediction:
         """Replace the maps of labelled fakes by Eq. 4, if configured."""
@@ -152,5 +152,5 @@ class FocusMaximum(FocusGenerator):
         found = self.network.predict(images)
         mode = self.normalisation
         fused = fuse_parts(found.parts or {}, mode, "maximum")  # type: ignore[arg-type]
-        maps = finish(fused, mode, self.network.map_scale)  # type: ignore[arg-type]
+        maps = finish(fused, found.scores, mode, self.network.map_scale)  # type: ignore[arg-type]
         return Prediction(found.scores, maps[:, None], found.parts)

@@ -37,6 +37,8 @@ class EncoderConfig:
     """Convolutional encoders: feature level to use (-1: the deepest)."""
     positions: Literal["sincos", "pretrained"] = "sincos"
     """Fixed position embedding of a transformer: sine-cosine, or the pretrained one, frozen."""
+    trainable_blocks: int = -1
+    """Transformers: number of last blocks to train, with the final norm; -1: all of the network."""
 
     def __post_init__(self) -> None:
         if not 32 <= self.image_size <= LARGEST_SIDE:
@@ -65,6 +67,21 @@ class Encoder(nn.Module):
         self.mean: tuple[float, ...] = tuple(settings["mean"])
         self.std: tuple[float, ...] = tuple(settings["std"])
         self._fix_positions(config.positions)
+        if config.trainable_blocks >= 0:
+            self._freeze(config)
+
+    def _freeze(self, config: EncoderConfig) -> None:
+        """Freeze all but the last blocks and the final norm."""
+        blocks = getattr(self.body, "blocks", None)
+        if blocks is None or config.trainable_blocks > len(blocks):
+            found = "no blocks" if blocks is None else f"{len(blocks)} blocks"
+            raise InputError(
+                f"--trainable-blocks {config.trainable_blocks}: {config.encoder} has {found}"
+            )
+        self.body.requires_grad_(False)
+        trained = [*blocks[len(blocks) - config.trainable_blocks :], self.body.norm]
+        for module in trained:
+            module.requires_grad_(True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return tokens (B, h * w, D) of standardised images (B, 3, H, W), row by row."""

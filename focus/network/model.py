@@ -32,8 +32,12 @@ class FoCusConfig(EncoderConfig):
     """Input of the second branch (Table V)."""
     proposal: Literal["carp", "attention"] = "carp"
     """Source of a modality's map; 'attention' is the ablation without CARP."""
-    swap: Literal["gumbel", "maximum"] = "gumbel"
-    """Fusion of the modalities; 'maximum' is the ablation without complementary learning."""
+    swap: Literal["gumbel", "soft", "maximum"] = "gumbel"
+    """Fusion of the modalities: one of both tokens at each position, or their mean weighted by the
+    softmax of the same scores; 'maximum' is the ablation without complementary learning."""
+    map_source: Literal["modalities", "fused"] = "modalities"
+    """Both modalities' maps joined by the choice (Eq. 5), or the map of a third region proposal on
+    the fused tokens, with its own term of Eq. 6."""
     car: Literal["class_mean", "channel_weighted"] = "class_mean"
     """Reading of Eq. 4: p times the mean map, or the classical CAM weighting."""
     maps_per_class: int = 32
@@ -71,7 +75,8 @@ class Output(NamedTuple):
     logits: Tensor  # (B, 2) of the fused head
     first: Proposal  # RGB
     second: Proposal  # Sobel, or the ablation's modality
-    choice: Tensor  # (B, 2, h, w), one-hot over dim 1: modality of the token at each position
+    choice: Tensor  # (B, 2, h, w), weights over dim 1: modality of the token at each position
+    fused: Proposal | None  # of the fused tokens, if the map comes from them
 
 
 class FoCus(Trainable):
@@ -105,8 +110,12 @@ class FoCus(Trainable):
             raise InputError(
                 f"--proposal attention: {config.encoder} has no class token; use a ViT"
             )
-        self.proposals = nn.ModuleList(self._proposal(dim) for _ in range(2))
-        self.swap = TokenSwap(dim, config.temperature) if config.swap == "gumbel" else None
+        if config.map_source == "fused" and config.proposal == "attention":
+            raise InputError("--map-source fused: needs region proposals (--proposal carp)")
+        count = 3 if config.map_source == "fused" else 2
+        self.proposals = nn.ModuleList(self._proposal(dim) for _ in range(count))
+        hard = config.swap == "gumbel"
+        self.swap = None if config.swap == "maximum" else TokenSwap(dim, config.temperature, hard)
         self.fusion = FusionHead(dim)
         for name, value in (("mean", encoder.mean), ("std", encoder.std)):
             self.register_buffer(f"first_{name}", torch.tensor(value).view(1, 3, 1, 1))
@@ -155,7 +164,8 @@ class FoCus(Trainable):
         if choice is None:
             choice = torch.full((*fused.shape[:2], 2), 0.5, device=fused.device)
         grid_choice = choice.transpose(1, 2).reshape(-1, 2, *self.grid)
-        return Output(logits, proposal_first, proposal_second, grid_choice)
+        third = self.proposals[2](fused) if self.config.map_source == "fused" else None
+        return Output(logits, proposal_first, proposal_second, grid_choice, third)
 
     def _branch(self, which: int, images: Tensor) -> tuple[Tensor, Proposal]:
         encoder, proposal = self.encoders[which], self.proposals[which]
@@ -168,24 +178,25 @@ class FoCus(Trainable):
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the weighted terms of Eq. 8: L = L_cls + lambda * L_loc."""
         output = self(batch.images)
-        located = [  # Eq. 6, one cross-entropy per modality
+        located = [  # Eq. 6, one cross-entropy per proposal
             F.cross_entropy(proposal.logits.float(), batch.labels)
-            for proposal in (output.first, output.second)
+            for proposal in (output.first, output.second, output.fused)
+            if proposal is not None
         ]
         classified = F.cross_entropy(output.logits.float(), batch.labels)  # Eq. 7
         weight = self.config.loss_weight
         on_loc = self.config.weight_on == "loc"
         return {
             "classification": classified * (1.0 if on_loc else weight),
-            "localisation": (located[0] + located[1]) * (weight if on_loc else 1.0),
+            "localisation": torch.stack(located).sum() * (weight if on_loc else 1.0),
         }
 
     def predict(self, images: Tensor) -> Prediction:
         """Return P(fake) of the fused head, the fused map, and its parts.
 
-        The map is Eq. 5 of the fake class's maps (Eq. 9); ``parts`` hold the class maps and
-        probabilities of both modalities and the choice, from which any normalisation can be
-        computed again (:func:`fuse_parts`).
+        The map is Eq. 5 of the fake class's maps (Eq. 9), or the fused tokens' map; ``parts`` hold
+        the class maps and probabilities of all proposals and the choice, from which any
+        normalisation can be computed again (:func:`fuse_parts`).
         """
         output = self(images)
         scores = output.logits.float().softmax(dim=1)[:, 1]
@@ -196,8 +207,11 @@ class FoCus(Trainable):
             "second_probability": output.second.probability,
             "choice": output.choice,
         }
+        if output.fused is not None:
+            parts["fused_maps"] = output.fused.maps.float()
+            parts["fused_probability"] = output.fused.probability
         mode = self.config.normalise
-        maps = finish(fuse_parts(parts, mode, self.config.swap), mode, self.map_scale)
+        maps = finish(fuse_parts(parts, mode, self.config.swap), scores, mode, self.map_scale)
         return Prediction(scores, maps[:, None], parts)
 
 
@@ -207,15 +221,19 @@ def fuse_parts(
     """Return fused maps (B, h, w) of a prediction's parts: Eq. 4 or 9, then Eq. 5.
 
     Args:
-        parts: of :meth:`FoCus.predict`.
+        parts: of :meth:`FoCus.predict`; those of the fused tokens, if any, already are the map.
         normalisation: see :mod:`focus.network.maps`; only ``class_minmax`` bounds the result.
         swap: ``maximum`` takes the larger value instead of the chosen one.
         fake_only: Eq. 9 (the fake class's term) rather than Eq. 4 (both classes').
     """
-    first, second = (
-        modality_map(parts[f"{name}_maps"], parts[f"{name}_probability"], normalisation, fake_only)
-        for name in ("first", "second")
-    )
+
+    def read(name: str) -> Tensor:
+        maps, probability = parts[f"{name}_maps"], parts[f"{name}_probability"]
+        return modality_map(maps, probability, normalisation, fake_only)
+
+    if "fused_maps" in parts:
+        return read("fused")
+    first, second = read("first"), read("second")
     if swap == "maximum":
         return torch.maximum(first, second)
     return parts["choice"][:, 0] * first + parts["choice"][:, 1] * second

@@ -21,19 +21,22 @@ class TokenSwap(nn.Module):
     Args:
         dim: channels of a token.
         temperature: tau of the Gumbel-softmax.
+        hard: False: weigh both tokens by the softmax of their scores instead of choosing.
     """
 
-    def __init__(self, dim: int, temperature: float = 1.0) -> None:
+    def __init__(self, dim: int, temperature: float = 1.0, hard: bool = True) -> None:
         super().__init__()
-        self.temperature = temperature
+        self.temperature, self.hard = temperature, hard
         self.scores = nn.ModuleList(_score_head(dim) for _ in range(2))
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Return swapped tokens (B, N, D) and the one-hot choice (B, N, 2), float32."""
+        """Return swapped tokens (B, N, D) and the weights of the choice (B, N, 2), float32."""
         pair = (first, second)
         logits = torch.cat([head(x) for head, x in zip(self.scores, pair, strict=True)], dim=-1)
         logits = logits.float()
-        if self.training:
+        if not self.hard:
+            choice = (logits / self.temperature).softmax(dim=-1)
+        elif self.training:
             choice = F.gumbel_softmax(logits, tau=self.temperature, hard=True, dim=-1)
         else:
             choice = F.one_hot(logits.argmax(dim=-1), 2).float()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from focus.config import given_values, to_json
 from focus.data.transforms import Augmentation
 from focus.errors import InputError
+from focus.normalisation import Normalisation
 from focus.optim import OptimizerConfig, OptimizerOptions
 from focus.types import Balance
 
@@ -88,12 +89,18 @@ class NetworkOptions:
     """Convolutional encoders: feature level to use. Default: -1, the deepest."""
     positions: Literal["sincos", "pretrained"] | None = None
     """Fixed position embedding of a transformer: sincos (the default) or pretrained."""
+    trainable_blocks: int | None = None
+    """Transformers: number of last blocks to train. Default: -1, all of the network."""
     second: Literal["sobel", "rgb", "dct", "srm"] | None = None
     """Input of the second branch (Table V). Default: sobel."""
     proposal: Literal["carp", "attention"] | None = None
     """Source of a modality's map: carp (the default), or 'attention', the ablation without it."""
-    swap: Literal["gumbel", "maximum"] | None = None
-    """Fusion of the modalities: gumbel (the default), or 'maximum', the ablation."""
+    swap: Literal["gumbel", "soft", "maximum"] | None = None
+    """Fusion of the modalities: gumbel (the default), soft (a weighted mean of both tokens), or
+    'maximum', the ablation."""
+    map_source: Literal["modalities", "fused"] | None = None
+    """Origin of the map: both modalities' maps joined by the choice (Eq. 5, the default), or a
+    region proposal on the fused tokens."""
     car: Literal["class_mean", "channel_weighted"] | None = None
     """Reading of Eq. 4: p times the mean map (the default), or the classical CAM weighting."""
     maps_per_class: int | None = None
@@ -104,7 +111,7 @@ class NetworkOptions:
     """lambda of Eq. 8 (Fig. 11). Default: 0.1."""
     weight_on: Literal["loc", "cls"] | None = None
     """Loss that lambda multiplies: loc (the default) or cls."""
-    normalise: Literal["class_minmax", "global", "image_minmax"] | None = None
+    normalise: Normalisation | None = None
     """Normalisation of maps to [0, 1]. Default: class_minmax."""
     equation: Literal[4, 9] | None = None
     """Equation behind the maps of labelled fakes: 9 (the default), or 4, as in the paper."""

@@ -56,7 +56,7 @@ def levels(path):
 
 
 @pytest.mark.parametrize("kind", [FocusGenerator, FocusMaximum])
-@pytest.mark.parametrize("mode", ["class_minmax", "global", "image_minmax"])
+@pytest.mark.parametrize("mode", ["class_minmax", "fused_minmax", "global", "image_minmax"])
 def test_renormalising_equals_generating_again(maps, tmp_path, mode, kind, capsys):
     source = maps("class_minmax", parts=True, kind=kind)
     out = tmp_path / "anew.h5"
@@ -94,7 +94,7 @@ def test_errors_are_one_line(maps, tmp_path, capsys):
     assert focus(["renormalise", kept, "--normalise", "global", "--out", kept]) == 2
     assert "is the input file" in capsys.readouterr().err
     assert focus(["renormalise", kept, "--normalise", "best", "--out", "x.h5"]) == 2
-    assert "class_minmax, global, image_minmax" in capsys.readouterr().err
+    assert "class_minmax, fused_minmax, global, image_minmax" in capsys.readouterr().err
 
 
 def test_a_constant_may_be_given(maps, tmp_path):
@@ -127,7 +127,7 @@ def test_equation_4_applies_only_to_labelled_fakes(run, demo_corpus, tmp_path, m
                 predictions = {n: torch.from_numpy(reader.read_part(n, slice(None))) for n in names}
     fakes = labels == 1
     both = fuse_parts(predictions, mode, "gumbel", fake_only=False)
-    expected = finish(both, mode, 0.25).numpy() * 255
+    expected = finish(both, torch.ones(len(both)), mode, 0.25).numpy() * 255
     assert np.abs(found[4, "zero"][fakes] - expected[fakes]).max() <= 1
     assert np.abs(found[4, "zero"][fakes] - found[9, "zero"][fakes]).max() > 10
     # Without a label, or if real faces keep their maps, labels change nothing.

@@ -1,7 +1,10 @@
 """The network against the paper's sizes, hand-computed values and its own equations."""
 
+import dataclasses
+
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
@@ -55,6 +58,43 @@ def test_prediction_is_bounded_and_one_hot():
     assert set(choice.unique().tolist()) <= {0.0, 1.0}
 
 
+def test_a_third_proposal_maps_the_fused_tokens():
+    config = dataclasses.replace(TINY_CONV, map_source="fused", normalise="global")
+    network = FoCus(config).eval()
+    images = torch.rand(2, 3, 64, 64)
+    output, prediction = network(images), network.predict(images)
+    expected = output.fused.maps[:, 1] * output.fused.probability[:, 1, None, None]
+    torch.testing.assert_close(prediction.maps[:, 0], expected.clamp(0, 1))
+    before = network.loss(batch_of(images))["localisation"]
+    network.proposals[2].conv.bias.data[:32] += 5  # of the real class
+    labels = torch.tensor([0, 1])
+    change = F.cross_entropy(network(images).fused.logits, labels)
+    change = change - F.cross_entropy(output.fused.logits, labels)
+    after = network.loss(batch_of(images))["localisation"]
+    torch.testing.assert_close(after - before, 0.1 * change)
+
+
+def test_attention_has_no_third_proposal():
+    with pytest.raises(InputError, match="--map-source fused"):
+        FoCus(dataclasses.replace(TINY_VIT, map_source="fused", proposal="attention"))
+
+
+def test_only_the_last_blocks_learn():
+    encoder = Encoder(dataclasses.replace(TINY_VIT, trainable_blocks=2))
+    learning = {n.split(".")[1] for n, p in encoder.body.named_parameters() if p.requires_grad}
+    assert {
+        n for n, p in encoder.body.named_parameters() if p.requires_grad and "blocks" not in n
+    } == {
+        "norm.weight",
+        "norm.bias",
+    }
+    assert learning == {"10", "11", "weight", "bias"}
+    with pytest.raises(InputError, match="--trainable-blocks 13"):
+        Encoder(dataclasses.replace(TINY_VIT, trainable_blocks=13))
+    with pytest.raises(InputError, match="no blocks"):
+        Encoder(dataclasses.replace(TINY_CONV, trainable_blocks=1))
+
+
 def test_evaluation_draws_no_noise_and_training_does():
     swap = TokenSwap(8)
     first, second = torch.rand(2, 16, 8), torch.rand(2, 16, 8)
@@ -100,7 +140,10 @@ def test_equations_4_5_and_9():
         "choice": torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]]),
     }
     assert fuse_parts(parts, "global", "gumbel").tolist() == [[[3.0, 3.0]]]
-    assert finish(torch.tensor([[[3.0, -1.0]]]), "global", 4.0).tolist() == [[[0.75, 0.0]]]
+    raw, scores = torch.tensor([[[3.0, -1.0]]]), torch.tensor([0.5])
+    assert finish(raw, scores, "global", 4.0).tolist() == [[[0.75, 0.0]]]
+    assert finish(raw, scores, "image_minmax", 4.0).tolist() == [[[1.0, 0.0]]]
+    assert finish(raw, scores, "fused_minmax", 4.0).tolist() == [[[0.5, 0.0]]]
     assert minmax(torch.full((1, 2, 2), 7.0)).tolist() == [[[0.0, 0.0], [0.0, 0.0]]]
 
 
