@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, get_args
 
 from focus.config import fingerprint, to_json
 from focus.data.archives import ARCHIVE_SUFFIXES
@@ -32,8 +32,22 @@ FORGING_VERSION = 1
 """Incremented when the same command gives different images."""
 RECORD = "forge.json"
 _SPLIT_SHARES = (0.7, 0.8)
-_KINDS = ("blend", "partial", "swap")
 _REPORTED_FAILURES = 20
+
+
+ForgeryKind = Literal[
+    "blend",
+    "partial",
+    "swap",
+    "warp",
+    "inpaint",
+    "smooth",
+    "clone",
+    "recolour",
+    "noise",
+    "resample",
+    "decode",
+]
 
 
 @dataclass(frozen=True)
@@ -44,8 +58,9 @@ class ForgeCommand:
     """Real faces, as crops (or photographs with --crop faces); fakes are skipped."""
     out: str = "forged"
     """Output folder: real/, fake/, mask/, region/ and, written last, index.csv."""
-    forgery: tuple[Literal["blend", "partial", "swap"], ...] = ("blend", "partial")
-    """blend: self-blend of the face; partial: of one part; swap: another face. Faces take turns."""
+    forgery: tuple[ForgeryKind, ...] = ("blend", "partial")
+    """blend: self-blend of the face; partial: of one part; swap: another face; others: a local edit
+    of one part. Faces take turns."""
     landmarks: str = ""
     """ONNX model of 68 points (default: $FOCUS_LANDMARKS); if none, an ellipse in the face box."""
     per_face: int = 1
@@ -63,8 +78,8 @@ class ForgeCommand:
 
     def __post_init__(self) -> None:
         chosen = set(self.forgery)
-        if not chosen or len(chosen) < len(self.forgery) or chosen - {*_KINDS}:
-            given, known = " ".join(self.forgery), ", ".join(_KINDS)
+        if not chosen or len(chosen) < len(self.forgery) or chosen - {*get_args(ForgeryKind)}:
+            given, known = " ".join(self.forgery), ", ".join(get_args(ForgeryKind))
             raise InputError(f"--forgery {given}: choose from {known}, each at most once")
         if self.per_face < 1:
             raise InputError(f"--per-face {self.per_face}: must be 1 or more")

@@ -15,15 +15,17 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from focus.data.forging.areas import PARTS, fill_region
-from focus.data.forging.blending import Forgery, blend_with_itself, measure_change
+from focus.data.forging.areas import PARTS, fill_region, random_area
+from focus.data.forging.blending import Forgery, blend_with_itself, composite, measure_change
+from focus.data.forging.edits import EDITS, NEEDS_DONOR
 from focus.data.forging.swapping import Appearance, Portrait, measure_appearance, rank_donors, swap
 from focus.data.images import read_face
 from focus.data.landmarks import FaceShape, LandmarkModel
 from focus.errors import InputError, UnreadableError
 from focus.files import replace_file
 
-METHODS = ("blend", *(f"partial-{part}" for part in PARTS), "swap")
+EDIT_KINDS = tuple(kind for kind in EDITS if kind not in NEEDS_DONOR)
+METHODS = ("blend", *(f"partial-{part}" for part in PARTS), "swap", *EDIT_KINDS)
 LEAST_CHANGE = 2.0
 """Minimum mean change inside the mask, in grey levels; below it, the forgery is repeated."""
 LEAST_SHARE = 0.01
@@ -151,12 +153,21 @@ def forge_face(
     for _ in range(_ATTEMPTS):
         if donor is not None and method == "swap":
             forgery = swap(portrait, donor, rng)
+        elif method in EDITS:
+            forgery = _edit(portrait, method, rng)
         else:
             forgery = blend_with_itself(portrait.image, portrait.shape, part, rng)
         is_large = np.count_nonzero(forgery.mask) >= LEAST_SHARE * portrait.shape.size**2
         if is_large and measure_change(portrait.image, forgery) >= LEAST_CHANGE:
             return forgery
     raise UnreadableError(f"no visible change by {method}; is the image blank?")
+
+
+def _edit(portrait: Portrait, kind: str, rng: np.random.Generator) -> Forgery:
+    """Edit a random part of a face."""
+    image, part = portrait.image, PARTS[rng.integers(len(PARTS))]
+    area = random_area(portrait.shape, part, image.shape[:2], rng)
+    return composite(image, EDITS[kind](image, area, rng, None), area)
 
 
 def find_frame(image: np.ndarray) -> tuple[slice, slice]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import cv2
 import numpy as np
 import pytest
 
 from focus.data.forging.areas import Area, random_area
 from focus.data.forging.blending import composite, measure_change
+from focus.data.forging.command import ForgeryKind
 from focus.data.forging.edits import EDITS, NEEDS_DONOR
+from focus.data.forging.making import LEAST_CHANGE, forge_face
+from focus.data.forging.swapping import Portrait
 from focus.data.landmarks import FaceShape
 
 
@@ -82,3 +87,17 @@ def test_smoothing_removes_texture() -> None:
     before = texture(image[area.window])
     for seed in range(9):
         assert texture(EDITS["smooth"](image, area, np.random.default_rng(seed), None)) < before
+
+
+def test_every_edit_without_a_donor_can_be_written_to_files() -> None:
+    offered = set(get_args(ForgeryKind)) - {"blend", "partial", "swap"}
+    assert offered == set(EDITS) - NEEDS_DONOR
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EDITS if kind not in NEEDS_DONOR])
+def test_forged_faces_of_each_edit(kind: str) -> None:
+    image = _textured(0)
+    portrait = Portrait(image, FaceShape.from_box(*image.shape[:2]))
+    forged = forge_face(portrait, kind, np.random.default_rng(0))
+    assert measure_change(image, forged) >= LEAST_CHANGE
+    np.testing.assert_array_equal(forged.image[~forged.mask], image[~forged.mask])
