@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 REAL, FAKE, UNKNOWN = 0, 1, -1
-Balance = Literal["none", "label", "method"]
+Balance = Literal["none", "label", "method", "source", "pair"]
 
 
 @dataclass(frozen=True)

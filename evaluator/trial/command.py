@@ -22,7 +22,7 @@ from focus.generators.focus import TrainedGenerator
 from focus.mapstore import MapReader
 from focus.runs import sha256
 from focus.runtime import Runtime, note
-from focus.training.options import OPERATIONAL, FitConfig
+from focus.training.options import OPERATIONAL, FitConfig, list_settings
 from focus.training.trainer import Training, train_run
 
 
@@ -59,7 +59,10 @@ def _train(
 ) -> Trial:
     """Train and predict with every seed."""
     hard = config.map_threshold if getattr(config, "map_mode", "") == "hard" else 0.0
-    data = open_training(index, command.maps, command.hold_out, command.runtime.seed, hard)
+    self_blend = bool(command.fit.augmentation.forged_share)
+    data = open_training(
+        index, command.maps, command.hold_out, command.runtime.seed, hard, self_blend
+    )
     check_apart(data, tests)
     if any(test.selected for test in tests):
         data.notes.append(
@@ -94,7 +97,7 @@ def _facts(
     fit: FitConfig,
 ) -> dict[str, Any]:
     """Return all inputs of the result except the seed."""
-    plain = to_json(fit)
+    plain = list_settings(fit)
     for name in OPERATIONAL:
         plain.pop(name)
     map_file = Path(command.maps)

@@ -85,7 +85,12 @@ def open_tests(words: Sequence[str], own: FaceIndex, hold_out: float = 0.0) -> l
 
 
 def open_training(
-    index: FaceIndex, maps: str, hold_out: float, seed: int, hard: float = 0.0
+    index: FaceIndex,
+    maps: str,
+    hold_out: float,
+    seed: int,
+    hard: float = 0.0,
+    self_blend: bool = False,
 ) -> TrainingData:
     """Return training and validation faces, and their maps.
 
@@ -96,13 +101,14 @@ def open_training(
             unused (it can be a test set).
         seed: seed of the split.
         hard: threshold, if the detector binarises maps; used only to count maps that become empty.
+        self_blend: fakes are made of the real faces, so that none are needed.
 
     Raises:
         InputError: a class is missing, or maps are missing for most fakes.
     """
     if hold_out and any(index.column("split")):
         index = index.where("train")
-    train, val = split_index(index, hold_out, seed)
+    train, val = split_index(index, hold_out, seed, self_blend)
     notes: list[str] = []
     source = _open_maps(maps, train)
     if source is not None:
@@ -175,6 +181,8 @@ def _count_empty(train: FaceIndex, maps: Maps, name: str, hard: float, notes: li
     if not isinstance(maps, MapReader):
         return
     fakes = [key for key, label in zip(train.keys, train.labels, strict=True) if label == FAKE]
+    if not fakes:
+        return
     rows = np.sort([maps.row(key) for key in fakes])
     blocks = (rows[start : start + 4096] for start in range(0, len(rows), 4096))
     highest = np.concatenate([maps.read(block).max(axis=(1, 2)) for block in blocks])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -21,19 +21,36 @@ from focus.data.images import (
     split_path,
 )
 from focus.data.index import FaceIndex
-from focus.data.transforms import Augmentation, Geometry
+from focus.data.photometric import Photometric, draw_photometric
+from focus.data.selfblends import SelfBlends
+from focus.data.transforms import Augmentation, Geometry, limit_size
 from focus.errors import InputError
 from focus.texts import Lookup
-from focus.types import REAL, Failure, Sample
+from focus.types import FAKE, REAL, Failure, Sample
 
 Perturb = Callable[[np.ndarray, str], np.ndarray]
 
 
 class Draw(NamedTuple):
-    """An index row and its position in the training stream, which seeds the augmentation."""
+    """An index row and its position in the training stream, which seed the augmentation.
+
+    The two faces of a pair have one number, and the ``partner`` of the fake is the row of its
+    original: so they have the same augmentation.
+    """
 
     row: int
     number: int
+    forged: bool = False
+    """Forge the real face of this row on the fly."""
+    partner: int | None = None
+
+
+class _Change(NamedTuple):
+    """All that is done to one image after decoding; ``forging`` seeds a self-blend."""
+
+    geometry: Geometry = Geometry()
+    light: Photometric | None = None
+    forging: tuple[int, ...] | None = None
 
 
 class Maps(Protocol):
@@ -53,7 +70,9 @@ class TruthMaps:
         side: side of the grid; the value of a cell is the share of it that the mask covers.
     """
 
-    def __init__(self, index: FaceIndex, side: int = 56) -> None:
+    SIDE = 56
+
+    def __init__(self, index: FaceIndex, side: int = SIDE) -> None:
         self.side, self._root = side, index.root
         self._rows, self._masks = Lookup(index.keys), index.column("mask")
         self._real = index.labels == REAL
@@ -94,6 +113,7 @@ class FaceDataset(Dataset["Sample | Failure"]):
             has none.
         augmentation: applied to each :class:`Draw`.
         seed: random seed of the augmentation.
+        twins: add a self-blend of every real face, after the rows of the index.
         frames: above 1 a sample is a clip of the row's video (:mod:`focus.data.clips`).
         stills: treat every face as a still image, and make a clip of it by small motion.
         companion: ``original`` or ``mask``, read and transformed with the face. The original of a
@@ -115,6 +135,7 @@ class FaceDataset(Dataset["Sample | Failure"]):
         stills: bool = False,
         companion: str = "",
         perturb: Perturb | None = None,
+        twins: bool = False,
     ) -> None:
         self.index, self.image_size, self.maps = index, image_size, maps
         self.augmentation, self.seed = augmentation or Augmentation(), seed
@@ -131,38 +152,76 @@ class FaceDataset(Dataset["Sample | Failure"]):
         self._boxes = index.columns.get("box")
         self._companions = index.column(companion) if companion else None
         self.clips = ClipPlan(index, frames, stills) if frames > 1 else None
+        self._blends = SelfBlends(index, self.augmentation.edits)
+        self._twins = np.flatnonzero(index.labels == REAL) if twins else np.empty(0, np.int64)
+        self._limits_size = twins or bool(self.augmentation.augment)
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.index) + len(self._twins)
 
     def __getitem__(self, item: int | Draw) -> Sample | Failure:
         """Return the sample of a row or a draw, or the failure if a file cannot be read."""
-        row = int(item.row if isinstance(item, Draw) else item)
-        geometry, number = Geometry(), 0
-        if isinstance(item, Draw):
-            number = item.number
-            geometry = self.augmentation.draw(np.random.default_rng((self.seed, number, row)))
+        if not isinstance(item, Draw):
+            twin = int(item) - len(self.index)
+            if twin < 0:
+                return self._get(int(item), _Change(), (self.seed, 0))
+            row = int(self._twins[twin])
+            sample = self._get(row, _Change(forging=(self.seed, 0, row)), (self.seed, 0))
+            return sample._replace(row=int(item))
+        row = int(item.row)
+        seed = (self.seed, item.number, row if item.partner is None else item.partner)
+        geometry = self.augmentation.draw(np.random.default_rng(seed))
+        light = None
+        if "photometric" in self.augmentation.augment:
+            light = draw_photometric(np.random.default_rng((*seed, 1)))
+        change = _Change(geometry, light, (*seed, 2) if item.forged else None)
+        return self._get(row, change, seed[:2])
+
+    def _get(self, row: int, change: _Change, seed: tuple[int, int]) -> Sample | Failure:
         try:
             if self.clips is None:
-                return self._read(row, geometry)
-            return self._join(row, self.clips.frames_of(row, geometry, (self.seed, number)))
+                return self._read(row, change)
+            return self._join(row, self.clips.frames_of(row, change.geometry, seed), change)
         except UnreadableError as error:
             return Failure(row, self._paths[row], str(error))
 
-    def _read(self, row: int, geometry: Geometry) -> Sample:
+    def _read(self, row: int, change: _Change) -> Sample:
         """Read one face with its map and companion."""
-        key, label = self._paths[row], int(self.index.labels[row])
-        # A crop uses part of the image, so the decoder must keep enough pixels for that part.
-        smallest = None if self.companion else round(self.image_size / geometry.side) or None
-        change = partial(self._perturb, key) if self.perturb is not None else None
-        image = read_face(self.index.root, key, self._box(row), smallest, change)
+        key, label, weight = self._paths[row], int(self.index.labels[row]), None
+        geometry, light = change.geometry, change.light or Photometric()
+        image, other = self._open(row, label, geometry)
+        if change.forging is not None:
+            forgery = self._blends.forge(row, image, change.forging, geometry, light)
+            if self.companion:
+                other = image if self.companion == "original" else _to_plane(forgery.mask)
+            image, weight, label = forgery.image, forgery.weight, FAKE
         size = self.image_size or min(image.shape[:2])
         companion = None
-        if self._companions is not None:
-            other = self._read_companion(row, label, image)
+        if other is not None:
+            other = light.hide(other) if other.shape[2] == 1 else light.apply(other)
             companion = _to_tensor(geometry.apply(other, size))
-        pixels = _to_tensor(geometry.apply(image, size))
-        return Sample(row, pixels, label, self._read_map(key, label, geometry), key, companion)
+        pixels = _to_tensor(geometry.apply(light.apply(image), size))
+        values = self._read_map(key, label, weight)
+        plane = None if values is None else geometry.apply(light.hide(values))
+        return Sample(
+            row, pixels, label, None if plane is None else _to_tensor(plane), key, companion
+        )
+
+    def _open(
+        self, row: int, label: int, geometry: Geometry
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Decode a face and its companion."""
+        key = self._paths[row]
+        # A crop uses part of the image, so the decoder must keep enough pixels for that part.
+        needed = round(self.image_size / geometry.side)
+        change = partial(self._perturb, key) if self.perturb is not None else None
+        smallest = None if self.companion else needed or None
+        image = read_face(self.index.root, key, self._box(row), smallest, change)
+        other = None if self._companions is None else self._read_companion(row, label, image)
+        if self._limits_size and self.image_size:
+            image = limit_size(image, needed)
+            other = None if other is None else limit_size(other, needed)
+        return image, other
 
     def _perturb(self, key: str, image: np.ndarray) -> np.ndarray:
         """Perturb a whole image; all faces of one image get the same perturbation."""
@@ -170,9 +229,9 @@ class FaceDataset(Dataset["Sample | Failure"]):
         where = split_path(key)
         return self.perturb(image, key if where.face is None else key.rpartition(".")[0])
 
-    def _join(self, row: int, frames: list[Frame]) -> Sample:
-        """Read the frames of a clip and stack them along time."""
-        distinct = {frame: self._read_frame(frame) for frame in dict.fromkeys(frames)}
+    def _join(self, row: int, frames: list[Frame], change: _Change) -> Sample:
+        """Read the frames of a clip and stack them along time; all have the same augmentation."""
+        distinct = {frame: self._read_frame(frame, change) for frame in dict.fromkeys(frames)}
         read = [distinct[frame] for frame in frames]
         return read[0]._replace(
             row=row,
@@ -182,19 +241,33 @@ class FaceDataset(Dataset["Sample | Failure"]):
             companion=_stack([sample.companion for sample in read]),
         )
 
-    def _read_frame(self, frame: Frame) -> Sample:
+    def _read_frame(self, frame: Frame, change: _Change) -> Sample:
         try:
-            return self._read(frame.row, frame.geometry)
+            return self._read(frame.row, change._replace(geometry=frame.geometry))
         except UnreadableError as error:
             raise UnreadableError(f"frame {self._paths[frame.row]}: {error}") from None
 
-    def _read_map(self, key: str, label: int, geometry: Geometry) -> torch.Tensor | None:
-        if self.maps is None or key not in self.maps:
+    def _read_map(self, key: str, label: int, weight: np.ndarray | None) -> np.ndarray | None:
+        """Return the map of a face, float32 (h, w): of a self-blend, its exact weight."""
+        if self.maps is None:
+            return None
+        if weight is not None:
+            height, width = self._grid
+            # A single cell places nothing: such maps are a baseline without information.
+            weight = weight * (height * width > 1)
+            return cv2.resize(weight, (width, height), interpolation=cv2.INTER_AREA)
+        if key not in self.maps:
             return None
         values = self.maps[key]
-        if label == REAL:
-            values = np.zeros_like(values)
-        return torch.from_numpy(geometry.apply(values))[None]
+        return np.zeros_like(values) if label == REAL else values
+
+    @cached_property
+    def _grid(self) -> tuple[int, int]:
+        """The height and width of the maps, for self-blends."""
+        assert self.maps is not None
+        known = next((key for key in self._paths if key in self.maps), None)
+        height, width = (TruthMaps.SIDE,) * 2 if known is None else self.maps[known].shape
+        return height, width
 
     def _read_companion(self, row: int, label: int, image: np.ndarray) -> np.ndarray:
         """Return the original (H, W, 3) or the mask (H, W, 1) of a face, at the face's size."""
@@ -202,12 +275,12 @@ class FaceDataset(Dataset["Sample | Failure"]):
         path = self._companions[row]
         is_mask = self.companion == "mask"
         if label == REAL:
-            return np.zeros((*image.shape[:2], 1), dtype=np.uint8) if is_mask else image
+            return _to_plane(np.zeros(image.shape[:2], dtype=bool)) if is_mask else image
         if not path:
             raise UnreadableError(f"the index's column {self.companion} is empty for this face")
         try:
             if is_mask:
-                other = read_mask(self.index.root / path)[..., None].astype(np.uint8) * 255
+                other = _to_plane(read_mask(self.index.root / path))
             else:
                 other = read_face(self.index.root, path, self._box(row))
         except UnreadableError as error:
@@ -221,6 +294,11 @@ class FaceDataset(Dataset["Sample | Failure"]):
 
     def _box(self, row: int) -> str:
         return self._boxes[row] if self._boxes else ""
+
+
+def _to_plane(mask: np.ndarray) -> np.ndarray:
+    """Return a mask, bool (H, W), as uint8 (H, W, 1) of 0 and 255."""
+    return mask[..., None].astype(np.uint8) * 255
 
 
 def _to_tensor(image: np.ndarray) -> torch.Tensor:

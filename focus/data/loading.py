@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from focus.data.balance import PAIRED, Group, find_originals, group_rows
 from focus.data.faces import Draw, FaceDataset
 from focus.data.index import FaceIndex
 from focus.errors import InputError
 from focus.processes.signals import FOR_PARENT, end_with_parent, held_back, obey_parent
 from focus.runtime import available_cores, local_processes, return_freed_memory
-from focus.types import FAKE, REAL, Balance, Batch, Failure, Sample
+from focus.types import REAL, Balance, Batch, Failure, Sample
 
 PREFETCH = 4
 
@@ -35,10 +36,12 @@ class TrainingPlan(Sampler[list[Draw]]):
         batch: faces per optimiser step, over all processes.
         steps: (first, last) optimiser steps, last excluded.
         balance: ``none``: no balancing; ``label``: half real, half fake; ``method``: half real, and
-            the other half in equal shares of the forgery methods.
+            the other half in equal shares of the forgery methods; ``source``: as many real as fake
+            faces of every source; ``pair``: so too, and each fake beside its own original.
         seed: random seed of the shuffles.
         process: (rank, number of processes).
         accumulation: micro-batches per optimiser step.
+        forged: share of the fakes that are made on the fly, each beside its original.
     """
 
     index: FaceIndex
@@ -48,56 +51,85 @@ class TrainingPlan(Sampler[list[Draw]]):
     seed: int = 0
     process: tuple[int, int] = (0, 1)
     accumulation: int = 1
+    forged: float = 0.0
 
     def __post_init__(self) -> None:
         share = self.process[1] * self.accumulation
-        if self.batch % share:
+        if self.batch % (share * self._unit):
+            pairs = " x 2 faces of a pair" if self._unit > 1 else ""
             raise InputError(
                 f"--batch {self.batch}: not divisible by {self.process[1]} processes x "
-                f"{self.accumulation} micro-batches"
+                f"{self.accumulation} micro-batches{pairs}"
             )
+
+    @property
+    def _unit(self) -> int:
+        """The number of neighbours that stay in one micro-batch."""
+        return 2 if self.forged or self.balance in PAIRED else 1
 
     def __len__(self) -> int:
         return (self.steps[1] - self.steps[0]) * self.accumulation
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        groups = _groups(self.index, self.balance)
-        orders: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
+        stream = _Stream(self)
         rank, processes = self.process
         for step in range(*self.steps):
-            draws = [self._draw(groups, orders, step * self.batch + k) for k in range(self.batch)]
-            mine = draws[rank::processes]
+            first = step * self.batch
+            mine = [
+                stream.draw(first + place)
+                for place in range(self.batch)
+                if place // self._unit % processes == rank
+            ]
             size = len(mine) // self.accumulation
             yield from (mine[k : k + size] for k in range(0, len(mine), size))
 
-    def _draw(
-        self,
-        groups: list[list[np.ndarray]],
-        orders: dict[tuple[int, int], tuple[int, np.ndarray]],
-        place: int,
-    ) -> Draw:
-        """Return the row at a position of the endless stream."""
-        # Positions alternate between classes, then between the groups of a class.
-        kind, turn = place % len(groups), place // len(groups)
-        which, turn = turn % len(groups[kind]), turn // len(groups[kind])
-        rows = groups[kind][which]
+
+class _Stream:
+    """The endless stream of draws of a plan: positions alternate between real and fake faces."""
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        self.seed, self.balance = plan.seed, plan.balance
+        self._orders: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
+        self._all, self._groups = np.arange(len(plan.index)), list[Group]()
+        if plan.balance != "none":
+            self._groups = group_rows(plan.index, plan.balance, plan.forged)
+        paired = plan.balance == "pair"
+        self._originals = find_originals(plan.index) if paired else np.full(len(plan.index), -1)
+
+    def draw(self, place: int) -> Draw:
+        """Return the draw at a position of the stream."""
+        if not self._groups:
+            return Draw(self._take(0, 0, self._all, place), place)
+        number, is_fake = divmod(place, 2)
+        turn, which = divmod(number, len(self._groups))
+        group = self._groups[which]
+        made = group.count_forged(turn)
+        if group.count_forged(turn + 1) > made:
+            # An order apart where originals fix the real faces of the other turns.
+            order = (2, made) if self.balance == "pair" else (0, turn)
+            row = self._take(order[0], which, group.real, order[1])
+            return Draw(row, 2 * number, forged=bool(is_fake))
+        if self.balance != "pair":
+            if not is_fake:
+                return Draw(self._take(0, which, group.real, turn), place)
+            return Draw(self._take_fake(group, which, turn - made), place)
+        fake = self._take_fake(group, which, turn - made)
+        original = int(self._originals[fake])
+        if original < 0:
+            original = self._take(0, which, group.real, turn - made)
+        return Draw(fake, 2 * number, partner=original) if is_fake else Draw(original, 2 * number)
+
+    def _take_fake(self, group: Group, which: int, turn: int) -> int:
+        turn, part = divmod(turn, len(group.fakes))
+        return self._take(1, which + part, group.fakes[part], turn)
+
+    def _take(self, kind: int, which: int, rows: np.ndarray, turn: int) -> int:
+        """Return the row of a turn: every pass over the rows is reshuffled."""
         epoch, position = divmod(turn, len(rows))
-        if orders.get((kind, which), (-1,))[0] != epoch:
+        if self._orders.get((kind, which), (-1,))[0] != epoch:
             shuffle = np.random.default_rng((self.seed, kind, which, epoch))
-            orders[kind, which] = epoch, shuffle.permutation(rows)
-        return Draw(int(orders[kind, which][1][position]), place)
-
-
-def _groups(index: FaceIndex, balance: Balance) -> list[list[np.ndarray]]:
-    """Return rows by class, and within a class by balanced group."""
-    rows = np.arange(len(index))
-    if balance == "none":
-        return [[rows]]
-    real, fake = rows[index.labels == REAL], rows[index.labels == FAKE]
-    if balance == "label":
-        return [[real], [fake]]
-    methods = np.array(index.column("method"))[fake]
-    return [[real], [fake[methods == method] for method in sorted(set(methods))]]
+            self._orders[kind, which] = epoch, shuffle.permutation(rows)
+        return int(self._orders[kind, which][1][position])
 
 
 def collate(samples: Sequence[Sample | Failure]) -> Batch:

@@ -11,8 +11,16 @@ from focus.errors import InputError
 from focus.types import FAKE, REAL, UNKNOWN
 
 
-def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex, FaceIndex]:
+def split_index(
+    index: FaceIndex, hold_out: float, seed: int, self_blend: bool = False
+) -> tuple[FaceIndex, FaceIndex]:
     """Return training and validation faces with known labels; ``test`` is not used.
+
+    Args:
+        index: all faces.
+        hold_out: without a val split, share of the videos (or files) to validate on.
+        seed: random seed of that choice.
+        self_blend: fakes are made of the real faces, so that none are needed.
 
     Raises:
         InputError: no train or val faces, or a split with a single class.
@@ -40,7 +48,7 @@ def split_index(index: FaceIndex, hold_out: float, seed: int) -> tuple[FaceIndex
         )
     for name, part in (("train", train), ("val", val)):
         for label, word in ((REAL, "real"), (FAKE, "fake")):
-            if not (part.labels == label).any():
+            if not (part.labels == label).any() and not (self_blend and label == FAKE):
                 raise InputError(f"the {name} split has no {word} face; both classes are needed")
     return train, val
 

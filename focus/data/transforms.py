@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from focus.errors import InputError
+
+WORKING_SIDE = 320
+"""Pixels of the shorter side above which a face is resized before it is forged or recoloured."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +22,32 @@ class Augmentation:
     """Mirror half of the faces."""
     smallest_crop: float = 1.0
     """Side of the smallest random square crop, as a share of the face's side (1: none)."""
+    augment: tuple[Literal["self-blend", "photometric"], ...] = ()
+    """self-blend: forge real faces on the fly, each beside its original; photometric: JPEG, blur,
+    noise, scaling, colour and cut-out, alike for both classes. Default: neither."""
+    self_blend_share: float = 0.5
+    """With self-blend: share of the fakes that are forged on the fly; all of them where there is no
+    other fake."""
+    edits: tuple[str, ...] = ("blend",)
+    """With self-blend: kinds of forgery, in equal shares; 'blend' or those of
+    focus.data.forging.edits, such as warp, inpaint, clone or splice."""
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.smallest_crop <= 1:
             raise InputError(f"--smallest-crop {self.smallest_crop}: must be between 0.1 and 1")
+        if not 0 < self.self_blend_share <= 1:
+            raise InputError(
+                f"--self-blend-share {self.self_blend_share}: must be a share in (0, 1]"
+            )
+        if self.edits != ("blend",):
+            from focus.data.forging.online import check_kinds  # here: rarely needed, and slow
+
+            check_kinds(self.edits)
+
+    @property
+    def forged_share(self) -> float:
+        """The share of the fakes that are forged on the fly; 0 without self-blend."""
+        return self.self_blend_share if "self-blend" in self.augment else 0.0
 
     def draw(self, rng: np.random.Generator) -> Geometry:
         """Return a random geometry."""
@@ -68,6 +94,17 @@ class Geometry:
         if size is not None:
             plane = resize(plane, size)
         return plane[:, ::-1].copy() if self.mirrored else plane
+
+
+def limit_size(image: np.ndarray, needed: int) -> np.ndarray:
+    """Shrink (H, W, C) to a shorter side of ``WORKING_SIDE``, or of ``needed`` if that is more."""
+    height, width = image.shape[:2]
+    scale = max(needed, WORKING_SIDE) / min(height, width)
+    if scale >= 1:
+        return image
+    size = round(scale * width), round(scale * height)
+    shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return shrunk.reshape(*size[::-1], *image.shape[2:])  # OpenCV drops a single channel
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:

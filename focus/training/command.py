@@ -15,7 +15,7 @@ from focus.errors import CheckFailedError, InputError, count_of
 from focus.network.model import FoCusConfig
 from focus.runtime import Runtime, note
 from focus.training.loop import Report
-from focus.training.options import FitConfig
+from focus.training.options import FitConfig, list_settings
 from focus.training.recipes import TrainCommand
 from focus.training.trainer import Training, train_run
 
@@ -32,7 +32,8 @@ def train_command(command: TrainCommand) -> None:
     """
     folder = Path(command.out)
     index = open_source(command.source)
-    train, val = split_index(index, command.hold_out, command.runtime.seed)
+    self_blend = bool(command.fit.augmentation.forged_share)
+    train, val = split_index(index, command.hold_out, command.runtime.seed, self_blend)
     check_val(FileTable(train), FileTable(val))
     config = _network_config(command)
     fit = command.fit.complete(DETECTORS.get(command.model))
@@ -91,7 +92,7 @@ def _network_config(command: TrainCommand) -> Any:
 
 def _resume_signature(command: TrainCommand, config: FitConfig) -> dict[str, object]:
     """Return the settings that must match to resume."""
-    fit = {k: v for k, v in to_json(config).items() if k not in NOT_RESUME_RELEVANT}
+    fit = {k: v for k, v in list_settings(config).items() if k not in NOT_RESUME_RELEVANT}
     runtime = {"precision": command.runtime.precision, "seed": command.runtime.seed}
     kept = {"hold_out": command.hold_out, **({"stills": True} if command.stills else {})}
     return {"fit": fit, "runtime": runtime, **kept}

@@ -133,6 +133,7 @@ class Fit:
             self.runtime.seed,
             place,
             config.accumulation,
+            config.augmentation.forged_share,
         )
         pin = accelerator.device.type == "cuda"
         batches = iter(build_loader(self.train, plan, config.workers, pin))

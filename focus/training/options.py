@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from focus.config import given_values, to_json
 from focus.data.transforms import Augmentation
@@ -32,7 +32,9 @@ class FitOptions:
     accumulation: int = 1
     """Micro-batches per step; more need less memory for the same result."""
     balance: Balance = "label"
-    """label: half real, half fake; method: also equal shares per method; none: no balancing."""
+    """label: half real, half fake; method: also equal shares per method; source: as many real as
+    fake faces of every source (column corpus, else the first folder that differs); pair: so too,
+    each fake beside its own original; none: no balancing."""
     ema: float = 0.0
     """Decay of an exponential moving average of the weights, which is then validated and saved."""
     validate_every: int = 1000
@@ -55,6 +57,8 @@ class FitOptions:
                 raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema {self.ema}: must be a decay in [0, 1)")
+        if self.balance == "none" and self.augmentation.forged_share:
+            raise InputError("--balance none: --augment self-blend needs a balanced batch")
 
     def complete(self, detector: type[Trainable]) -> FitConfig:
         """Return the settings with missing ones filled in from the detector."""
@@ -117,9 +121,23 @@ class NetworkOptions:
     """Equation behind the maps of labelled fakes: 9 (the default), or 4, as in the paper."""
 
 
+def list_settings(fit: FitConfig) -> dict[str, Any]:
+    """Return every setting as JSON, without those of self-blends in a training without them.
+
+    So a run without augmentations has the settings that it had before there were any.
+    """
+    values = to_json(fit)
+    augmentation = values["augmentation"]
+    if not fit.augmentation.forged_share:
+        del augmentation["self_blend_share"], augmentation["edits"]
+    if not fit.augmentation.augment:
+        del augmentation["augment"]
+    return values
+
+
 def describe_fit(fit: FitConfig) -> str:
     """Return every setting that changes the result, on one line."""
-    values = to_json(fit)
+    values = list_settings(fit)
     optimizer, augmentation = values.pop("optimizer"), values.pop("augmentation")
     plain = {name: value for name, value in values.items() if name not in OPERATIONAL}
     return ", ".join(

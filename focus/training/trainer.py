@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from focus.config import to_json
-from focus.data.faces import FaceDataset, Maps
+from focus.data.faces import Draw, FaceDataset, Maps
 from focus.data.index import FaceIndex
 from focus.data.loading import build_loader
+from focus.data.transforms import Augmentation
 from focus.detectors import Trainable
 from focus.errors import InputError, count_of
 from focus.runs import (
@@ -25,10 +26,11 @@ from focus.runs import (
     read_run,
     save_weights,
 )
-from focus.runtime import Runtime, note, seed_everything
+from focus.runtime import Runtime, note, process_rank, seed_everything
+from focus.training.cautions import list_cautions
 from focus.training.loop import Fit, Report
 from focus.training.options import FitConfig, describe_fit
-from focus.types import FAKE, Batch
+from focus.types import FAKE, REAL, Batch
 
 CALIBRATION_FACES = 256
 FINISH_FACES = 1024
@@ -108,6 +110,9 @@ def _train(training: Training, run: RunFolder, resume: bool) -> Report:
     counts = f"{count_of(len(faces), 'face')}, selecting on {len(val)}"
     note(f"training {training.model} on {counts}, into {run.path}", runtime.quiet)
     note(f"{describe_fit(fit)}, seed {runtime.seed}, {runtime.precision}", runtime.quiet)
+    if not runtime.quiet and process_rank() == 0:
+        for line in list_cautions(training.train, fit):
+            note(f"note: {line}")
     loop = Fit(network, faces, val, fit, runtime, run)
     report = loop.run(resume)
     if report.step == fit.steps and loop.accelerator.is_main_process:
@@ -130,7 +135,14 @@ def _datasets(training: Training, network: Trainable) -> tuple[FaceDataset, Face
         stills=stills,
         companion=network.companion,
     )
-    val = FaceDataset(training.val, spec.image_size, frames=spec.frames, stills=stills)
+    val = FaceDataset(
+        training.val,
+        spec.image_size,
+        augmentation=Augmentation(edits=training.fit.augmentation.edits),
+        frames=spec.frames,
+        stills=stills,
+        twins=not (training.val.labels == FAKE).any(),
+    )
     return faces, val
 
 
@@ -161,11 +173,17 @@ def _finish(run: RunFolder, faces: FaceDataset, fit: FitConfig, device: torch.de
 def _fakes(
     faces: FaceDataset, fit: FitConfig, network: Trainable, device: torch.device
 ) -> Iterator[Batch]:
-    """Yield evenly spaced training fakes, standardised, on the device."""
-    rows = np.flatnonzero(faces.index.labels == FAKE)
+    """Yield evenly spaced training fakes, standardised, on the device.
+
+    Without any, the faces are self-blends, as in the training.
+    """
+    labels = faces.index.labels
+    forged = not (labels == FAKE).any()
+    rows = np.flatnonzero(labels == (REAL if forged else FAKE))
     rows = rows[np.linspace(0, len(rows) - 1, min(FINISH_FACES, len(rows))).astype(int)]
+    items: list[Any] = [Draw(row, 0, forged=True) if forged else row for row in rows.tolist()]
     size = max(fit.batch // fit.accumulation, 1)
-    batches = [rows[k : k + size].tolist() for k in range(0, len(rows), size)]
+    batches = [items[k : k + size] for k in range(0, len(items), size)]
     for batch in build_loader(faces, batches, fit.workers):
         if batch.keys:
             moved = batch._replace(images=batch.images.to(device), maps=None)

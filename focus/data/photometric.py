@@ -1,0 +1,144 @@
+"""Photometric augmentation: what cameras, platforms and players do to a face, drawn once.
+
+A draw is a plain value, so that the two faces of a pair can share it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+ODDS = {
+    "colour": 0.5,
+    "grey": 0.05,
+    "blur": 0.2,
+    "rescale": 0.25,
+    "noise": 0.2,
+    "jpeg": 0.5,
+    "hole": 0.15,
+}
+"""Probability of each change."""
+QUALITIES = (30, 100)
+SIGMAS = (0.004, 0.015)
+"""Standard deviation of the blur, relative to the shorter side."""
+FACTORS = (1.2, 3.0)
+NOISES = (1.0, 10.0)
+"""Standard deviation of the noise, in grey levels."""
+BRIGHTNESS, CONTRAST, SATURATION, HUE = 25.0, 0.25, 0.3, 0.12
+"""Largest changes: grey levels, shares, and radians about the grey axis."""
+HOLES = (0.1, 0.3)
+"""Sides of a cut-out, as shares of the image's."""
+_LUMA = np.array([0.299, 0.587, 0.114])
+_METHODS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
+
+
+@dataclass(frozen=True)
+class Photometric:
+    """The changes of one draw; None: this one is left out.
+
+    colour: (3, 4) matrix about mid-grey.  blur: as ``SIGMAS``.  rescale: factor, and the methods
+    down and up.  noise: standard deviation and seed.  jpeg: quality.  hole: left, top, right and
+    bottom as shares of the image, and its grey level.
+    """
+
+    colour: np.ndarray | None = None
+    blur: float | None = None
+    rescale: tuple[float, int, int] | None = None
+    noise: tuple[float, int] | None = None
+    jpeg: int | None = None
+    hole: tuple[float, float, float, float, int] | None = None
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """Return a changed image, uint8 (H, W, 3), RGB, of the same size."""
+        if self.colour is not None:
+            image = cv2.transform(image, self.colour)
+        if self.blur is not None:
+            image = cv2.GaussianBlur(image, (0, 0), self.blur * min(image.shape[:2]))
+        if self.rescale is not None:
+            image = _rescale(image, *self.rescale)
+        if self.noise is not None:
+            deviation, seed = self.noise
+            grain = np.random.default_rng(seed).standard_normal(image.shape, np.float32)
+            mixed = cv2.addWeighted(image, 1.0, grain, deviation, 0, dtype=cv2.CV_8U)
+            image = np.asarray(mixed)
+        if self.jpeg is not None:
+            code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.jpeg])[1]
+            image = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
+        return self._cut(image)
+
+    def _cut(self, image: np.ndarray) -> np.ndarray:
+        if self.hole is None:
+            return image
+        height, width = image.shape[:2]
+        left, top, right, bottom, level = self.hole
+        image = image.copy()
+        image[
+            round(top * height) : round(bottom * height), round(left * width) : round(right * width)
+        ] = level
+        return image
+
+    def hide(self, values: np.ndarray) -> np.ndarray:
+        """Return a map or mask (h, w[, 1]) of the image, 0 under the cut-out."""
+        if self.hole is None:
+            return values
+        left, top, right, bottom, _ = self.hole
+        down, across = (
+            _cover(low, high, count)
+            for low, high, count in zip((top, left), (bottom, right), values.shape[:2], strict=True)
+        )
+        kept = (1 - np.outer(down, across)).astype(np.float32)
+        if values.ndim == 3:
+            kept = kept[..., None]
+        return (values * kept).astype(values.dtype)
+
+
+def draw_photometric(rng: np.random.Generator) -> Photometric:
+    """Return a random draw; it uses the same random numbers whatever is left out."""
+    on = dict(zip(ODDS, rng.random(len(ODDS)) < np.array(list(ODDS.values())), strict=True))
+    colour = _draw_colour(rng, on["grey"])
+    methods = [_METHODS[int(number)] for number in rng.integers(len(_METHODS), size=2)]
+    rescale = float(rng.uniform(*FACTORS)), methods[0], methods[1]
+    blur, noise = float(rng.uniform(*SIGMAS)), float(rng.uniform(*NOISES))
+    seed, level = int(rng.integers(2**62)), int(rng.integers(256))
+    quality = int(rng.integers(QUALITIES[0], QUALITIES[1] + 1))
+    sides = rng.uniform(*HOLES, 2)
+    left, top = rng.uniform(0, 1 - sides)
+    hole = float(left), float(top), float(left + sides[0]), float(top + sides[1]), level
+    return Photometric(
+        colour if on["colour"] or on["grey"] else None,
+        blur if on["blur"] else None,
+        rescale if on["rescale"] else None,
+        (noise, seed) if on["noise"] else None,
+        quality if on["jpeg"] else None,
+        hole if on["hole"] else None,
+    )
+
+
+def _draw_colour(rng: np.random.Generator, is_grey: bool) -> np.ndarray:
+    """Return an affine colour change (3, 4): contrast, saturation, hue and brightness."""
+    contrast, saturation = 1 + np.array([CONTRAST, SATURATION]) * rng.uniform(-1, 1, 2)
+    shift, angle = np.array([BRIGHTNESS, HUE]) * rng.uniform(-1, 1, 2)
+    grey = np.tile(_LUMA, (3, 1))
+    # Rotation about the grey axis, by Rodrigues' formula.
+    axis = np.full(3, 3**-0.5)
+    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) * axis
+    turn = np.cos(angle) * np.eye(3) + np.sin(angle) * cross
+    turn += (1 - np.cos(angle)) * np.outer(axis, axis)
+    colour = contrast * (grey + (0 if is_grey else saturation) * (turn - grey @ turn))
+    return np.column_stack([colour, 128 - colour @ np.full(3, 128.0) + shift])
+
+
+def _rescale(image: np.ndarray, factor: float, down: int, up: int) -> np.ndarray:
+    height, width = image.shape[:2]
+    small = max(round(width / factor), 1), max(round(height / factor), 1)
+    less = cv2.resize(image, small, interpolation=down)
+    return cv2.resize(less, (width, height), interpolation=up)
+
+
+def _cover(low: float, high: float, count: int) -> np.ndarray:
+    """Return the share of each of ``count`` cells of [0, 1] that [low, high] covers."""
+    edges = np.linspace(0, 1, count + 1)
+    overlap = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
+    return np.clip(overlap * count, 0, 1)
