@@ -85,7 +85,8 @@ def name_sources(index: FaceIndex, rows: np.ndarray | None = None) -> np.ndarray
 
     It is the column ``corpus`` if there is one. Otherwise it is the first folder that differs
     between rows, where folders named after a class do not count, and a fake whose ``original`` is a
-    real row has the source of that row.
+    real row has the source of that row. Where every folder holds one label only, as with a folder
+    for each method, the folders say nothing about sources, and all rows are of one.
     """
     rows = np.arange(len(index)) if rows is None else rows
     given = index.column("corpus")
@@ -93,7 +94,9 @@ def name_sources(index: FaceIndex, rows: np.ndarray | None = None) -> np.ndarray
         return np.array([given[row] for row in rows.tolist()])
     originals = find_originals(index, rows)
     nearest = np.where(originals >= 0, originals, rows)
-    return np.array(_first_folders([index.keys[row] for row in nearest.tolist()]))
+    names = np.array(_first_folders([index.keys[row] for row in nearest.tolist()]))
+    real, fake = (set(names[index.labels[rows] == label]) for label in (REAL, FAKE))
+    return names if real & fake else np.full(len(rows), "")
 
 
 def find_originals(index: FaceIndex, rows: np.ndarray | None = None) -> np.ndarray:

@@ -26,7 +26,8 @@ from focus.runs import (
     read_run,
     save_weights,
 )
-from focus.runtime import Runtime, note, process_rank, seed_everything
+from focus.runtime import Runtime, note, seed_everything
+from focus.streams import process_rank
 from focus.training.cautions import list_cautions
 from focus.training.loop import Fit, Report
 from focus.training.options import FitConfig, describe_fit
