@@ -18,6 +18,7 @@ from focus.data.loading import build_loader
 from focus.data.transforms import Augmentation
 from focus.detectors import Trainable
 from focus.errors import InputError, count_of
+from focus.processes import process_rank
 from focus.runs import (
     RunFolder,
     build_detector,
@@ -27,7 +28,6 @@ from focus.runs import (
     save_weights,
 )
 from focus.runtime import Runtime, note, seed_everything
-from focus.streams import process_rank
 from focus.training.cautions import list_cautions
 from focus.training.loop import Fit, Report
 from focus.training.options import FitConfig, describe_fit
