@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from focus.data.landmarks import FaceShape
     from focus.errors import InputError
     from focus.generators.comparison import dissimilarity
+    from focus.grids import GridConfig, Reading, create_grid
     from focus.modalities import SRM_CLAMP, srm, srm_kernels
     from focus.normalisation import minmax
     from focus.optim import OptimizerConfig
@@ -29,13 +30,16 @@ __all__ = [
     "Batch",
     "Detector",
     "FaceShape",
+    "GridConfig",
     "InputError",
     "InputSpec",
     "OptimizerConfig",
     "Prediction",
+    "Reading",
     "check_choices",
     "check_options",
     "create_backbone",
+    "create_grid",
     "dissimilarity",
     "get",
     "minmax",
@@ -55,6 +59,7 @@ __getattr__ = lazy(
         "focus.data.landmarks": ("FaceShape",),
         "focus.errors": ("InputError",),
         "focus.generators.comparison": ("dissimilarity",),
+        "focus.grids": ("GridConfig", "Reading", "create_grid"),
         "focus.modalities": ("SRM_CLAMP", "srm", "srm_kernels"),
         "focus.normalisation": ("minmax",),
         "focus.optim": ("OptimizerConfig",),

@@ -11,11 +11,9 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from timm.layers.pos_embed_sincos import build_sincos2d_pos_embed
-from torch import nn
 
 from focus.errors import InputError
-from focus.network import encoder as module
-from focus.network.encoder import Encoder, EncoderConfig, Reading
+from focus.network.encoder import Encoder, EncoderConfig
 
 with (Path(__file__).parents[1] / "timm_families.csv").open() as file:
     FAMILIES = {row["family"]: row for row in csv.DictReader(file)}
@@ -87,50 +85,11 @@ def test_tokens_are_those_of_timms_planes(model):
     assert correlation.min() > 0.99
 
 
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [
-        ((1, 13, 7), Reading("features", "NLC", (3, 4), 7, 1)),
-        ((1, 12, 7), Reading("features", "NLC", (3, 4), 7, 0)),
-        ((1, 7, 3, 4), Reading("features", "NCHW", (3, 4), 7)),
-        ((1, 3, 4, 7), Reading("features", "NHWC", (3, 4), 7)),
-        ((1, 7), Reading("intermediates", "NCHW", (3, 4), 5)),
-        ((1, 6, 8, 7), Reading("intermediates", "NCHW", (3, 4), 5)),
-        ((1, 49, 7), Reading("intermediates", "NCHW", (3, 4), 5)),
-    ],
-)
-def test_an_output_is_read_by_the_grid_of_timms_planes(shape, expected):
-    output = torch.rand(shape)
-    found = module._read_features(output, torch.rand(1, 5, 3, 4))
-    assert found == expected
-    if found.source == "features":
-        body = nn.Module()
-        body.forward_features = lambda images: output
-        tokens = found.read(body, torch.rand(1, 3, 8, 8)).unflatten(1, found.grid)
-        places = {
-            "NLC": lambda row, column: output[0, found.prefix + 4 * row + column],
-            "NCHW": lambda row, column: output[0, :, row, column],
-            "NHWC": lambda row, column: output[0, row, column],
-        }
-        for row, column in ((0, 0), (0, 3), (2, 1)):
-            assert torch.equal(tokens[0, row, column], places[found.layout](row, column))
-
-
 @pytest.mark.parametrize("model", ["resnet10t", "deit_tiny_patch16_224"])
 def test_standardisation_is_that_of_the_weights(model):
     encoder = build(model)
     assert encoder.mean == (0.485, 0.456, 0.406)
     assert encoder.std == (0.229, 0.224, 0.225)
-
-
-def test_a_missing_output_stride_is_said(capsys):
-    module._note_once.cache_clear()
-    assert build("densenet121", 64).grid == (2, 2)
-    said = "densenet121: --output-stride 16 is not available; the token grid is 2 x 2"
-    assert said in capsys.readouterr().err
-    build("resnet10t", 64)
-    build("test_vit", 64)
-    assert capsys.readouterr().err == ""
 
 
 def test_a_size_that_a_model_refuses_is_said_with_its_own():
