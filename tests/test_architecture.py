@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("focus", "plugins", "evaluator")
 SOURCES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 
 
 def run_python(code):
@@ -79,5 +80,14 @@ def test_nothing_unpickles():
 
 
 def test_files_stay_readable():
-    long = [path for path in SOURCES if len(path.read_text().splitlines()) > 420]
-    assert not long
+    files = [*SOURCES, *TESTS]
+    assert not [path for path in files if len(path.read_text().splitlines()) > 400]
+
+
+def test_tests_mirror_the_source():
+    """``tests/a/b/test_c.py`` tests the module or package ``a.b.c``; tests/test_*.py, the whole."""
+    found = [path.relative_to(ROOT / "tests") for path in TESTS if path.parent != ROOT / "tests"]
+    sources = [ROOT / path.parent / path.stem.removeprefix("test_") for path in found]
+    assert not [
+        path for path in sources if not path.is_dir() and not path.with_suffix(".py").exists()
+    ]

@@ -1,3 +1,5 @@
+"""Conformance checks: a correct detector, broken ones, and every built-in one."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -7,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from plugins import Detector, InputSpec, Prediction
+from plugins import Detector, InputSpec, Prediction, get, names
 from plugins.conformance import CHECKS, check_detector
+from tests.plugins.small_detectors import SMALL
 
 
 @dataclass(frozen=True)
@@ -213,3 +216,19 @@ def test_maps_that_nothing_supervises_may_lie_anywhere():
     finding = run(Unsupervised, "overfit")
     assert finding.passed, finding.detail
     assert "maps" not in finding.detail
+
+
+def find(variant):
+    return get(variant.partition("-")[0])
+
+
+def test_every_detector_is_here():
+    assert {variant.partition("-")[0] for variant in SMALL} == set(names())
+
+
+@pytest.mark.parametrize("variant", SMALL)
+def test_it_keeps_the_contract(variant, monkeypatch):
+    monkeypatch.delitem(CHECKS, "two processes")  # the same for all, and half of the time
+    found = {finding.check: finding for finding in check_detector(find(variant), SMALL[variant])}
+    assert set(found) == set(CHECKS)
+    assert {name: f.detail for name, f in found.items() if not f.passed} == {}

@@ -15,8 +15,8 @@ from focus.data.cropping import FaceBox
 from focus.data.face_detection import RetinaFaceDetector, YuNetDetector, enlarge, open_face_detector
 from focus.data.images import read_image
 from focus.errors import InputError
+from tests.shared import SHARED
 
-SHARED = Path(os.environ.get("FOCUS_SHARED", Path(__file__).parents[4] / "shared"))
 WEIGHTS = SHARED / "weights" / "yunet.onnx"
 PHOTOS = SHARED / "data" / "photos"
 needs_material = pytest.mark.skipif(

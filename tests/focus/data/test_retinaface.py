@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +15,8 @@ from focus.data.retinaface import (
     list_anchors,
 )
 from focus.errors import InputError
+from tests.shared import SHARED
 
-SHARED = Path(os.environ.get("FOCUS_SHARED", Path(__file__).parents[4] / "shared"))
 WEIGHTS = SHARED / "weights" / "retinaface_mobilenet0.25_Final.pth"
 YUNET = SHARED / "weights" / "yunet.onnx"
 PHOTOS = SHARED / "data" / "photos"

@@ -1,8 +1,5 @@
 """The convex change masks, step by step against scikit-image and SciPy."""
 
-import os
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -15,8 +12,8 @@ from focus.data.images import read_image
 from focus.errors import InputError
 from focus.generators import annotation
 from focus.generators.annotation import Annotation, annotate, outline, structural_similarity
+from tests.shared import SHARED
 
-SHARED = Path(os.environ.get("FOCUS_SHARED", Path(__file__).parents[4] / "shared"))
 FFPP = SHARED / "data" / "ffpp-example"
 
 

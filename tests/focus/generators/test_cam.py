@@ -2,61 +2,35 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from torch import nn
 
-from focus.detectors import DETECTORS, Trainable
-from focus.errors import InputError
+from focus.detectors import DETECTORS
 from focus.generators.attention_maps import Attention, Rollout
 from focus.generators.cam import GradCam, GradCamPlusPlus, LayerCam, ScoreCam
-from focus.generators.layers import ClassTokenBlock, Layer
+from focus.generators.layers import ClassTokenBlock
 from focus.network.classifier import Classifier
 from focus.network.encoder import EncoderConfig
 from focus.network.model import FoCus, FoCusConfig
-from focus.runs import describe_run, save_weights
-from focus.types import InputSpec, Prediction
+from focus.types import Prediction
+from tests.focus.generators.explained_networks import (
+    SIDE,
+    VIT,
+    VIT_OPTIONS,
+    Conv,
+    Linear,
+    LinearConfig,
+    enlarge,
+    predict,
+    stretch,
+    write_run,
+)
 
-SIDE = 64
-VIT = "test_vit"
-VIT_OPTIONS = {"encoder": VIT, "image_size": str(SIDE)}
 CAMS = [GradCam, GradCamPlusPlus, LayerCam, ScoreCam]
 EVERY = [*CAMS, Attention, Rollout]
-
-
-def write_run(folder, kind, network, config):
-    folder.mkdir()
-    save_weights(network, folder / "best.safetensors")
-    (folder / "config.json").write_text(json.dumps(describe_run(kind, config)))
-    return folder
-
-
-def enlarge(model, factor=3.0):
-    """Make random weights differ enough for attention and gradients to do so."""
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.ndim > 1:
-                weight.mul_(factor)
-    return model.eval()
-
-
-@pytest.fixture(scope="module")
-def vit():
-    torch.manual_seed(0)
-    return enlarge(timm.create_model(VIT, img_size=SIDE, num_classes=2))
-
-
-@pytest.fixture(scope="module")
-def vit_file(vit, tmp_path_factory):
-    file = tmp_path_factory.mktemp("vit") / "vit.safetensors"
-    save_weights(vit, file)
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -75,27 +49,9 @@ def focus_run(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("runs") / "run", "focus", network, config)
 
 
-@pytest.fixture(scope="module")
-def images():
-    return torch.randn(4, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
-
-
-def predict(generator, images):
-    with torch.no_grad():
-        return generator.predict(images)
-
-
-def stretch(cam):
-    low, high = (getattr(cam.flatten(1), f)(dim=1)[:, None, None] for f in ("amin", "amax"))
-    return (cam - low) / (high - low)
-
-
 def correlation(first, second):
     pairs = zip(first.flatten(1), second.flatten(1), strict=True)
     return min(torch.corrcoef(torch.stack(pair))[0, 1].item() for pair in pairs)
-
-
-# Grad-CAM and its variants
 
 
 def test_gradcam_is_the_full_backward_pass(vit, vit_file, images):
@@ -117,33 +73,6 @@ def test_gradcam_is_the_full_backward_pass(vit, vit_file, images):
     torch.testing.assert_close(prediction.parts["cam"], cam.detach(), rtol=1e-3, atol=1e-5)
     expected = stretch(cam) * scores[:, None, None]
     torch.testing.assert_close(prediction.maps[:, 0], expected.detach(), rtol=1e-3, atol=1e-4)
-
-
-@dataclass(frozen=True)
-class LinearConfig:
-    planes: int = 2
-
-
-class Linear(Trainable):
-    """Two planes, rectified copies of the first channels, and a weight for every position."""
-
-    input_spec = InputSpec(image_size=2)
-
-    def __init__(self, config: LinearConfig = LinearConfig()) -> None:
-        super().__init__()
-        self.features = nn.Conv2d(3, config.planes, 1, bias=False)
-        self.relu = nn.ReLU(inplace=True)
-        self.weights = nn.Parameter(torch.zeros(2, config.planes, 2, 2))
-        with torch.no_grad():
-            self.features.weight.copy_(torch.eye(config.planes, 3)[:, :, None, None])
-
-    def loss(self, batch):
-        raise NotImplementedError
-
-    def predict(self, images):
-        planes = self.relu(self.features(images))
-        logits = torch.einsum("bkhw,ckhw->bc", planes, self.weights)
-        return Prediction(logits.softmax(dim=1)[:, 1], None)
 
 
 @pytest.fixture
@@ -176,30 +105,6 @@ def test_formulas_by_hand(linear_run, kind, cam, layer):
     torch.testing.assert_close(found, torch.tensor([cam]))
 
 
-# Score-CAM
-
-
-class Conv(Trainable):
-    """A small convolutional network."""
-
-    input_spec = InputSpec(image_size=16)
-
-    def __init__(self, config: LinearConfig = LinearConfig()) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(3, 5, 3, stride=4, padding=1)
-        self.second = nn.Conv2d(5, 6, 3, padding=1)
-        self.head = nn.Linear(6, 2)
-
-    def loss(self, batch):
-        raise NotImplementedError
-
-    def logits(self, images):
-        return self.head(self.second(self.first(images).tanh()).relu().mean(dim=(2, 3)))
-
-    def predict(self, images):
-        return Prediction(self.logits(images).softmax(dim=1)[:, 1], None)
-
-
 def test_scorecam_is_the_naive_loop(tmp_path):
     torch.manual_seed(0)
     network = enlarge(Conv(), 4.0)
@@ -220,58 +125,6 @@ def test_scorecam_is_the_naive_loop(tmp_path):
         found = predict(generator, faces)
     assert torch.stack(cams).std() > 0.1
     torch.testing.assert_close(found.parts["cam"], torch.stack(cams))
-
-
-# Attention
-
-
-def attention_by_hand(vit, images):
-    """Return every block's attention, the mean of its heads (L, B, T, T), from its qkv layer."""
-    found = []
-    tokens = vit.norm_pre(vit._pos_embed(vit.patch_embed(images)))
-    for block in vit.blocks:
-        states = block.norm1(tokens)
-        dim = states.shape[-1] // 2  # of a head
-        query, key, _ = block.attn.qkv(states).chunk(3, dim=-1)
-        heads = []
-        for head in range(2):
-            part = slice(head * dim, (head + 1) * dim)
-            products = query[..., part] @ key[..., part].transpose(1, 2)
-            heads.append((products / dim**0.5).softmax(dim=-1))
-        found.append(torch.stack(heads).mean(dim=0))
-        tokens = block(tokens)
-    return torch.stack(found)
-
-
-@torch.no_grad()
-def test_attention_is_the_last_blocks_class_row(vit, vit_file, images):
-    row = attention_by_hand(vit, images)[-1, :, 0, 1:].view(4, 4, 4)
-    prediction = predict(Attention.load(vit_file, VIT_OPTIONS), images)
-    torch.testing.assert_close(prediction.parts["cam"], row)
-    expected = stretch(row) * vit(images).softmax(dim=1)[:, 1, None, None]
-    torch.testing.assert_close(prediction.maps[:, 0], expected, rtol=1e-3, atol=1e-5)
-
-
-@torch.no_grad()
-def test_rollout_is_the_product_over_blocks(vit, vit_file, images):
-    rolled = []
-    for face in range(4):
-        flow = torch.eye(17)
-        for layer in attention_by_hand(vit, images)[:, face]:
-            flow = (0.5 * layer + 0.5 * torch.eye(17)) @ flow
-        rolled.append(flow[0, 1:].view(4, 4))
-    prediction = predict(Rollout.load(vit_file, VIT_OPTIONS), images)
-    torch.testing.assert_close(prediction.parts["cam"], torch.stack(rolled))
-
-
-def test_an_earlier_blocks_attention(vit, vit_file, images):
-    generator = Attention.load(vit_file, {**VIT_OPTIONS, "layer": "blocks.2.attn"})
-    with torch.no_grad():
-        row = attention_by_hand(vit, images)[2, :, 0, 1:].view(4, 4, 4)
-    torch.testing.assert_close(predict(generator, images).parts["cam"], row)
-
-
-# Any network
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -381,20 +234,6 @@ def test_bf16_autocast_changes_little(vit_file, images, kind):
     assert correlation(exact.maps, rounded.maps) > 0.98
 
 
-def test_planes_of_every_layout():
-    features = torch.arange(24.0).view(1, 6, 2, 2)
-    layer = Layer("x", nn.Identity(), (2, 2))
-    tokens = features.flatten(2).transpose(1, 2)
-    prefixed = torch.cat([torch.full((1, 3, 6), -1.0), tokens], dim=1)
-    for output in (features, features.permute(0, 2, 3, 1), tokens, prefixed):
-        assert torch.equal(layer.planes(output), features)
-    unknown = Layer("x", nn.Identity(), None)
-    assert torch.equal(unknown.planes(prefixed[:, 2:]), features)  # the largest square
-
-
-# Normalisation
-
-
 def test_normalisations_are_redone_from_parts(vit_file, images):
     first = predict(GradCam.load(vit_file, VIT_OPTIONS), images)
     assert list(first.parts) == ["cam"]
@@ -412,62 +251,3 @@ def test_a_minute_map_is_stretched_and_an_empty_one_is_not():
     cam = torch.tensor([[[0.0, 1e-12]], [[0.0, 0.0]]])
     maps = GradCam.renormalise({"cam": cam}, torch.tensor([0.5, 0.5]), {}, "class_minmax")
     assert maps.tolist() == [[[0.0, 0.5]], [[0.0, 0.0]]]
-
-
-# Mistakes
-
-
-@pytest.mark.parametrize(
-    ("kind", "options", "message"),
-    [
-        (GradCam, {"layer": "blocks.-1.norm3"}, r"blocks\.-1 has no norm3; near: norm2, norm1$"),
-        (
-            GradCam,
-            {"layer": "blocks.6"},
-            r"layer=blocks\.6: blocks has no 6; near: 0, 1, 2, 3, 4, 5$",
-        ),
-        (GradCam, {"layer": "block.1"}, "the network has no block; near: blocks$"),
-        (GradCam, {"layer": "head"}, "not a spatial grid"),
-        (GradCam, {"layer": "blocks.3.attn.attn_drop"}, "the network does not run it"),
-        (GradCam, {"target": "2"}, "outputs 0 to 1"),
-        (GradCam, {"encoder": "vit_tny"}, "no such model"),
-        (GradCam, {"encoder": "resnet10t", "image_size": "0"}, r"no fc\.weight, the classifier"),
-        (GradCam, {"encoder": "", "image_size": "0"}, "--options encoder=NAME"),
-        (GradCam, {"encoder": ""}, "apply to a timm classifier"),
-        (GradCam, {"image_size": "224"}, "does not fit"),
-        (GradCam, {"normalise": "global"}, "--options map_scale=X"),
-        (GradCam, {"layers": "norm"}, "perhaps layer?"),
-        (ScoreCam, {"masked": "-1"}, "must not be negative"),
-        (Attention, {"layer": "blocks.3.mlp"}, "has no attention weights"),
-        (Rollout, {"layer": "blocks.3.mlp"}, "is not a list of blocks"),
-    ],
-)
-def test_mistakes_are_one_line(vit_file, kind, options, message):
-    with pytest.raises(InputError, match=message) as caught:
-        kind.load(vit_file, {**VIT_OPTIONS, **options})
-    assert "\n" not in str(caught.value)
-
-
-def test_weights_are_asked_for():
-    with pytest.raises(InputError, match="--weights is missing"):
-        GradCam.load(None, {})
-
-
-class Clips(Conv):
-    input_spec = InputSpec(image_size=16, frames=8)
-
-
-def test_networks_that_cannot_be_explained(tmp_path):
-    with DETECTORS.temporarily("clips", Clips), DETECTORS.temporarily("conv", Conv):
-        run = write_run(tmp_path / "run", "clips", Clips(), LinearConfig())
-        with pytest.raises(InputError, match="clips of 8 frames"):
-            GradCam.load(run, {})
-        run = write_run(tmp_path / "conv", "conv", Conv(), LinearConfig())
-        with pytest.raises(InputError, match="has no vision transformer"):
-            Attention.load(run, {})
-
-
-def test_attention_needs_a_class_token(tmp_path):
-    save_weights(timm.create_model("test_vit_relpos", num_classes=2), tmp_path / "vit.safetensors")
-    with pytest.raises(InputError, match="has no class token"):
-        Attention.load(tmp_path / "vit.safetensors", {"encoder": "test_vit_relpos"})

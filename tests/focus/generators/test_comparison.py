@@ -1,6 +1,5 @@
 """Comparisons with the original against scikit-image, OpenCV and hand-computed pixels."""
 
-import os
 from pathlib import Path
 
 import cv2
@@ -22,8 +21,8 @@ from focus.generators.comparison import (
     spread,
 )
 from focus.generators.mask import Mask
+from tests.shared import SHARED
 
-SHARED = Path(os.environ.get("FOCUS_SHARED", Path(__file__).parents[4] / "shared"))
 LFW = SHARED / "data" / "lfw-swap" / "index.csv"
 
 

@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from torch import nn
 
 from focus.errors import InputError
 from focus.generators.cam import GradCam
+from focus.generators.layers import Layer
 from focus.runs import save_weights
 
 with (Path(__file__).parents[1] / "timm_families.csv").open() as file:
     FAMILIES = {row["family"]: row for row in csv.DictReader(file)}
+
+
 UNPADDED = {"inception_resnet_v2", "inception_v3", "inception_v4"}  # few cells of small images
 
 
@@ -83,3 +87,14 @@ def test_a_size_that_a_classifier_refuses_is_said_with_its_own(tmp_path):
     _, weights = write_classifier(tmp_path, "efficientformer_l1", 224)
     with pytest.raises(InputError, match=r"cannot process images of 64 px .*image_size=224"):
         GradCam.load(weights, options)
+
+
+def test_planes_of_every_layout():
+    features = torch.arange(24.0).view(1, 6, 2, 2)
+    layer = Layer("x", nn.Identity(), (2, 2))
+    tokens = features.flatten(2).transpose(1, 2)
+    prefixed = torch.cat([torch.full((1, 3, 6), -1.0), tokens], dim=1)
+    for output in (features, features.permute(0, 2, 3, 1), tokens, prefixed):
+        assert torch.equal(layer.planes(output), features)
+    unknown = Layer("x", nn.Identity(), None)
+    assert torch.equal(unknown.planes(prefixed[:, 2:]), features)  # the largest square

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,11 @@ from focus.data.corpora.dfdc import CORPUS, PREVIEW
 from focus.data.corpus import Corpus, ScanOptions
 from focus.data.index import Face
 from focus.errors import InputError
+from tests.shared import SHARED
 
 Plant = Callable[..., Path]
 FAKE = {"label": "FAKE", "split": "train", "original": "real.mp4"}
 REAL = {"label": "REAL", "split": "train", "original": None}
-SHARED = Path(os.environ.get("FOCUS_SHARED", Path(__file__).parents[5] / "shared"))
 
 
 def scan(root: Path, corpus: Corpus = CORPUS) -> dict[str, Face]:

@@ -1,0 +1,31 @@
+"""Small settings of every built-in detector."""
+
+from __future__ import annotations
+
+LTTD = {"image_size": 64, "frames": 3, "width": 32, "heads": 2, "depth": 1, "channels": 4}
+
+
+CADDM = {"backbone": "resnet34", "image_size": 64, "adm_width": 16}
+
+
+SMALL = {
+    "caddm": CADDM,
+    "caddm-mfs": {**CADDM, "mode": "mfs"},
+    "classifier": {"encoder": "resnet10t", "image_size": 64},
+    "focus": {"encoder": "vit_tiny_patch16_224", "image_size": 64},
+    "gffd": {"image_size": 64},
+    "lttd": LTTD,
+    "lttd-head": {**LTTD, "integrity_head": True, "position_embedding": True},
+    "madd": {"encoder": "tf_efficientnet_b0", "image_size": 64},
+    "monfap": {"image_size": 64, "drop_path": 0.0},
+    "msccnet": {"encoder": "resnet10t", "image_size": 64, "width": 64},
+    "patches": {"image_size": 64},
+    "patches-convolutional": {"encoder": "mobilenetv2_100", "image_size": 64, "stage": 3},
+    "patches-max": {"image_size": 64, "reduction": "max"},
+    "patches-mean": {"image_size": 64, "reduction": "mean"},
+    "patches-transformer": {"encoder": "vit_tiny_patch16_224", "image_size": 64},
+    "pcl": {"encoder": "resnet10t", "image_size": 64},
+    "probe": {"encoder": "resnet10t", "image_size": 64, "channels": 16},
+    "telltales": {"image_size": 64},
+    "uiavit": {"encoder": "vit_tiny_patch16_224", "image_size": 64},
+}
