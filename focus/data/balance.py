@@ -111,6 +111,8 @@ def find_originals(index: FaceIndex, rows: np.ndarray | None = None) -> np.ndarr
     for at in np.flatnonzero(index.labels[rows] == FAKE).tolist():
         path = paths[int(rows[at])]
         original = lookup.find(path) if path else None
+        if path and original is None:
+            original = lookup.find(posixpath.normpath(path))
         if original is not None and index.labels[original] == REAL:
             found[at] = original
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from focus.data.balance import PAIRED, find_unbalanced, name_sources
+from focus.data.balance import PAIRED, find_originals, find_unbalanced, name_sources
 from focus.data.doctor.looking import FACE, FINE, FORMATS, FileEntry, look_at_all
 from focus.data.doctor.shortcuts import SERIOUS, score_feature
 from focus.data.index import FaceIndex
@@ -26,6 +26,11 @@ def list_cautions(index: FaceIndex, fit: FitConfig) -> list[str]:
         lines.append(
             f"--balance {fit.balance}: leaves out {count_of(len(left), 'source')} "
             f"without faces of both labels: {listed}"
+        )
+    if fit.balance == "pair" and (count := _count_alone(index)):
+        lines.append(
+            f"--balance pair: {count_of(count, 'fake')} without an original among the training "
+            "faces, paired with any real face of the same source"
         )
     if forged < 1:
         found = measure_giveaways(index, with_sources=fit.balance not in PAIRED)
@@ -67,6 +72,11 @@ def measure_giveaways(index: FaceIndex, with_sources: bool = True) -> dict[str, 
         name: score_feature(values[known].astype(np.float64), is_fake[known])
         for name, (values, known) in features.items()
     }
+
+
+def _count_alone(index: FaceIndex) -> int:
+    """Return the number of fakes without an original in the index."""
+    return int(((find_originals(index) < 0) & (index.labels == FAKE)).sum())
 
 
 def _number(names: np.ndarray) -> np.ndarray:

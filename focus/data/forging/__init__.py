@@ -2,7 +2,7 @@
 
 ``areas`` chooses the part of the face to forge, ``blending`` blends the image with a variant of
 itself there, ``swapping`` inserts another face; ``making`` writes the files of one face and
-``command`` those of all faces, in several processes.
+``command`` those of all faces, in several processes. ``online`` forges faces in training.
 
 Real and forged images are decoded, resized and saved in the same way, so that files do not reveal
 the label. Before saving, a forgery equals its original outside the mask. All random choices depend

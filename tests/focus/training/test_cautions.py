@@ -52,3 +52,11 @@ def test_a_balance_by_source_hides_the_source(tmp_path):
 def test_self_blends_alone_need_no_caution_on_the_fakes_of_the_index(tmp_path):
     alone = Augmentation(augment=("self-blend",), self_blend_share=1.0)
     assert list_cautions(corpus(tmp_path, 20), FitConfig(augmentation=alone)) == []
+
+
+def test_pairs_without_an_original_are_counted(tmp_path):
+    faces = list(corpus(tmp_path))
+    fakes = [Face(f.path, 1, original="a/./0-3.jpg" if k else "") for k, f in enumerate(faces[40:])]
+    lines = list_cautions(FaceIndex.of([*faces[:40], *fakes], tmp_path), FitConfig(balance="pair"))
+    assert len(lines) == 1
+    assert "--balance pair: 1 fake without an original" in lines[0]
