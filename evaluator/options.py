@@ -7,7 +7,7 @@ from typing import Literal
 
 from focus.data.sources import Source
 from focus.errors import InputError
-from focus.runtime import Runtime
+from focus.runtime import QuietFlag, Runtime, SeedFlags
 
 FEWEST = 5  # faces that t-SNE can lay out
 
@@ -84,7 +84,7 @@ class ModelsCommand:
 
     json: str = ""
     """Write the list to this JSON file; - for standard output."""
-    runtime: Runtime = field(default_factory=Runtime)
+    runtime: QuietFlag = field(default_factory=QuietFlag)
     """Common flags."""
 
 
@@ -97,5 +97,5 @@ class CheckCommand:
     options: tuple[str, ...] = ()
     """NAME=VALUE settings. Weights are random; images have the smallest supported size unless
     image_size is given."""
-    runtime: Runtime = field(default_factory=Runtime)
+    runtime: SeedFlags = field(default_factory=SeedFlags)
     """Seed of the random weights and faces."""

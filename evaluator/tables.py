@@ -14,7 +14,7 @@ from typing import Any, Literal
 from evaluator.metrics import DETECTION, METRICS, PRIOR
 from focus.cells import write_rows
 from focus.errors import InputError, printable
-from focus.runtime import Runtime, note
+from focus.runtime import QuietFlag, note
 
 RESULT = "result.json"
 LOWER_IS_BETTER = frozenset({"frame_eer", "fp_area_real"})
@@ -44,8 +44,7 @@ class TableCommand:
     """Metrics to show, in this order. Default: all that any result has."""
     format: Literal["md", "csv", "latex", "html"] = "md"
     """Output format."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
+    runtime: QuietFlag = field(default_factory=QuietFlag)
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.metrics if name not in METRICS]

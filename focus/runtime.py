@@ -1,4 +1,4 @@
-"""Flags of every command (device, precision, seed, quiet), and progress output.
+"""Flags that commands share (device, precision, seed, quiet), and progress output.
 
 Imports torch and accelerate only when a device is needed, so that ``focus info`` starts at once.
 """
@@ -43,63 +43,89 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 @dataclass(frozen=True)
-class Runtime:
-    """Flags that every command has."""
+class QuietFlag:
+    """The flag that every command has."""
 
-    device: str = "auto"
-    """auto (a CUDA GPU if available, else the CPU), or a torch device: cpu, cuda, cuda:1, mps."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Precision of the network's arithmetic (weights stay fp32)."""
-    seed: int = 0
-    """Random seed."""
     quiet: bool = False
     """Print only results and errors, no progress."""
 
+
+@dataclass(frozen=True)
+class SeedFlags(QuietFlag):
+    """Flags of a command with random choices."""
+
+    seed: int = 0
+    """Random seed."""
+
+
+@dataclass(frozen=True)
+class DeviceFlags(SeedFlags):
+    """Flags of a command that computes on a device, in fp32."""
+
+    device: str = "auto"
+    """auto (a CUDA GPU if available, else the CPU), or a torch device: cpu, cuda, cuda:1, mps."""
+
     def accelerator(self, accumulation: int = 1) -> Accelerator:
-        """Return the accelerator for this device and precision, in one process or many.
+        """Return the accelerator for this device; see :func:`_start_accelerator`."""
+        return _start_accelerator(self.device, "fp32", accumulation)
 
-        A process that waits for another fails after :data:`ANSWER_SECONDS`.
 
-        Raises:
-            InputError: an unknown or missing device, fp16 on a CPU, or an invalid launcher
-                variable in the environment.
-        """
-        import torch
-        from accelerate import Accelerator
-        from accelerate.state import AcceleratorState, PartialState
-        from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+@dataclass(frozen=True)
+class Runtime(DeviceFlags):
+    """Flags of a command that runs a network."""
 
-        _check_environment()
-        device = find_device(self.device)
-        use_cpu = device.type == "cpu"
-        if use_cpu:
-            keep_freed_memory()
-        if use_cpu and self.precision == "fp16":
-            raise InputError("--precision fp16 needs a GPU; on a CPU use bf16 or fp32")
-        if device.type == "cuda" and device.index is not None:
-            torch.cuda.set_device(device)
-        # accelerate keeps one state per process; a second run may need another precision.
-        alone = not PartialState._shared_state or PartialState().num_processes == 1
-        AcceleratorState._reset_state(reset_partial_state=alone)
-        with _explaining_environment():
-            accelerator = Accelerator(
-                cpu=use_cpu,
-                mixed_precision="no" if self.precision == "fp32" else self.precision,
-                gradient_accumulation_steps=accumulation,
-                # In training without maps, the part of a detector that makes them has no gradient.
-                kwargs_handlers=[
-                    DistributedDataParallelKwargs(find_unused_parameters=True),
-                    InitProcessGroupKwargs(timeout=timedelta(seconds=ANSWER_SECONDS)),
-                ],
-            )
-        if accelerator.device.type != device.type:
-            raise InputError(
-                f"--device {self.device}: accelerate chose {accelerator.device.type}; use that, "
-                "auto or cpu"
-            )
-        if accelerator.num_processes == 1:
-            _warn_of_one_process()
-        return accelerator
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Precision of the network's arithmetic (weights stay fp32)."""
+
+    def accelerator(self, accumulation: int = 1) -> Accelerator:
+        """Return the accelerator for this device and precision; see :func:`_start_accelerator`."""
+        return _start_accelerator(self.device, self.precision, accumulation)
+
+
+def _start_accelerator(name: str, precision: str, accumulation: int) -> Accelerator:
+    """Return the accelerator for a device and precision, in one process or many.
+
+    A process that waits for another fails after :data:`ANSWER_SECONDS`.
+
+    Raises:
+        InputError: an unknown or missing device, fp16 on a CPU, or an invalid launcher
+            variable in the environment.
+    """
+    import torch
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, PartialState
+    from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+
+    _check_environment()
+    device = find_device(name)
+    use_cpu = device.type == "cpu"
+    if use_cpu:
+        keep_freed_memory()
+    if use_cpu and precision == "fp16":
+        raise InputError("--precision fp16 needs a GPU; on a CPU use bf16 or fp32")
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+    # accelerate keeps one state per process; a second run may need another precision.
+    alone = not PartialState._shared_state or PartialState().num_processes == 1
+    AcceleratorState._reset_state(reset_partial_state=alone)
+    with _explaining_environment():
+        accelerator = Accelerator(
+            cpu=use_cpu,
+            mixed_precision="no" if precision == "fp32" else precision,
+            gradient_accumulation_steps=accumulation,
+            # In training without maps, the part of a detector that makes them has no gradient.
+            kwargs_handlers=[
+                DistributedDataParallelKwargs(find_unused_parameters=True),
+                InitProcessGroupKwargs(timeout=timedelta(seconds=ANSWER_SECONDS)),
+            ],
+        )
+    if accelerator.device.type != device.type:
+        raise InputError(
+            f"--device {name}: accelerate chose {accelerator.device.type}; use that, auto or cpu"
+        )
+    if accelerator.num_processes == 1:
+        _warn_of_one_process()
+    return accelerator
 
 
 def find_device(name: str) -> torch.device:

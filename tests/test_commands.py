@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import typing
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from evaluator.cli import COMMANDS as EVALUATOR
 from evaluator.cli import main as evaluator
 from focus.cli import COMMANDS as FOCUS
 from focus.cli import main as focus
+from focus.commands import load
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = [
@@ -17,6 +20,14 @@ COMMANDS = [
     for program, commands in (("focus", FOCUS), ("evaluator", EVALUATOR))
     for name in commands
 ]
+
+# Of --quiet, --seed, --device and --precision, those of a command that does not use all.
+SHARED_FLAGS = {
+    **dict.fromkeys(["index", "prepare", "doctor", "merge", "renormalise", "info"], "quiet"),
+    **dict.fromkeys(["view", "export", "models", "import", "table"], "quiet"),
+    **dict.fromkeys(["forge", "check"], "quiet seed"),
+    **dict.fromkeys(["score", "judge"], "quiet seed device"),
+}
 
 
 def shell(line, cwd):
@@ -73,6 +84,14 @@ sys.exit(", ".join(sorted(heavy & set(sys.modules))) or 0)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
     assert done.stdout.startswith(f"usage: {program} {name} ")
+
+
+@pytest.mark.parametrize(("program", "name"), COMMANDS)
+def test_a_command_has_the_shared_flags_that_it_uses(program, name):
+    command = (FOCUS if program == "focus" else EVALUATOR)[name]
+    shared = typing.get_type_hints(load(command.config))["runtime"]
+    expected = SHARED_FLAGS.get(name, "quiet seed device precision")
+    assert [field.name for field in fields(shared)] == expected.split()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from focus.data.sources import Source
 from focus.errors import InputError
 from focus.mapstore.hdf5 import LIMIT_SIDE
-from focus.runtime import Runtime
+from focus.runtime import QuietFlag
 
 Format = Literal["imdl", "wsol", "coco", "png"]
 
@@ -29,7 +29,7 @@ class ExportCommand:
     """Corpus name, index file or folder of the faces; default: recorded in the map file."""
     root: str = ""
     """Folder of a named corpus (default: $FOCUS_DATA/NAME), or base of an index's paths."""
-    runtime: Runtime = field(default_factory=Runtime)
+    runtime: QuietFlag = field(default_factory=QuietFlag)
     """Common flags."""
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class ImportCommand:
     """Resize maps to this side in pixels; 0: keep them, all must have the same size."""
     overwrite: bool = False
     """Replace --out if it exists."""
-    runtime: Runtime = field(default_factory=Runtime)
+    runtime: QuietFlag = field(default_factory=QuietFlag)
     """Common flags."""
 
     def __post_init__(self) -> None:

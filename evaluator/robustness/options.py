@@ -49,7 +49,7 @@ class RobustnessCommand:
     overwrite: bool = False
     """Replace existing map files."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has; the seed is used for corruptions and bootstrap draws."""
+    """Device, precision, seed of corruptions and bootstrap, --quiet."""
 
     def __post_init__(self) -> None:
         for name, value in (("sample", self.sample), ("draws", self.draws)):

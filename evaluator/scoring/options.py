@@ -7,7 +7,7 @@ from typing import Literal
 
 from focus.data.index import SPLITS
 from focus.errors import InputError
-from focus.runtime import Runtime
+from focus.runtime import DeviceFlags
 
 Missing = Literal["leave-out", "wrong"]
 
@@ -37,7 +37,7 @@ class ScoreCommand:
     """Write the result to this JSON file; - for standard output."""
     draws: int = 1000
     """Bootstrap draws for the 95 % intervals; 0 for none."""
-    runtime: Runtime = field(default_factory=Runtime)
+    runtime: DeviceFlags = field(default_factory=DeviceFlags)
     """Seed of the bootstrap, device that counts pixels, --quiet."""
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ from evaluator.trial.results import (
 from focus.data.index import FaceIndex
 from focus.errors import CheckFailedError, count_of
 from focus.mapstore import MapReader
-from focus.runtime import Runtime, note
+from focus.runtime import DeviceFlags, note
 
 SHOWN = ("frame_auc", "frame_acc", "video_auc", "pixel_auc", "pixel_auc_region", "iou_fake")
 KEPT = ("split", "faces", "threshold", "prior", "intervals")
@@ -44,7 +44,7 @@ class Trial(NamedTuple):
 
 
 def judge_trial(
-    trial: Trial, tests: Sequence[EvaluationSet], folder: Path, draws: int, runtime: Runtime
+    trial: Trial, tests: Sequence[EvaluationSet], folder: Path, draws: int, runtime: DeviceFlags
 ) -> None:
     """Score the predictions, write the files of the result, and print its table.
 
@@ -75,7 +75,7 @@ def judge_trial(
 
 
 def _judge(
-    trial: Trial, tests: Sequence[EvaluationSet], draws: int, runtime: Runtime
+    trial: Trial, tests: Sequence[EvaluationSet], draws: int, runtime: DeviceFlags
 ) -> dict[str, Any]:
     """Return the result of all test sets, aggregated over seeds."""
     judged = {}
@@ -117,7 +117,7 @@ def _drop_maps(found: dict[str, Any]) -> None:
 
 
 def _score(
-    trial: Trial, index: FaceIndex, path: Path, draws: int, runtime: Runtime
+    trial: Trial, index: FaceIndex, path: Path, draws: int, runtime: DeviceFlags
 ) -> dict[str, Any]:
     with MapReader(path) as reader:
         extra = ["compression"] if "compression" in index.columns else []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from evaluator.scoring.options import Missing
 from focus.data.sources import Source
 from focus.errors import InputError
-from focus.runtime import Runtime
+from focus.runtime import DeviceFlags, Runtime
 from focus.training.options import FitOptions
 
 
@@ -26,8 +26,8 @@ class JudgeCommand:
     certainty, and the complement of the truth as map."""
     draws: int = 1000
     """Bootstrap draws for the 95 % intervals; 0 for none."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Device that counts pixels, --quiet."""
+    runtime: DeviceFlags = field(default_factory=DeviceFlags)
+    """Device that counts pixels, seed of the bootstrap."""
 
 
 @dataclass(frozen=True)

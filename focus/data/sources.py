@@ -22,7 +22,7 @@ from focus.data.listing import drop_missing, index_files, list_archive, list_fol
 from focus.data.published import count_missing, count_published
 from focus.data.videos import VIDEO_SUFFIXES
 from focus.errors import InputError, count_of
-from focus.runtime import Runtime, note
+from focus.runtime import QuietFlag, note
 from focus.types import FAKE, REAL, UNKNOWN
 
 INDEX_NAME = "index.csv"
@@ -74,7 +74,7 @@ class IndexCommand:
     source: Source
     out: str
     """CSV file to write; paths in it are relative to its folder."""
-    runtime: Runtime = field(default_factory=Runtime)
+    runtime: QuietFlag = field(default_factory=QuietFlag)
 
 
 def index_command(config: IndexCommand) -> None:

@@ -9,7 +9,7 @@ from focus.data.sources import Source
 from focus.errors import InputError
 from focus.mapstore.merging import parse_shard
 from focus.normalisation import Normalisation
-from focus.runtime import Runtime
+from focus.runtime import QuietFlag, Runtime
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class GenerateCommand(GenerationConfig):
     options: tuple[str, ...] = ()
     """NAME=VALUE settings of the method."""
     runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
+    """Device, precision, seed, --quiet."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,8 +79,7 @@ class ExportCommand:
     """Run folder, or a weights file in one."""
     out: str
     """The .onnx file to write."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
+    runtime: QuietFlag = field(default_factory=QuietFlag)
 
     def __post_init__(self) -> None:
         if not self.out.endswith(".onnx"):
@@ -104,8 +103,7 @@ class RenormaliseCommand:
     fakes."""
     overwrite: bool = False
     """Replace a file that exists."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
+    runtime: QuietFlag = field(default_factory=QuietFlag)
 
     def __post_init__(self) -> None:
         if self.normalise not in get_args(Normalisation):

@@ -13,7 +13,7 @@ from focus.files import refuse_folder, replace_file
 from focus.mapstore.hdf5 import write_file
 from focus.mapstore.reader import MapReader
 from focus.mapstore.rows import IDENTITY, Rows, now, relate
-from focus.runtime import Runtime
+from focus.runtime import QuietFlag
 from focus.texts import Lookup, Texts
 
 
@@ -27,8 +27,7 @@ class MergeCommand:
     """The map file to write."""
     overwrite: bool = False
     """Replace a file that exists."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
+    runtime: QuietFlag = field(default_factory=QuietFlag)
 
 
 def merge_command(command: MergeCommand) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from focus.errors import printable
 from focus.mapstore.reader import MapReader
 from focus.output import present
-from focus.runtime import Runtime
+from focus.runtime import QuietFlag
 
 _LABELS = {"real": 0, "fake": 1, "unknown": -1}
 _REAL_MAPS = {"zero": "maps set to zero", "fake-class": "maps kept"}
@@ -30,8 +30,7 @@ class InfoCommand:
     """The map file."""
     json: str = ""
     """Write the summary as JSON to this file; - prints only the JSON to standard output."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
+    runtime: QuietFlag = field(default_factory=QuietFlag)
 
 
 def info_command(command: InfoCommand) -> None:

@@ -17,7 +17,7 @@ from focus.data.sources import Source, reopen
 from focus.errors import InputError
 from focus.files import make_folder, replace_file
 from focus.mapstore import MapReader
-from focus.runtime import Runtime, note
+from focus.runtime import QuietFlag, note
 from focus.types import FAKE, REAL
 from focus.view.cards import Card, Collection, read_card
 from focus.view.overlay import Picture, SheetRow, contact_sheet, outline, overlay, resize_picture
@@ -54,7 +54,7 @@ class ViewCommand:
     """Number of faces to show, spread evenly over the index (0: all; in an image, 8)."""
     title: str = ""
     """Heading of the page or image."""
-    runtime: Runtime = field(default_factory=Runtime)
+    runtime: QuietFlag = field(default_factory=QuietFlag)
 
     def __post_init__(self) -> None:
         if self.limit < 0:

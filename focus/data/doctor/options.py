@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from focus.data.sources import Source
-from focus.runtime import Runtime
+from focus.runtime import QuietFlag
 
 
 @dataclass(frozen=True)
@@ -20,5 +20,4 @@ class DoctorCommand:
     """Processes that inspect files; -1: one fewer than the cores, at most 16."""
     quick: bool = False
     """Read file headers only; decode nothing."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
+    runtime: QuietFlag = field(default_factory=QuietFlag)

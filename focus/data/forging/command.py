@@ -25,7 +25,7 @@ from focus.data.sources import INDEX_NAME, Source, open_source
 from focus.errors import CheckFailedError, InputError, count_of
 from focus.files import replace_file
 from focus.folders import hold, is_ours
-from focus.runtime import Runtime, note, track
+from focus.runtime import SeedFlags, note, track
 from focus.types import FAKE, REAL
 
 FORGING_VERSION = 1
@@ -73,8 +73,7 @@ class ForgeCommand:
     """Write PNG instead of JPEG."""
     workers: int = -1
     """Worker processes; -1: one per core."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
+    runtime: SeedFlags = field(default_factory=SeedFlags)
 
     def __post_init__(self) -> None:
         chosen = set(self.forgery)

@@ -25,7 +25,7 @@ from focus.data.sources import INDEX_NAME, Source, open_source
 from focus.errors import CheckFailedError, InputError, count_of
 from focus.files import clear_temporary, replace_file, write_failures
 from focus.folders import hold
-from focus.runtime import Progress, Runtime, available_cores, note
+from focus.runtime import Progress, QuietFlag, available_cores, note
 
 ERRORS_NAME = "errors.csv"
 SHOWN_FAILURES = 20
@@ -55,8 +55,7 @@ class PrepareCommand(CropConfig):
     """Prepare everything again if --out has faces prepared with other settings."""
     on_error: Literal["skip", "stop"] = "skip"
     """skip: skip unreadable videos and report them at the end; stop: fail at the first."""
-    runtime: Runtime = field(default_factory=Runtime)
-    """Flags that every command has."""
+    runtime: QuietFlag = field(default_factory=QuietFlag)
 
     def __post_init__(self) -> None:
         super().__post_init__()
