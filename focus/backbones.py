@@ -57,7 +57,7 @@ def _not_tensors(path: Path) -> str:
 
 
 def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
-    """Return a timm model.
+    """Return a timm model, with an attribute ``is_pretrained``.
 
     Args:
         name: name of the model.
@@ -98,6 +98,7 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
         hint.cancel()
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+    body.is_pretrained = weights != "none"
     if tensors:
         # timm renames "stages.0" to "stages_0" in feature-only models.
         given = {tensor.replace("_", ".") for tensor in tensors}

@@ -8,12 +8,13 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from focus.backbones import create_backbone, first_line
 from focus.errors import InputError
 from focus.runtime import note
 
+_PROBE_SIDE = 64
 LARGEST_PREFIX = 16
 """Maximum number of class, distillation and register tokens before the grid."""
 
@@ -96,8 +97,30 @@ def create_grid(config: GridConfig) -> tuple[Any, Reading]:
         if config.encoder_weights != "none":
             body = create_backbone(config.encoder, config.encoder_weights, **arguments)
         _compare_stride(config, arguments, reading.grid)
+        if reading.source == "levels":
+            _drop_unused_blocks(body, reading, config.image_size)
         return body, reading
     raise reason
+
+
+@torch.no_grad()
+def _drop_unused_blocks(body: Any, reading: Reading, size: int) -> None:
+    """Remove the last blocks that a level does not depend on, which timm keeps and computes."""
+    if not isinstance(getattr(body, "blocks", None), nn.Sequential):
+        return
+    training, image = body.training, torch.randn(1, 3, *[min(size, _PROBE_SIDE)] * 2)
+    body.eval()
+    expected = reading.read(body, image)
+    while len(blocks := body.blocks) > 1:
+        body.blocks = blocks[:-1]
+        try:
+            same = torch.equal(reading.read(body, image), expected)
+        except Exception:  # a level is missing: models raise different errors
+            same = False
+        if not same:
+            body.blocks = blocks
+            break
+    body.train(training)
 
 
 def _list_arguments(config: GridConfig) -> Iterator[dict[str, Any]]:

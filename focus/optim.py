@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from focus.errors import InputError
 
@@ -22,6 +21,8 @@ class OptimizerOptions:
     """Optimizer. Default: the detector's own, as for the settings below."""
     lr: float | None = None
     """Peak learning rate."""
+    backbone_rate: float | None = None
+    """Learning rate of pretrained backbones, relative to that of the rest."""
     weight_decay: float | None = None
     """L2 penalty (adam, sgd) or decoupled decay (adamw)."""
     betas: tuple[float, float] | None = None
@@ -46,6 +47,8 @@ class OptimizerOptions:
             raise InputError(f"--lr {self.lr}: must be above 0")
         if self.warmup is not None and not 0 <= self.warmup < 1:
             raise InputError(f"--warmup {self.warmup}: must be a share of the steps in [0, 1)")
+        if self.backbone_rate is not None and self.backbone_rate <= 0:
+            raise InputError(f"--backbone-rate {self.backbone_rate}: must be above 0")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class OptimizerConfig(OptimizerOptions):
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 1e-4
+    backbone_rate: float = 1.0
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     schedule: Literal["cosine", "constant", "linear", "poly", "steps"] = "cosine"
@@ -65,18 +69,36 @@ class OptimizerConfig(OptimizerOptions):
     clip_value: float = 0.0
 
 
-def build_optimizer(
-    parameters: Iterable[nn.Parameter], config: OptimizerConfig
-) -> torch.optim.Optimizer:
-    """Return the optimiser over the trainable parameters."""
+def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Return the optimiser over the trainable parameters.
+
+    Its groups have a ``scale``, the factor on the learning rate of a step.
+    """
     import torch  # here, so that a command is parsed without it
 
-    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    learning = _group_parameters(network, config.backbone_rate)
     if config.optimizer == "sgd":
         momentum, decay = config.betas[0], config.weight_decay
         return torch.optim.SGD(learning, config.lr, momentum=momentum, weight_decay=decay)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     return kind(learning, config.lr, betas=config.betas, weight_decay=config.weight_decay)
+
+
+def _group_parameters(network: nn.Module, backbone_rate: float) -> list[dict[str, Any]]:
+    """Return trainable parameters in groups, with the factor on each group's learning rate."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    pretrained = {
+        parameter
+        for module in network.modules()
+        if getattr(module, "is_pretrained", False)
+        for parameter in module.parameters()
+    }
+    if backbone_rate == 1 or not pretrained:
+        return [{"params": learning, "scale": 1.0}]
+    return [
+        {"params": [p for p in learning if p not in pretrained], "scale": 1.0},
+        {"params": [p for p in learning if p in pretrained], "scale": backbone_rate},
+    ]
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:

@@ -96,7 +96,7 @@ class Fit:
         self.average: Any = None
         if config.ema:
             self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
-        self.optimizer = build_optimizer(network.parameters(), config.optimizer)
+        self.optimizer = build_optimizer(network, config.optimizer)
         self.step, self.best, self.best_step = 0, -1.0, 0
         self.seconds = 0.0
         self.failures: dict[str, Failure] = {}
@@ -186,7 +186,7 @@ class Fit:
     ) -> dict[str, Tensor]:
         """Take one optimiser step and return its terms, mean over micro-batches."""
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         total: dict[str, Tensor] = {}
         for _ in range(self.config.accumulation):
             batch = next(batches)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from plugins import GridConfig, Reading, create_backbone, create_grid
@@ -57,17 +56,6 @@ class TokenPlanes(nn.Module):
         self.body, self.reading = create_grid(config)
         self.dim = self.reading.dim
         self.mean, self.std = _standardisation(self.body)
-        self._freeze_unused(config.image_size)
-
-    def _freeze_unused(self, size: int) -> None:
-        """Freeze the parameters after the grid, which timm keeps in some models."""
-        learning = list(self.body.parameters())
-        self.body.eval()  # so that the statistics of batch normalisation remain
-        output = self(torch.zeros(1, 3, size, size)).sum()
-        gradients = torch.autograd.grad(output, learning, allow_unused=True)
-        self.body.train()
-        for parameter, gradient in zip(learning, gradients, strict=True):
-            parameter.requires_grad_(gradient is not None)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features (B, D, h, w) of images (B, 3, H, W) of the configured size."""

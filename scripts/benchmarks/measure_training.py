@@ -65,7 +65,7 @@ def time_bare(config: FoCusConfig, fit: FitConfig, runtime: Runtime) -> float:
     accelerator = runtime.accelerator()
     device = accelerator.device
     network = FoCus(config).to(device).train()
-    optimizer = build_optimizer(network.parameters(), fit.optimizer)
+    optimizer = build_optimizer(network, fit.optimizer)
     side = config.image_size
     images = torch.rand(fit.batch, 3, side, side, device=device)
     labels = torch.arange(fit.batch, device=device) % 2

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from focus import grids
+from focus.backbones import create_backbone
 from focus.grids import GridConfig, Reading, create_grid
 
 
@@ -51,3 +52,20 @@ def test_a_missing_output_stride_is_said(capsys):
     build("resnet10t")
     build("test_vit")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "efficientnet_b0", "tf_efficientnet_lite0"])
+def test_blocks_behind_the_level_are_dropped(name):
+    config = GridConfig(name, encoder_weights="none", image_size=64, stage=3)
+    body, reading = create_grid(config)
+    whole = create_backbone(
+        name, "none", features_only=True, out_indices=(3,), output_stride=config.output_stride
+    )
+    assert len(body.blocks) == 5 < len(whole.blocks)
+    whole.load_state_dict(body.state_dict(), strict=False)
+    images = torch.rand(2, 3, 64, 64)
+    expected = whole.eval()(images)[-1]
+    planes = reading.read_planes(body.eval(), images)
+    assert torch.equal(planes, expected)
+    planes.sum().backward()
+    assert all(parameter.grad is not None for parameter in body.parameters())
