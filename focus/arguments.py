@@ -89,6 +89,22 @@ def parse(
     return _build(config, default, values)
 
 
+def unparse(command: Any, positional: str = "") -> list[str]:
+    """Return the words from which :func:`parse` makes ``command``: its values but the defaults."""
+    first: list[str] = []
+    words: list[str] = []
+    for option in _options(type(command), None):
+        value = functools.reduce(getattr, option.path, command)
+        if value == option.default or value is None:
+            continue
+        values = list(map(str, value)) if isinstance(value, tuple) else [str(value)]
+        if option.name == positional:
+            first = values
+        else:
+            words += [option.flag, *([] if isinstance(value, bool) else values)]
+    return [*first, *words]
+
+
 def _options(config: type, default: Any, path: tuple[str, ...] = ()) -> Iterator[Option]:
     hints = typing.get_type_hints(config)
     for field in dataclasses.fields(config):

@@ -1,22 +1,30 @@
-"""Convert cells to commands: prepare, index, train and evaluate, each once."""
+"""Convert cells to calls of commands: prepare, index, train and evaluate, each once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, TypeVar
 
+from evaluator.options import CostCommand
+from evaluator.perturbations import SEVEN
 from evaluator.protocols.effort import training_hours
 from evaluator.protocols.places import Place
 from evaluator.protocols.plans import Cell, Evidence, Form, Step
 from evaluator.protocols.records import CLEAN, COSTS, Faces, Maps, Network, Protocol, Setting
-from focus.data.sources import INDEX_NAME
+from evaluator.robustness.options import RobustnessCommand
+from evaluator.scoring.options import ScoreCommand
+from evaluator.trial.options import RunCommand
+from focus.data.prepare import PrepareCommand
+from focus.data.sources import INDEX_NAME, IndexCommand, Source
 from focus.errors import InputError
+from focus.generation import GenerateCommand
 from focus.runs import RunFolder
+from focus.training.recipes import TrainCommand
 
 T = TypeVar("T")
-Words = list[str | Path]
 RESULT, ROBUSTNESS = "result.json", "robustness.json"
 MIX = "mix"
 PLAIN_MAPS = ("none", "zeros", "truth")
@@ -51,16 +59,14 @@ class Builder:
 
     def _add(
         self,
-        program: Literal["focus", "evaluator"],
-        words: Iterable[str | Path],
+        options: Any,
         output: Path,
         faces: Iterable[Faces],
         hours: float = 0.0,
     ) -> Path:
         """Add a step unless it exists; return its output."""
         missing = [each.corpus for each in faces if not self.places[each].here]
-        arguments = tuple(str(word) for word in words)
-        step = Step(program, arguments, output, hours, tuple(dict.fromkeys(missing)))
+        step = Step(options, output, hours, tuple(dict.fromkeys(missing)))
         self.steps.setdefault(output, step)
         return output
 
@@ -78,57 +84,60 @@ class Builder:
 
     def _cut(self, faces: Faces) -> Path:
         """Return the folder of faces extracted from a corpus of videos."""
-        same = [other for other in self.places if _source(other) == _source(faces)]
+        same = [other for other in self.places if _selection(other) == _selection(faces)]
         trained = {cell.setting.train for cell in self.cells}
         wanted = [other.cut or other.methods for other in same]
         methods = list(dict.fromkeys(chain.from_iterable(wanted))) if all(wanted) else []
-        name = "-".join([*filter(None, _source(faces)[:2]), f"f{faces.frames}"])
+        name = "-".join([*filter(None, _selection(faces)[:2]), f"f{faces.frames}"])
         folder = self.out / "faces" / name
-        words = ["prepare", *self._name(faces), *_flag("--methods", methods)]
-        words += [] if trained & set(same) else ["--split", "test"]
-        words += ["--frames", str(faces.frames), "--face-detector", "retinaface", "--out", folder]
-        self._add("focus", words, folder / INDEX_NAME, [faces])
+        source = replace(
+            self._source(faces),
+            methods=tuple(methods),
+            split="" if trained & set(same) else "test",
+            face_detector="retinaface",
+        )
+        options = PrepareCommand(source=source, frames=faces.frames, out=str(folder))
+        self._add(options, folder / INDEX_NAME, [faces])
         return folder
 
-    def _name(self, faces: Faces) -> Words:
-        """Return the flags that select a corpus."""
-        compression = ["--compression", faces.compression] if faces.compression else []
-        return ["--data", faces.corpus, "--root", self.places[faces].path, *compression]
+    def _source(self, faces: Faces) -> Source:
+        """Return the corpus of the faces."""
+        root = str(self.places[faces].path)
+        return Source(faces.corpus, root, compression=faces.compression)
 
     def _list(self, faces: Faces, test: bool = False) -> Path:
         """Return an index of the faces: of the test split only, or of all splits."""
         place = self.places[faces]
         if place.prepared:
-            named: Words = ["--data", place.path]
+            source = Source(str(place.path))
         elif place.videos:
-            named = ["--data", self._cut(faces)]
+            source = Source(str(self._cut(faces)))
         else:
-            named = self._name(faces)
+            source = self._source(faces)
         out = self.out / "lists" / f"{faces.name}{'-test' if test else ''}.csv"
-        split = ["--split", "test"] if test else []
-        words = ["index", *named, *_flag("--methods", faces.methods), *split, "--out", out]
-        return self._add("focus", words, out, [faces])
+        source = replace(source, methods=faces.methods, split="test" if test else "")
+        return self._add(IndexCommand(source, str(out)), out, [faces])
 
     # Networks trained on labels, and maps
 
     def _train(self, network: Network, faces: Faces) -> Path:
         """Return the run folder of a network."""
         run = self.out / "runs" / f"{network.name}-{faces.name}"
-        recipe = ["paper"] if network.kind == "focus" else ["--model", network.kind]
-        words: Words = ["train", *recipe, *network.flags, "--data", self._list(faces)]
+        source = Source(str(self._list(faces)))
+        options = TrainCommand(source, str(run), network.kind, network=network.settings)
         hours = self._hours(network.kind)
-        self._add("focus", [*words, "--out", run], RunFolder(run).finished_mark, [faces], hours)
+        self._add(options, RunFolder(run).finished_mark, [faces], hours)
         return run
 
     def _maps(self, maps: Maps, faces: Faces) -> Path | str:
         """Return the map file of training faces, or the keyword (none, zeros, truth)."""
         if maps.method in PLAIN_MAPS:
             return maps.method
-        words: Words = ["generate", "--method", maps.method]
-        words += ["--weights", self._train(maps.network, faces)] if maps.network else []
-        words += ["--data", self._list(faces), "--split", "train"]
+        weights = str(self._train(maps.network, faces)) if maps.network else ""
+        source = Source(str(self._list(faces)), split="train")
         out = self.out / "maps" / f"{maps.name}-{faces.name}.h5"
-        return self._add("focus", [*words, "--out", out], out, [faces])
+        options = GenerateCommand(source=source, method=maps.method, weights=weights, out=str(out))
+        return self._add(options, out, [faces])
 
     # Numbers
 
@@ -140,11 +149,17 @@ class Builder:
         tests = list(dict.fromkeys(_known(cell.test) for cell in clean)) or [faces]
         maps, data = self._maps(setting.maps, faces), self._list(faces)
         named = [f"{test.name}={self._list(test, True)}" for test in tests]
-        words: Words = ["run", "--model", setting.detector, "--maps", maps, "--data", data]
-        words += [*_flag("--test", named), *_flag("--options", setting.options)]
-        words += ["--seeds", str(self.protocol.seeds), "--out", folder]
+        options = RunCommand(
+            maps=str(maps),
+            model=setting.detector,
+            source=Source(str(data)),
+            test=tuple(named),
+            out=str(folder),
+            seeds=self.protocol.seeds,
+            options=setting.options,
+        )
         hours = self._hours(setting.detector) * self.protocol.seeds
-        result = self._add("evaluator", words, folder / RESULT, [faces, *tests], hours)
+        result = self._add(options, folder / RESULT, [faces, *tests], hours)
         self._expect(setting, clean, result, "run")
         self._corrupt(setting, cells, setting.detector, folder / "seed-0")
 
@@ -156,9 +171,14 @@ class Builder:
         for test in dict.fromkeys(_known(cell.test) for cell in clean):
             data, used = self._list(test, True), [faces, test]
             maps = self.out / "maps" / f"{setting.name}-on-{test.name}.h5"
-            words: Words = ["generate", "--method", network.kind, "--weights", run, "--data", data]
-            words += ["--real-maps", "fake-class", "--out", maps]
-            self._add("focus", words, maps, used)
+            options = GenerateCommand(
+                source=Source(str(data)),
+                method=network.kind,
+                weights=str(run),
+                real_maps="fake-class",
+                out=str(maps),
+            )
+            self._add(options, maps, used)
             out = self.out / "results" / setting.name / f"{test.name}.json"
             result = self._score(maps, data, out, used)
             self._expect(setting, [cell for cell in clean if cell.test == test], result, "score")
@@ -172,9 +192,14 @@ class Builder:
             kinds = [k for k in dict.fromkeys(cell.column.kind for cell in here) if k != CLEAN]
             data, used = self._list(test, True), [_known(setting.train), test]
             folder = self.out / "results" / setting.name / f"robustness-{test.name}"
-            words: Words = ["robustness", "--model", method, "--weights", weights, "--data", data]
-            words += [*_flag("--corruptions", kinds), "--out", folder]
-            result = self._add("evaluator", words, folder / ROBUSTNESS, used)
+            options = RobustnessCommand(
+                str(folder),
+                Source(str(data)),
+                model=method,
+                weights=str(weights),
+                corruptions=tuple(kinds) or SEVEN,
+            )
+            result = self._add(options, folder / ROBUSTNESS, used)
             mixed = [cell for cell in here if cell.column.kind == MIX]
             others = [cell for cell in here if cell.column.kind != MIX]
             self._expect(setting, others, result, "robustness")
@@ -184,12 +209,11 @@ class Builder:
                 self._expect(setting, mixed, score, "score")
 
     def _score(self, maps: Path, data: Path, out: Path, used: Iterable[Faces]) -> Path:
-        words: Words = ["score", "--maps", maps, "--data", data, "--split", "test", "--json", out]
-        return self._add("evaluator", words, out, used)
+        return self._add(ScoreCommand(str(maps), str(data), json=str(out)), out, used)
 
     def _count(self, setting: Setting) -> None:
         out = self.out / "results" / setting.name / "cost.json"
-        self._add("evaluator", ["cost", _known(setting.network).kind, "--json", out], out, [])
+        self._add(CostCommand(_known(setting.network).kind, json=str(out)), out, [])
         self.evidence.append(Evidence(setting.name, "", out, "cost"))
 
     def _expect(self, setting: Setting, cells: Iterable[Cell], path: Path, form: Form) -> None:
@@ -205,10 +229,6 @@ def _known(value: T | None) -> T:
     return value
 
 
-def _source(faces: Faces) -> tuple[str, str, str, int]:
+def _selection(faces: Faces) -> tuple[str, str, str, int]:
     """Return the key of selections whose faces are extracted together."""
     return faces.corpus, faces.compression, faces.part, faces.frames
-
-
-def _flag(name: str, values: Sequence[str]) -> Words:
-    return [name, *values] if values else []

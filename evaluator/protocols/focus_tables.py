@@ -7,8 +7,10 @@ RetinaFace. HQ is compression c23, LQ is c40; four methods (no FaceShifter).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from evaluator.protocols.records import CLEAN, Column, Faces, Maps, Network, Protocol, Row, numbers
+from focus.training.options import NetworkOptions
 
 PAPER = (
     "Learning to Discover Forgery Cues for Face Forgery Detection, IEEE TIFS 19 (2024), "
@@ -193,6 +195,11 @@ TABLE_4 = Protocol(
 )
 
 _VIEWS = (*IN_DATASET, *CROSS)
+_SECOND: tuple[tuple[Literal["rgb", "dct", "srm"], str], ...] = (
+    ("rgb", "86.09 89.22 70.68 71.23 63.42 73.64"),
+    ("dct", "86.98 90.54 70.66 74.58 64.64 72.47"),
+    ("srm", "85.98 88.02 69.67 69.86 64.15 71.40"),
+)
 TABLE_5 = Protocol(
     "focus-table-5",
     "the probe trained with FoCus maps of other second modalities, FF++ (LQ)",
@@ -208,14 +215,10 @@ TABLE_5 = Protocol(
         *(
             _ablation(
                 f"+{second.upper()}",
-                Maps("focus", Network("focus", ("--second", second))),
+                Maps("focus", Network("focus", NetworkOptions(second=second))),
                 printed,
             )
-            for second, printed in (
-                ("rgb", "86.09 89.22 70.68 71.23 63.42 73.64"),
-                ("dct", "86.98 90.54 70.66 74.58 64.64 72.47"),
-                ("srm", "85.98 88.02 69.67 69.86 64.15 71.40"),
-            )
+            for second, printed in _SECOND
         ),
     ),
     seeds=SEEDS,
@@ -231,12 +234,12 @@ TABLE_6 = Protocol(
         _ablation("FoCus", FOCUS_MAPS, "87.02 91.01 72.02 72.18 66.92 77.80"),
         _ablation(
             "-CARP",
-            Maps("focus-attention", Network("focus", ("--proposal", "attention"))),
+            Maps("focus-attention", Network("focus", NetworkOptions(proposal="attention"))),
             "86.59 90.42 70.63 71.02 63.20 70.76",
         ),
         _ablation(
             "-CL",
-            Maps("focus-max", Network("focus", ("--swap", "maximum"))),
+            Maps("focus-max", Network("focus", NetworkOptions(swap="maximum"))),
             "86.27 89.04 70.14 71.91 64.28 69.28",
         ),
         _ablation(

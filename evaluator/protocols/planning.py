@@ -12,6 +12,7 @@ from evaluator.protocols.building import Builder
 from evaluator.protocols.places import find_faces
 from evaluator.protocols.plans import Cell, Plan, Step
 from evaluator.protocols.records import Protocol
+from focus.data.prepare import PrepareCommand
 from focus.errors import InputError
 
 JOURNAL = "steps.json"
@@ -64,7 +65,7 @@ def plan(protocol: Protocol, root: Path, out: Path, partial: bool = False) -> Pl
 
 def _missing_tools(steps: Sequence[Step]) -> list[str]:
     """Return the missing package if faces have to be extracted."""
-    cuts = any(step.arguments[0] == "prepare" and not step.done for step in steps)
+    cuts = any(isinstance(step.options, PrepareCommand) and not step.done for step in steps)
     if not cuts or find_spec("retinaface") is not None:
         return []
     return ["RetinaFace, to extract faces: pip install 'focus-forgery[retinaface]'"]

@@ -1,23 +1,31 @@
-"""Plan of a table: commands in order, and the files with its numbers."""
+"""Plan of a table: calls of commands in order, and the files with its numbers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import evaluator.cli
+import focus.cli
 from evaluator.protocols.places import Place
 from evaluator.protocols.records import Column, Faces, Protocol, Row, Setting
+from focus.arguments import unparse
+from focus.commands import Command, load
+from focus.runtime import Runtime
 
 Form = Literal["run", "score", "robustness", "cost"]
 
 
+_COMMANDS = {"focus": focus.cli.COMMANDS, "evaluator": evaluator.cli.COMMANDS}
+
+
 @dataclass(frozen=True)
 class Step:
-    """A command of ``focus`` or ``evaluator``."""
+    """A call of a command of ``focus`` or ``evaluator``."""
 
-    program: Literal["focus", "evaluator"]
-    arguments: tuple[str, ...]
+    options: Any
+    """The dataclass of the command."""
     output: Path
     """Exists once the step is done."""
     hours: float = 0.0
@@ -29,8 +37,34 @@ class Step:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The command line."""
-        return (self.program, *self.arguments)
+        """The equivalent command line."""
+        program, name, command = _find_command(type(self.options))
+        return (program, name, *unparse(self.options, command.words))
+
+    def run(self, runtime: Runtime, resume: bool) -> None:
+        """Call the function of the command.
+
+        Args:
+            runtime: device, precision, seed and quiet; a command takes those that it has.
+            resume: continue an interrupted training.
+
+        Raises:
+            InputError: see the command.
+            CheckFailedError: see the command.
+        """
+        more = {"resume": True} if resume else {}
+        call = load(_find_command(type(self.options))[2].function)
+        call(replace(self.options, runtime=runtime, **more))
+
+
+def _find_command(options: type) -> tuple[str, str, Command]:
+    """Return program, name and entry of the command that has these options."""
+    return next(
+        (program, name, command)
+        for program, commands in _COMMANDS.items()
+        for name, command in commands.items()
+        if load(command.config) is options
+    )
 
 
 class Evidence(NamedTuple):

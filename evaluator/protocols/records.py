@@ -6,10 +6,12 @@ trained on labels only, and its training faces), evaluated by one metric on one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evaluator.metrics import METRICS
 from evaluator.perturbations import KINDS
+from focus.config import given_values
+from focus.training.options import NetworkOptions
 
 CLEAN = "clean"
 COSTS = ("macs", "parameters", "throughput")
@@ -40,15 +42,16 @@ class Faces:
 class Network:
     """A network trained by ``focus train`` on labels only."""
 
-    kind: str = "focus"
+    kind: str
     """Name in the detector registry."""
-    flags: tuple[str, ...] = ()
-    """Further flags of ``focus train``."""
+    settings: NetworkOptions = field(default_factory=NetworkOptions)
+    """Its settings."""
 
     @property
     def name(self) -> str:
-        """Kind and flags, for file names."""
-        return "-".join([self.kind, *(flag.removeprefix("--") for flag in self.flags)])
+        """Kind and settings, for file names."""
+        settings = (f"{name}-{value}" for name, value in given_values(self.settings).items())
+        return "-".join([self.kind, *settings])
 
 
 @dataclass(frozen=True)

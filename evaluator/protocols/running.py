@@ -8,8 +8,6 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-import evaluator.cli
-import focus.cli
 from evaluator.protocols.comparing import (
     compare,
     format_comparison,
@@ -21,15 +19,11 @@ from evaluator.protocols.planning import JOURNAL, plan, read_journal, sign
 from evaluator.protocols.plans import Plan, Step
 from evaluator.protocols.printing import format_plan
 from evaluator.protocols.tables import get_protocol
-from focus.commands import load, parse
 from focus.data.sources import ROOT_VARIABLE
 from focus.errors import CheckFailedError, InputError
 from focus.files import replace_file
 from focus.runs import RunFolder
 from focus.runtime import Runtime, note
-
-_TRAINS = ("train", "run", "generate", "robustness")
-_COMMANDS = {"focus": focus.cli.COMMANDS, "evaluator": evaluator.cli.COMMANDS}
 
 
 def protocol_command(command: ProtocolCommand) -> None:
@@ -105,7 +99,7 @@ def execute(todo: Plan, runtime: Runtime) -> None:
         _begin(step, todo)
         reason = "it wrote no output"
         try:
-            run_step(step, runtime)
+            step.run(runtime, resume=_is_begun(step))
         except InputError as error:
             raise CheckFailedError(_failure(head, step, str(error))) from None
         except CheckFailedError as error:
@@ -113,19 +107,6 @@ def execute(todo: Plan, runtime: Runtime) -> None:
             note(f"{head}: {reason}", runtime.quiet)
         if not step.output.exists():
             raise CheckFailedError(_failure(head, step, reason))
-
-
-def run_step(step: Step, runtime: Runtime) -> None:
-    """Run a step by calling the function of its command.
-
-    Raises:
-        InputError: see the command.
-        CheckFailedError: see the command.
-    """
-    name, *arguments = step.arguments
-    command = _COMMANDS[step.program][name]
-    words = [*arguments, *_resume(step), *_flags(step, runtime)]
-    load(command.function)(parse(f"{step.program} {name}", command, words))
 
 
 def _failure(head: str, step: Step, reason: str) -> str:
@@ -145,17 +126,7 @@ def _begin(step: Step, todo: Plan) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _resume(step: Step) -> list[str]:
-    """Return the flag that resumes an interrupted training."""
+def _is_begun(step: Step) -> bool:
+    """Return whether a step is a training that was interrupted."""
     run = RunFolder(step.output.parent)
-    begun = step.output == run.finished_mark and run.is_begun()
-    return ["--resume"] if begun else []
-
-
-def _flags(step: Step, runtime: Runtime) -> list[str]:
-    """Return the runtime flags that a command accepts."""
-    words = ["--quiet"] if runtime.quiet else []
-    if step.arguments[0] in _TRAINS:
-        words += ["--device", runtime.device, "--precision", runtime.precision]
-        words += ["--seed", str(runtime.seed)]
-    return words
+    return step.output == run.finished_mark and run.is_begun()

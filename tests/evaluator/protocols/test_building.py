@@ -22,22 +22,12 @@ def test_every_step_is_a_valid_command(name):
     table = PROTOCOLS[name]
     seen = set()
     for step in plan(table, NOWHERE, Path("out")).steps:
-        commands = {"focus": focus.cli, "evaluator": evaluator.cli}[step.program].COMMANDS
-        word, *rest = step.arguments
-        flags = (step.program, word, *(w for w in rest if w.startswith("--")))
-        if word in commands and flags not in seen:
-            parse(word, commands[word], rest)
+        program, word, *rest = step.words
+        command = {"focus": focus.cli, "evaluator": evaluator.cli}[program].COMMANDS[word]
+        flags = (word, *(w for w in rest if w.startswith("--")))
+        if flags not in seen:
+            assert parse(word, command, rest) == step.options
             seen.add(flags)
-        assert word in (
-            "prepare",
-            "index",
-            "train",
-            "generate",
-            "run",
-            "score",
-            "robustness",
-            "cost",
-        )
         assert str(step.output).startswith("out/")
     trains = {row.detector or (row.network.kind if row.network else "") for row in table.rows} - {
         ""
@@ -48,15 +38,11 @@ def test_every_step_is_a_valid_command(name):
 
 def test_steps_shared_by_cells_run_once():
     steps = plan(PROTOCOLS["focus-table-2"], NOWHERE, Path("out")).steps
-    words = [step.arguments[0] for step in steps]
+    words = [step.words[1] for step in steps]
     assert words.count("run") == 14
     assert words.count("prepare") == 2 + 3  # FF++ in two qualities; WildDeepfake comes as faces
     assert words.count("train") == 2 * 4
     assert len({step.output for step in steps}) == len(steps)
     run = next(step for step in steps if step.output.parent.name == "probe-ssim-ffpp4-c23")
-    assert run.arguments[run.arguments.index("--maps") + 1] == "out/maps/ssim-ffpp4-c23.h5"
-    at = run.arguments.index("--test")
-    assert run.arguments[at + 1 : at + 3] == (
-        "cdf=out/lists/cdf-test.csv",
-        "wdf=out/lists/wdf-test.csv",
-    )
+    assert run.options.maps == "out/maps/ssim-ffpp4-c23.h5"
+    assert run.options.test[:2] == ("cdf=out/lists/cdf-test.csv", "wdf=out/lists/wdf-test.csv")

@@ -25,7 +25,7 @@ def test_a_plan_lists_missing_corpora_and_a_partial_one_skips_them(tmp_path):
     assert "Celeb-DF v2: no folder" in text
     assert "WildDeepfake: no folder" not in text
     todo = plan(table, tmp_path, tmp_path / "out", partial=True)
-    tests = [step.arguments for step in todo.steps if step.arguments[0] == "run"]
+    tests = [step.words for step in todo.steps if step.words[1] == "run"]
     assert len(tests) == 14
     assert not any("cdf=" in word for words in tests for word in words)
     assert not plan(PROTOCOLS["monfap-table-2"], tmp_path, tmp_path, partial=True).steps

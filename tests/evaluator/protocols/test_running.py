@@ -15,6 +15,7 @@ from torch import nn
 
 from evaluator.protocols import (
     Protocol,
+    Step,
     plan,
     run_protocol,
 )
@@ -97,13 +98,13 @@ def small(tmp_path):
 def wired(small, monkeypatch):
     """The registered table, and a record of executed commands."""
     monkeypatch.setattr(protocol_running, "get_protocol", lambda name: small)
-    called, real = [], protocol_running.run_step
+    called, real = [], Step.run
 
-    def run_step(step, runtime):
-        called.append((step.program, step.arguments[0]))
-        real(step, runtime)
+    def run(step, runtime, resume):
+        called.append(step.words[:2])
+        real(step, runtime, resume)
 
-    monkeypatch.setattr(protocol_running, "run_step", run_step)
+    monkeypatch.setattr(Step, "run", run)
     return called
 
 
