@@ -1,5 +1,6 @@
 """The structure holds: layers, light start-up, no network, no machine paths."""
 
+import ast
 import os
 import re
 import subprocess
@@ -72,6 +73,42 @@ def test_only_one_module_knows_the_parser():
     pattern = re.compile(r"^\s*(import|from) argparse", re.M)
     users = [path for path in SOURCES if pattern.search(path.read_text())]
     assert [path.relative_to(ROOT).as_posix() for path in users] == ["focus/arguments.py"]
+
+
+METHODS = {path.name for path in (ROOT / "plugins").iterdir() if (path / "model.py").is_file()}
+METHODS |= {"focus", "FoCus", "FoCusConfig", "sobel", "carp"}
+ROOMS = (
+    "focus/network/",
+    "focus/generators/focus.py",
+    "focus/training/options.py",  # flags of FoCus' own settings
+    "focus/training/recipes.py",
+    "focus/generation/options.py",  # the default of --method
+    "focus/modalities.py",  # sobel, an image filter
+    "focus/view/modality.py",
+    "focus/data/corpora/",  # corpora that papers published
+    "focus/__init__.py",
+    "focus/cli.py",  # focus, the program
+    "evaluator/protocols/plans.py",
+    *(f"plugins/{name}/" for name in METHODS),
+)
+
+
+def test_generic_code_names_no_method():
+    """Constants and identifiers; docstrings may cite a method as the source of an equation."""
+    found = []
+    for path in SOURCES:
+        name = path.relative_to(ROOT).as_posix()
+        if name.startswith(ROOMS) or name.endswith("_tables.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            words = {getattr(node, field, None) for field in ("value", "id", "attr", "name")}
+            if not isinstance(node, ast.Import | ast.ImportFrom) and _words(words) & METHODS:
+                found.append(f"{name}:{getattr(node, 'lineno', '')}")
+    assert not found
+
+
+def _words(values):
+    return {value for value in values if isinstance(value, str)}
 
 
 def test_nothing_unpickles():

@@ -18,7 +18,7 @@ from focus.detectors import DETECTORS, config_type
 from focus.errors import InputError
 from focus.folders import hold
 from focus.generation import GenerationConfig, generate
-from focus.generators.focus import TrainedGenerator
+from focus.generators.trained import TrainedGenerator
 from focus.mapstore import MapReader
 from focus.runs import sha256
 from focus.runtime import Runtime, note

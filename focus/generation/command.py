@@ -107,6 +107,6 @@ def find_generator(method: str) -> tuple[type[Generator], dict[str, str]]:
         return GENERATORS.get(f"{name}@"), {"threshold": threshold}
     if method in known or method not in DETECTORS.names():
         return GENERATORS.get(method), {}
-    from focus.generators.focus import TrainedGenerator
+    from focus.generators.trained import TrainedGenerator
 
     return type(f"Trained_{method}", (TrainedGenerator,), {"kind": method}), {}

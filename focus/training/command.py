@@ -12,10 +12,9 @@ from focus.data.sources import open_source
 from focus.data.splits import split_index
 from focus.detectors import DETECTORS, config_type
 from focus.errors import CheckFailedError, InputError, count_of
-from focus.network.model import FoCusConfig
 from focus.runtime import Runtime, note
 from focus.training.loop import Report
-from focus.training.options import FitConfig, list_settings
+from focus.training.options import FitConfig, NetworkOptions, list_settings
 from focus.training.recipes import TrainCommand
 from focus.training.trainer import Training, train_run
 
@@ -74,11 +73,11 @@ def _report(folder: Path, report: Report, fit: FitConfig, runtime: Runtime) -> N
 
 
 def _network_config(command: TrainCommand) -> Any:
-    """Return the detector's settings: the flags of FoCus and the classifier, or ``--options``."""
+    """Return the detector's settings: ``--options``, and flags if all of its settings are flags."""
     kind, options = config_type(DETECTORS.get(command.model)), split_options(command.options)
     flags = given_values(command.network)
-    if issubclass(FoCusConfig, kind):
-        known = {field.name for field in dataclasses.fields(kind)}
+    known = {field.name for field in dataclasses.fields(kind)}
+    if "encoder" in known and known <= {field.name for field in dataclasses.fields(NetworkOptions)}:
         flags = {name: value for name, value in flags.items() if name in known}
         return parse_options(kind, {**flags, **options})
     if flags:
