@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import warnings
@@ -12,10 +13,11 @@ from typing import Any
 import timm
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from focus.errors import InputError
+from focus.files import replace_file
 from focus.runtime import note
 
 
@@ -42,6 +44,24 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
     if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
         raise InputError(f"{path}: does not contain a state dict of tensors")
     return {name.removeprefix("module."): value for name, value in values.items()}
+
+
+def write_tensors(
+    tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write tensors and metadata as safetensors; the file appears whole, in one rename.
+
+    Raises:
+        InputError: see :func:`~focus.files.replace_file`.
+    """
+    with replace_file(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # the error number is only in its text
+            number = re.search(r"(?:os error|code:) (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
 
 
 def _not_tensors(path: Path) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -15,16 +13,17 @@ from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from focus.backbones import read_tensors
+from focus.backbones import read_tensors, write_tensors
 from focus.config import from_json, to_json
 from focus.detectors import DETECTORS, Trainable, config_type
 from focus.errors import InputError
 from focus.files import replace_file
 from focus.folders import hold, is_ours, read_record
+from focus.released.catalogue import find_model, model_names
+from focus.released.format import is_released, read_released
+from focus.released.record import read_record as read_released_record
 
 RUN_FORMAT = "focus-run"
 
@@ -140,7 +139,7 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class Run:
-    """Content of a run folder: the detector, its configuration and its weights."""
+    """Content of a run folder, or of a released model: detector, configuration and weights."""
 
     kind: str
     config: Mapping[str, Any]
@@ -151,16 +150,34 @@ class Run:
         """The network's configuration as JSON."""
         return self.config["network"]
 
+    @property
+    def is_released(self) -> bool:
+        """Whether the weights are a released model's file, which has its own configuration."""
+        return is_released(self.weights)
+
+    @property
+    def source(self) -> Path:
+        """The file with the configuration."""
+        return self.weights if self.is_released else RunFolder(self.weights.parent).settings
+
 
 def read_run(path: Path) -> Run:
-    """Read a run folder, or a weights file in one.
+    """Read a run folder, a weights file in one, or a released model (its file or its name).
 
     Raises:
         InputError: not a run folder, a run without weights yet, or a broken configuration.
     """
+    if not path.exists() and str(path) in model_names():
+        path = find_model(str(path))
+    if is_released(path):
+        model = read_released_record(path)
+        return Run(model.detector, describe_run(model.detector, model.network), path)
     folder = path if path.is_dir() else path.parent
     if not path.exists():
-        raise InputError(f"{path}: no such run folder or weights file")
+        raise InputError(
+            f"{path}: no such run folder or weights file, nor a released model "
+            f"({', '.join(model_names())})"
+        )
     files = RunFolder(folder)
     source = files.settings
     if path == source:
@@ -224,7 +241,7 @@ def load_network(run: Run, changes: Mapping[str, Any] | None = None) -> Trainabl
         InputError: the detector is not installed, the configuration is invalid for it, or the
             weights do not fit.
     """
-    source = RunFolder(run.weights.parent).settings
+    source = run.source
     try:
         detector = DETECTORS.get(run.kind)
         config = from_json(config_type(detector), {**run.network, **(changes or {})})
@@ -234,11 +251,15 @@ def load_network(run: Run, changes: Mapping[str, Any] | None = None) -> Trainabl
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     try:
-        network.load_state_dict(read_tensors(run.weights))
+        network.load_state_dict(_read_state(run))
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()[:160]
         raise InputError(f"{run.weights}: does not fit {source} ({reason})") from None
     return network
+
+
+def _read_state(run: Run) -> dict[str, Tensor]:
+    return read_released(run.weights).network if run.is_released else read_tensors(run.weights)
 
 
 def build_detector(name: str, config: Any) -> Trainable:
@@ -260,27 +281,10 @@ def save_weights(network: nn.Module, path: Path) -> None:
     write_tensors(copies, path)
 
 
-def write_tensors(
-    tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None
-) -> None:
-    """Write tensors and metadata as safetensors; the file appears whole, in one rename.
-
-    Raises:
-        InputError: see :func:`~focus.files.replace_file`.
-    """
-    with replace_file(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata)
-        except SafetensorError as error:  # the error number is only in its text
-            number = re.search(r"(?:os error|code:) (\d+)", str(error))
-            if number is None:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
-
-
 def describe_run(kind: str, network: Any, **more: Any) -> dict[str, Any]:
     """Return the configuration of a run, as stored in its folder."""
-    return {"format": RUN_FORMAT, "kind": kind, "network": to_json(network), **more}
+    values = network if isinstance(network, Mapping) else to_json(network)
+    return {"format": RUN_FORMAT, "kind": kind, "network": dict(values), **more}
 
 
 def sha256(path: Path) -> str:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from evaluator.trial.command import RunCommand, run_command
 from focus import commands
+from focus.backbones import write_tensors
 from focus.commands import Command
 from focus.data.faces import FaceDataset
 from focus.data.forging import ForgeCommand, forge_command
@@ -28,7 +29,7 @@ from focus.errors import InputError
 from focus.folders import hold
 from focus.mapstore import MapReader, MapWriter
 from focus.network.model import FoCusConfig
-from focus.runs import RunFolder, newest_run, write_tensors
+from focus.runs import RunFolder, newest_run
 from focus.runtime import Runtime
 from focus.training.command import TrainCommand, train_command
 from focus.training.journal import Journal
@@ -100,12 +101,12 @@ def test_weights_are_as_readable_as_any_file(tmp_path):
 
 
 def test_weights_on_a_full_disk(tmp_path, monkeypatch):
-    from focus import runs
+    from focus import backbones
 
     def fail(*_: object) -> None:
-        raise runs.SafetensorError("I/O error: No space left on device (os error 28)")
+        raise backbones.SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(runs, "save_file", fail)
+    monkeypatch.setattr(backbones, "save_file", fail)
     with pytest.raises(InputError, match=r"w: no room on the disk \(No space left on device\)"):
         write_tensors({}, tmp_path / "w")
 

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from focus.backbones import create_backbone, first_line, read_tensors
 from focus.errors import InputError
+from focus.released.format import is_released
 from focus.runs import Run, RunFolder, load_network, read_run, sha256
 from focus.types import InputSpec
 
@@ -163,7 +164,8 @@ def load_explained(weights: Path, encoder: str, target: int, image_size: int) ->
     """
     if encoder:
         return ExplainedBackbone(weights, encoder, target, image_size)
-    if weights.is_file() and not RunFolder(weights.parent).settings.exists():
+    in_run = RunFolder(weights.parent).settings.exists() or is_released(weights)
+    if weights.is_file() and not in_run:
         raise InputError(
             f"{weights}: not in a run folder; name its timm model with --options encoder=NAME"
         )

@@ -10,8 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from focus.backbones import write_tensors
 from focus.errors import InputError
-from focus.runs import write_tensors
 
 
 def save_state(
