@@ -5,6 +5,20 @@ from __future__ import annotations
 from focus.commands import Command, run
 
 COMMANDS = {
+    "look": Command(
+        "focus.look.options:LookCommand",
+        "focus.look.command:look_command",
+        "examine photographs and clips: faces, verdicts, maps and a page",
+        "focus look photo.jpg",
+        words="paths",
+    ),
+    "weights": Command(
+        "focus.released.command:WeightsCommand",
+        "focus.released.command:weights_command",
+        "list released models, show one (info NAME) or download one (fetch NAME)",
+        "focus weights list",
+        words="words",
+    ),
     "index": Command(
         "focus.data.sources:IndexCommand",
         "focus.data.sources:index_command",

@@ -26,7 +26,7 @@ _LABELS = {"real": REAL, "0_real": REAL, "fake": FAKE, "1_fake": FAKE}
 
 def list_folder(folder: Path, quiet: bool) -> list[Face]:
     """Return a labelled row per image below a folder (else per video), in natural order."""
-    names = sorted(_walk(folder), key=natural)
+    names = sorted(walk_files(folder), key=natural)
     try:
         "".join(names).encode()
     except UnicodeEncodeError:
@@ -107,7 +107,7 @@ def drop_missing(index: FaceIndex) -> tuple[FaceIndex, list[str]]:
     return FaceIndex({**kept.columns, **linked}, kept.labels, index.root), missing
 
 
-def _walk(folder: Path) -> Iterator[str]:
+def walk_files(folder: Path) -> Iterator[str]:
     """Yield the files below a folder; skip hidden ones, follow links."""
 
     def fail(error: OSError) -> None:

@@ -67,16 +67,28 @@ def decode(data: bytes, kind: str) -> np.ndarray:
     Raises:
         UnreadableError: as in ``read_size``, or truncated or damaged data.
     """
+    with _opened(data, kind) as image:
+        return to_pixels(image)
+
+
+def to_pixels(image: Image) -> np.ndarray:
+    """Return a Pillow image, upright, as RGB (H, W, 3): uint8, or uint16 for 16-bit grey.
+
+    Alpha is dropped, not blended.
+
+    Raises:
+        UnreadableError: pixels of unknown range.
+        OSError: truncated or damaged data.
+    """
     from PIL import ImageOps
 
-    with _opened(data, kind) as image:
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I;16"):
-            return np.repeat(np.asarray(upright, np.uint16)[..., None], 3, axis=2)
-        if upright.mode in ("I", "F"):
-            raise UnreadableError(f"pixels of mode {upright.mode}, of unknown range")
-        return np.array(upright.convert("RGB"))
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):
+        return np.repeat(np.asarray(upright, np.uint16)[..., None], 3, axis=2)
+    if upright.mode in ("I", "F"):
+        raise UnreadableError(f"pixels of mode {upright.mode}, of unknown range")
+    return np.array(upright.convert("RGB"))
 
 
 @contextmanager

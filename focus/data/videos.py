@@ -83,6 +83,12 @@ class FrameReader:
         """The number of decodable frames, see ``count_frames``."""
         return count_frames(self.path)
 
+    @functools.cached_property
+    def rate(self) -> float:
+        """Frames per second by the container, in [1, 240]; 25 if it does not state them."""
+        rate = float(self._capture.get(cv2.CAP_PROP_FPS))
+        return min(max(rate, 1.0), 240.0) if np.isfinite(rate) and rate > 0 else 25.0
+
     def read(self, frame: int) -> np.ndarray:
         """Return a frame as uint8 (H, W, 3), RGB.
 
