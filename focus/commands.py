@@ -28,9 +28,8 @@ _WORKER_GONE = (
     "command (focus train: with --resume) with fewer --workers (0: none), or with more shared "
     "memory (docker --shm-size); finished work is kept"
 )
-
-
-RENAMED_FLAGS = {
+# Removed flags of every command that reads faces, and their replacements.
+_MOVED = {
     "--detector": "--face-detector",
     "--detector-weights": "--face-detector-weights",
 }
@@ -148,11 +147,10 @@ def parse(program: str, command: Command, arguments: list[str]) -> Any:
         InputError: invalid arguments.
         SystemExit: after printing the help.
     """
+    moved = {**_MOVED, **command.moved}
     for flag in (word.partition("=")[0].replace("_", "-") for word in arguments):
-        if flag in command.moved:
-            raise InputError(f"{flag}: use {command.moved[flag]}")
-        if flag in RENAMED_FLAGS:
-            raise InputError(f"{flag} is now called {RENAMED_FLAGS[flag]}")
+        if flag in moved:
+            raise InputError(f"{flag}: use {moved[flag]}")
     config, default = load(command.config), None
     description = f"{command.summary[0].upper()}{command.summary[1:]}."
     description += f"\n\nExample: {command.example}"

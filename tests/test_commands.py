@@ -99,6 +99,7 @@ def test_a_command_has_the_shared_flags_that_it_uses(program, name):
     [
         (focus, "forge", "--kind", "--forgery"),
         (focus, "train", "--kind", "--model"),
+        (focus, "index", "--detector", "--face-detector"),
         (evaluator, "robustness", "--kinds=blur", "--corruptions"),
         (evaluator, "run", "--predictions", "evaluator judge"),
     ],

@@ -245,3 +245,13 @@ def _blur(planes: Tensor) -> Tensor:
         for shift, weight in enumerate(_WINDOW[:, 0].tolist()):
             planes.add_(wide.narrow(axis, shift, size), alpha=weight)
     return planes
+
+
+class Mask(Comparison):
+    """The masks of the index, 0 or 1; zero on real faces. No parts."""
+
+    companion = "mask"
+
+    def compare(self, images: Tensor, companions: Tensor) -> Prediction:
+        """Return maps (B, 1, H, W) of masks 0 or 255 (B, 1, H, W); images are ignored."""
+        return Prediction(self.no_scores(images), companions.float() / 255)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import posixpath
 import re
@@ -23,8 +22,7 @@ from focus.data.index import Face, FaceIndex
 from focus.data.landmarks import LANDMARKS_VARIABLE, LandmarkModel, find_landmark_weights
 from focus.data.sources import INDEX_NAME, Source, open_source
 from focus.errors import CheckFailedError, InputError, count_of
-from focus.files import replace_file
-from focus.folders import hold, is_ours
+from focus.folders import claim, hold
 from focus.runtime import SeedFlags, note, track
 from focus.types import FAKE, REAL
 
@@ -260,23 +258,8 @@ def _claim(plan: ForgePlan, command: ForgeCommand) -> None:
             ],
         }
     )
-    record = plan.out / RECORD
-    if record.is_file():
-        try:
-            found = json.loads(record.read_text(encoding="utf-8")).get("fingerprint")
-        except (ValueError, AttributeError, RecursionError):
-            found = None
-        if found != mark:
-            raise InputError(
-                f"--out {plan.out}: contains forgeries of another command or other faces (see "
-                f"{RECORD}); choose a new folder, or delete this one"
-            )
-        return
-    if not all(map(is_ours, plan.out.iterdir())):
-        raise InputError(f"--out {plan.out}: is not empty and has no {RECORD}; choose a new folder")
-    text = json.dumps({"command": to_json(command), "fingerprint": mark}, indent=1) + "\n"
-    with replace_file(record) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    this = {"command": to_json(command), "fingerprint": mark}
+    claim(plan.out, plan.out / RECORD, this, compare=["fingerprint"])
 
 
 def _describe(

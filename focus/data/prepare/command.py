@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -23,8 +22,8 @@ from focus.data.prepare.running import CropperSettings, Unit, recall, run
 from focus.data.prepare.truth import needs_masks, write_truth
 from focus.data.sources import INDEX_NAME, Source, open_source
 from focus.errors import CheckFailedError, InputError, count_of
-from focus.files import clear_temporary, replace_file, write_failures
-from focus.folders import hold
+from focus.files import clear_temporary, write_failures
+from focus.folders import claim, hold
 from focus.runtime import Progress, QuietFlag, available_cores, note
 
 ERRORS_NAME = "errors.csv"
@@ -169,34 +168,14 @@ def _claim(out: Path, command: PrepareCommand, config: CropConfig) -> None:
     source, record = command.source, out / RECORDS / "run.json"
     this = {"format": "focus-prepare", "version": 2, "data": source.data}
     this |= {"detector": source.face_detector, **to_json(config)}
-    if (out / INDEX_NAME).exists() and not record.exists():
-        raise InputError(
-            f"--out {out}: has an {INDEX_NAME} that focus prepare did not write; "
-            "choose another folder"
-        )
-    if record.exists() and not command.overwrite:
-        try:
-            old = json.loads(record.read_text(encoding="utf-8"))
-            differs = [
-                f"{name} {old.get(name)}, not {this[name]}"
-                for name in this
-                if old.get(name) != this[name]
-            ]
-        except (OSError, ValueError, AttributeError, RecursionError):
-            differs = ["its record cannot be read"]
-        if differs:
-            raise InputError(
-                f"--out {out}: was prepared with other settings ({'; '.join(differs)}); choose "
-                "another folder, or add --overwrite"
-            )
-    if command.overwrite and record.exists():
+    held = record.exists()
+    replace = command.overwrite if held else not (out / INDEX_NAME).exists()
+    if held and replace:
         (out / INDEX_NAME).unlink(missing_ok=True)
         for path in record.parent.glob("*.json"):
             path.unlink()
-    record.parent.mkdir(parents=True, exist_ok=True)
+    claim(out, record, this, replace=replace, advice="choose another --out, or add --overwrite")
     clear_temporary(record.parent)
-    with replace_file(record, within=record.parent) as temporary:
-        temporary.write_text(json.dumps(this, indent=1), encoding="utf-8")
 
 
 def _do(

@@ -13,6 +13,7 @@ from focus.data.index import FaceIndex
 from focus.errors import InputError
 from focus.generators.comparison import (
     Dssim,
+    Mask,
     Pixel,
     PixelAt,
     Ssim,
@@ -20,7 +21,6 @@ from focus.generators.comparison import (
     dissimilarity_torch,
     spread,
 )
-from focus.generators.mask import Mask
 from tests.shared import SHARED
 
 LFW = SHARED / "data" / "lfw-swap" / "index.csv"

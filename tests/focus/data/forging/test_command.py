@@ -119,7 +119,7 @@ def test_killed_run_is_resumed(demo_corpus, tmp_path):
 
 def test_folder_of_another_command_is_refused(demo_corpus, tmp_path):
     forge(demo_corpus, tmp_path / "out")
-    with pytest.raises(InputError, match="another command or other faces"):
+    with pytest.raises(InputError, match="holds another run"):
         forge(demo_corpus, tmp_path / "out", quality=50)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("dear")

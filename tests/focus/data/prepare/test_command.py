@@ -30,7 +30,7 @@ def test_refusals(tmp_path):
         PrepareCommand(quality=101)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/index.csv").write_text("path,label\n")
-    with pytest.raises(InputError, match="that focus prepare did not write"):
+    with pytest.raises(InputError, match=r"is not empty and holds no run\.json"):
         prepare(data, tmp_path / "taken", overwrite=True)
     (tmp_path / "faces.csv").write_text("path,label,box\ndata/photo.png#0.0,0,1 1 9 9\n")
     with pytest.raises(InputError, match="the row names a face"):
@@ -38,7 +38,7 @@ def test_refusals(tmp_path):
     prepare(data, tmp_path / "out")
     with pytest.raises(InputError, match="faces that focus prepare cut; use it directly"):
         prepare(tmp_path / "out", tmp_path / "again")
-    with pytest.raises(InputError, match=r"prepared with other settings \(enlarge 1.3, not 2.0\)"):
+    with pytest.raises(InputError, match=r"holds another run \(enlarge: 1\.3 there, 2\.0 here"):
         prepare(data, tmp_path / "out", enlarge=2.0)
     assert parse_box(prepare(data, tmp_path / "out")[0].extra["box"]) == (6, 6, 27, 27)
     other = prepare(data, tmp_path / "out", enlarge=2.0, overwrite=True)
