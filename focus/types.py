@@ -38,17 +38,20 @@ class InputSpec:
         ``out`` receives the result in memory that is already mapped: several times as fast on a
         CPU.
         """
+        import torch  # here, so that a command is parsed without it
+
+        # Not in place without ``out``: torch 2.6 cannot export writing into a converted tensor.
         values = images.float() if out is None else out.copy_(images)
         if any(self.mean):
-            values.sub_(self._spread(self.mean, values))
-        return values.div_(self._spread(self.std, values))
+            values = torch.sub(values, self._spread(self.mean, values), out=out)
+        return torch.div(values, self._spread(self.std, values), out=out)
 
     @staticmethod
     def _spread(channels: tuple[float, ...], images: Tensor) -> Tensor | float:
         """Return 255 times the values, broadcastable; one number if all are equal."""
         if len(set(channels)) == 1:
             return 255 * channels[0]
-        import torch  # here, so that a command is parsed without it
+        import torch
 
         shape = (1, 3) + (1,) * (images.ndim - 2)
         return torch.tensor(channels, device=images.device).mul_(255).view(shape)
