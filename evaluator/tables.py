@@ -118,7 +118,7 @@ def read_result(text: str) -> list[Row]:
 def _list_conditions(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the parts of a robustness result as test sets: clean, then the mean of each kind."""
     sets = result.get("sets", {})
-    found = {"clean": {"metrics": result["clean"], "sets": sets}}
+    found: dict[str, Mapping[str, Any]] = {"clean": {"metrics": result["clean"], "sets": sets}}
     for kind, judged in result["kinds"].items():
         condition = " ".join([kind, *(str(level["level"]) for level in judged["levels"])])
         own = {name: f"{faces} {condition}" if faces else "" for name, faces in sets.items()}

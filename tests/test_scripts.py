@@ -39,7 +39,8 @@ def test_pixel_metrics_are_measured_beside_others():
     assert sum(" to 32 |" in line for line in lines) == 18
     apart = [float(line.rpartition(" ")[2]) for line in lines if line.startswith("largest")]
     assert len(apart) == 2
-    assert max(apart) < 5e-5  # of pixels at 512 levels, where the others rank floats
+    assert apart[0] < 1e-6  # torchmetrics, in float32
+    assert apart[1] < 5e-3  # the loop, at 256 levels
 
 
 def test_the_gpu_script_lists_its_parts():

@@ -1,15 +1,17 @@
-"""The number of pixels of each map at each level, inside and outside the truth mask.
+"""Comparison of maps with truth masks, pixel by pixel.
 
-A face is reduced to two histograms, so memory does not grow with the number of pixels and all
-thresholds are evaluated at once. Maps are resized bilinearly to the size of the mask (half-pixel
-centres) and quantised to 512 levels: above 0.06 in steps of 1 / 255, as an 8-bit map; below that
-sixteen levels per octave down to 4e-7, so that a map multiplied by a small score keeps its ranking.
-Faces are counted in batches, on any device, with the same counts on all devices.
+Maps are resized bilinearly to the size of the mask (half-pixel centres). Metrics of one face rank
+its pixels exactly, as float32. Over faces, pixels are counted at 512 levels: above 0.06 in steps of
+1 / 255, as an 8-bit map; below that sixteen levels per octave down to 4e-7. So memory does not grow
+with the number of pixels, and all thresholds are evaluated at once. :class:`PixelPool` adds counts
+that are fine enough for the ranking of all pixels together. Faces are compared in batches, on any
+device, with the same result on all devices.
 """
 
 from __future__ import annotations
 
-from itertools import repeat
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from evaluator.metrics.ranking import auc, divide
+from evaluator.metrics.ranking import average_precision
 
 LEVELS = 512
 _WHITE = 255  # of an 8-bit map
@@ -28,6 +30,10 @@ _FINE = LEVELS - (_WHITE - _LINEAR + 1)  # number of finer levels, including 0
 _ROUNDING = 1e-9
 _OCTAVE = 19  # low bits of a float32 that are dropped; four bits of the mantissa are kept
 _TOP_BITS = int(np.float32(_LINEAR - 0.5).view(np.int32))
+_MIDDLE = 2**29  # centres the bits of floats below 1, so that four times them fit into an int32
+_PADDED = 2**31 - 1  # the key of a pixel to leave out; above all others
+_DROPPED = 7  # low bits of a float32 that a pool drops
+_TOP_BIN = int(np.float32(1).view(np.int32)) >> _DROPPED
 # Pixels per step: on a CPU as many as fit its caches, on a GPU enough to keep it busy in 0.5 GiB.
 _CPU_PIXELS, _GPU_PIXELS = 2**19, 2**24
 
@@ -48,23 +54,62 @@ def _list_edges() -> np.ndarray:
 EDGES = _list_edges()
 """Lower edges of the levels (exclusive)."""
 HALF = LEVELS - 128  # the first level of values above 0.5
-_VALUES = np.append((EDGES[:-1] + EDGES[1:]) / 2, 1.0)  # one representative value per level
-_VALUES[0] = 0
-_VALUES[_FINE:] = np.arange(_LINEAR, _WHITE + 1) / _WHITE
+
+
+class PixelPool:
+    """Counts of the pixels of many fakes, by the leading bits of their values as float32.
+
+    The bins are 2^-16 of a value wide at any magnitude, so that the average precision of all pixels
+    does not depend on the score that maps were multiplied by. Faces are counted in groups; memory
+    is up to 1 MB per group and octave of values that occurs, and does not grow with the number
+    of faces.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[int, np.ndarray] = {}
+        self._listed: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def add(self, group: int, keys: np.ndarray) -> None:
+        """Add the pixels of a fake to a group, from keys (int32 (P,)) without padding."""
+        if group not in self._counts:  # unused pages of zeros take no memory
+            self._counts[group] = np.zeros(2 * (_TOP_BIN + 1), dtype=np.int64)
+        codes = ((keys >> (2 + _DROPPED)) + (_MIDDLE >> _DROPPED)) * 2
+        codes += keys >> 1 & 1
+        np.add.at(self._counts[group], codes, 1)
+        self._listed.pop(group, None)
+
+    def average_precision(self, groups: Iterable[int]) -> float:
+        """Return the average precision over the pixels of some groups; NaN without any inside."""
+        found = [self._list(group) for group in groups if group in self._counts]
+        if not found:
+            return float("nan")
+        codes, times = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        inside = codes & 1 == 1
+        bins, places = np.unique(codes >> 1, return_inverse=True)
+        positives, negatives = (
+            np.bincount(places[part], times[part], len(bins)) for part in (inside, ~inside)
+        )
+        return float(average_precision(positives, negatives))
+
+    def _list(self, group: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the codes that occur in a group, ascending, and their pixels; kept until added."""
+        if group not in self._listed:
+            codes = np.flatnonzero(self._counts[group])
+            self._listed[group] = codes, self._counts[group][codes]
+        return self._listed[group]
 
 
 class Histograms(NamedTuple):
     """Maps and masks of N faces, reduced to 4 kB per face (4 GB per million).
 
-    The last four are NaN where undefined. They are computed from the map scaled by a power of two,
-    so they do not depend on the score that the map was multiplied by.
+    The last four are NaN where undefined. They are exact whatever score the map was multiplied by.
     """
 
     inside: np.ndarray  # uint32 (N, 512): pixels of the mask at each level
     outside: np.ndarray  # uint32 (N, 512): the other pixels
     pixel_auc: np.ndarray  # float64 (N,): AUC over the pixels
     region_auc: np.ndarray  # float64 (N,): AUC over the region
-    pointing: np.ndarray  # float64 (N,): share of the pixels at the highest level that are inside
+    pointing: np.ndarray  # float64 (N,): share of the pixels of the highest value that are inside
     energy: np.ndarray  # float64 (N,): share of the map's sum that is inside
 
     @classmethod
@@ -120,8 +165,15 @@ def _find_levels(values: Tensor) -> Tensor:
     return torch.where(linear >= _LINEAR, linear + (_FINE - _LINEAR), fine)
 
 
-def count_levels(maps: Tensor, masks: Tensor, regions: Tensor | None = None) -> Histograms:
-    """Count the levels of maps inside and outside the truth masks, at the size of the masks.
+def count_levels(
+    maps: Tensor,
+    masks: Tensor,
+    regions: Tensor | None = None,
+    padding: Tensor | None = None,
+    pool: PixelPool | None = None,
+    groups: np.ndarray | None = None,
+) -> Histograms:
+    """Compare maps with the truth masks, at the size of the masks.
 
     All tensors must be on one device.
 
@@ -129,6 +181,9 @@ def count_levels(maps: Tensor, masks: Tensor, regions: Tensor | None = None) -> 
         maps: (B, h, w), float in [0, 1] or uint8 in [0, 255]; 1 or 255 = manipulated.
         masks: bool (B, H, W), the truth; all False for a real face.
         regions: bool (B, H, W), areas inside which the AUC is also computed.
+        padding: bool (B, H, W), pixels to leave out.
+        pool: receives the pixels of all faces with a mask.
+        groups: int (B,), the group of each face in the pool; default: all 0.
 
     Returns:
         The histograms of the B faces, on the CPU.
@@ -136,68 +191,123 @@ def count_levels(maps: Tensor, masks: Tensor, regions: Tensor | None = None) -> 
     Raises:
         ValueError: the numbers of maps and masks differ, or regions differ from masks in shape.
     """
-    if regions is not None and regions.shape != masks.shape:
-        sizes = (" x ".join(map(str, part.shape)) for part in (regions, masks))
-        raise ValueError("the regions are {}, the masks {}".format(*sizes))
+    for name, part in (("regions", regions), ("padding", padding)):
+        if part is not None and part.shape != masks.shape:
+            sizes = (" x ".join(map(str, part.shape)) for part in (part, masks))
+            raise ValueError("the {} are {}, the masks {}".format(name, *sizes))
     if len(maps) != len(masks):
         raise ValueError(f"{len(maps)} maps, {len(masks)} masks")
-    counts = _count_all(maps, masks, regions)
-    outside, inside = counts.sum(axis=1).swapaxes(0, 1).astype(np.uint32)
-    stretched, is_faint = _stretch(maps, masks)
-    if len(stretched):
-        areas = None if regions is None else regions[is_faint]
-        counts[is_faint.cpu().numpy()] = _count_all(stretched, masks[is_faint], areas)
-    ranks = counts.sum(axis=1)
-    region_auc = np.full(len(maps), np.nan)
-    if regions is not None:
-        region_auc = auc(counts[:, 1, 1], counts[:, 1, 0])
-    places = _place(ranks[:, 1], ranks[:, 0])
-    return Histograms(inside, outside, auc(ranks[:, 1], ranks[:, 0]), region_auc, *places)
-
-
-def _stretch(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the maps of fakes with a peak up to 0.5, scaled by a power of two, and which, (B,)."""
-    top = _WHITE if maps.dtype == torch.uint8 else 1
-    peaks = (
-        maps.flatten(1).amax(dim=1).double() / top if maps.numel() else maps.new_zeros(len(maps))
-    )
-    is_faint = (peaks > 0) & (peaks <= 0.5) & masks.flatten(1).any(dim=1)
-    scales = torch.ldexp(torch.ones_like(peaks[is_faint]), -torch.frexp(peaks[is_faint]).exponent)
-    return (maps[is_faint].double() / top * scales[:, None, None]).float(), is_faint
-
-
-def _place(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """Return pointing and energy_inside of faces, (2, N); NaN where the mask is empty."""
-    everything = inside + outside
-    area = divide(inside.sum(axis=1), everything.sum(axis=1))
-    top = LEVELS - 1 - np.argmax(everything[:, ::-1] > 0, axis=1)[:, None]
-    highest = (np.take_along_axis(part, top, axis=1)[:, 0] for part in (inside, everything))
-    share = divide(inside @ _VALUES, everything @ _VALUES)
-    values = np.stack([divide(*highest), np.where(top[:, 0] > 0, share, area)])
-    return np.where(area > 0, values, np.nan)
-
-
-def _count_all(maps: Tensor, masks: Tensor, regions: Tensor | None) -> np.ndarray:
-    """Count faces in chunks, int64 (B, 1 or 2, 2, 512); see :func:`_count`."""
     pixels = _CPU_PIXELS if masks.device.type == "cpu" else _GPU_PIXELS
-    sides = maps.shape[1:].numel(), masks.shape[1:].numel(), 4 * LEVELS
-    step = max(1, pixels // max(sides))
-    areas = repeat(None) if regions is None else regions.split(step)
-    parts = zip(maps.split(step), masks.split(step), areas, strict=False)
-    counts: np.ndarray = torch.cat([_count(*part) for part in parts]).cpu().numpy()
-    return counts
+    step = max(1, pixels // max(maps.shape[1:].numel(), masks.shape[1:].numel(), 2 * LEVELS))
+    groups = np.zeros(len(maps), dtype=np.int64) if groups is None else groups
+    found = Histograms.empty(len(maps))
+    for start in range(0, len(maps), step):
+        here = slice(start, start + step)
+        values = _resize(maps[here], (masks.shape[1], masks.shape[2]))
+        more = (None if part is None else part[here] for part in (regions, padding))
+        pixels_here = _Pixels.of(values, masks[here], *more)
+        found.outside[here], found.inside[here] = pixels_here.tally()
+        rows = np.flatnonzero(found.inside[here].any(axis=1))
+        if len(rows):
+            ranked = pixels_here.take(rows).rank(pool, groups[here][rows])
+            for column, result in zip(found[2:], ranked, strict=True):
+                column[start + rows] = result
+    return found
 
 
-def _count(maps: Tensor, masks: Tensor, regions: Tensor | None) -> Tensor:
-    """Return the pixels of every face by region, mask and level, int64 (B, 1 or 2, 2, 512)."""
-    kinds = 2 if regions is None else 4
-    codes = masks.int()
-    if regions is not None:
-        codes += 2 * regions.int()
-    faces = torch.arange(len(maps), dtype=torch.int32, device=maps.device)
-    codes += kinds * faces[:, None, None]
-    codes *= LEVELS
-    codes += _find_levels(_resize(maps, (masks.shape[1], masks.shape[2])))
-    # bincount of integers without weights is deterministic on CUDA and fast on one CPU thread.
-    counts = torch.bincount(codes.flatten(), minlength=len(maps) * kinds * LEVELS)
-    return counts.reshape(len(maps), kinds // 2, 2, LEVELS)
+class _Pixels(NamedTuple):
+    """Values of B faces at the size of the masks, and what each pixel belongs to."""
+
+    values: Tensor  # float64 (B, P), 255 times the map
+    inside: Tensor  # bool (B, P): in the mask
+    region: Tensor | None  # bool (B, P)
+    padding: Tensor | None  # bool (B, P): not counted; never inside nor in the region
+
+    @classmethod
+    def of(
+        cls, values: Tensor, masks: Tensor, regions: Tensor | None, padding: Tensor | None
+    ) -> _Pixels:
+        """Flatten the pixels, and take padding out of masks and regions."""
+        if padding is not None:
+            masks, padding = masks & ~padding, padding.flatten(1)
+            regions = None if regions is None else regions & ~padding.view_as(regions)
+        regions = None if regions is None else regions.flatten(1)
+        return cls(values.flatten(1), masks.flatten(1), regions, padding)
+
+    def take(self, rows: np.ndarray) -> _Pixels:
+        """Return some of the faces."""
+        if len(rows) == len(self.values):
+            return self
+        there = torch.from_numpy(rows).to(self.values.device)
+        region, padding = (
+            None if part is None else part[there] for part in (self.region, self.padding)
+        )
+        return _Pixels(self.values[there], self.inside[there], region, padding)
+
+    def tally(self) -> np.ndarray:
+        """Return the pixels outside and inside by level, int64 (2, B, 512)."""
+        codes = self.inside.int()
+        if self.padding is not None:
+            codes += 2 * self.padding.int()
+        faces = torch.arange(len(codes), dtype=torch.int32, device=codes.device)
+        codes += 3 * faces[:, None]
+        codes *= LEVELS
+        codes += _find_levels(self.values)
+        # bincount of integers without weights is deterministic on CUDA and fast on one CPU thread.
+        counts = torch.bincount(codes.flatten(), minlength=len(codes) * 3 * LEVELS)
+        table: np.ndarray = counts.reshape(len(codes), 3, LEVELS).cpu().numpy()
+        return table.swapaxes(0, 1)[:2]
+
+    def rank(self, pool: PixelPool | None, groups: np.ndarray) -> np.ndarray:
+        """Return pixel_auc, region_auc, pointing and energy, float64 (4, B)."""
+        levels = (self.values / 256).float()  # below 1; a power of two keeps all bits
+        keys = levels.view(torch.int32).sub_(_MIDDLE).mul_(4)
+        keys += 2 * self.inside.int()
+        if self.region is not None:
+            keys += self.region
+        if self.padding is not None:
+            keys.masked_fill_(self.padding, _PADDED)
+        rows = [row[: np.searchsorted(row, _PADDED)] for row in _sort(keys)]
+        if pool is not None:
+            for group, row in zip(groups.tolist(), rows, strict=True):
+                pool.add(group, row)
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            return np.array(list(threads.map(_rank_face, rows))).T
+
+
+def _sort(keys: Tensor) -> np.ndarray:
+    """Sort rows, int32 (B, P); NumPy does so ten times as fast as torch on a CPU."""
+    if keys.device.type == "cpu":
+        return np.sort(keys.numpy(), axis=1)
+    found: np.ndarray = keys.sort(dim=1).values.cpu().numpy()
+    return found
+
+
+def _rank_face(keys: np.ndarray) -> tuple[float, float, float, float]:
+    """Return pixel_auc, region_auc, pointing and energy of a fake from its sorted keys."""
+    pixels = keys >> 1  # without the region: twice the value, plus 1 inside the mask
+    inside = (pixels & 1).astype(bool)
+    in_region = (keys & 1).astype(bool)
+    highest = inside[np.searchsorted(pixels, pixels[-1] & ~1) :]
+    values = ((pixels >> 1) + _MIDDLE).view(np.float32)
+    everything = values.sum(dtype=np.float64)
+    share = values[inside].sum(dtype=np.float64) / everything if everything else inside.mean()
+    region_auc = _auc_of(pixels[in_region]) if in_region.any() else np.nan
+    return _auc_of(pixels), region_auc, float(highest.mean()), float(share)
+
+
+def _auc_of(pixels: np.ndarray) -> float:
+    """Return the AUC of sorted pixels, int32 (P,): twice the value, plus 1 inside the mask.
+
+    From whole numbers: the rank sum, less half of the pairs of equal value, in which the pixel
+    inside is ranked above.
+    """
+    inside = np.flatnonzero(pixels & 1)
+    positives, negatives = len(inside), len(pixels) - len(inside)
+    if not positives or not negatives:
+        return float("nan")
+    ordered = int(inside.sum()) - positives * (positives - 1) // 2
+    first = np.flatnonzero((pixels[1:] ^ pixels[:-1]) == 1) + 1  # inside, of values on both sides
+    before = first - np.searchsorted(pixels, pixels[first] - 1, "left")
+    after = np.searchsorted(pixels, pixels[first], "right") - first
+    return (ordered - int(before @ after) / 2) / (positives * negatives)

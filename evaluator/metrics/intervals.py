@@ -100,6 +100,7 @@ class Term(NamedTuple):
     enters: np.ndarray  # bool (N,): the faces that it uses
     reason: str  # the reason to report if there is no value
     counted: bool = False  # a share of yes-or-no answers
+    exact: float | None = None  # the value, where ``statistic`` approximates it
 
     @property
     def n(self) -> int:
@@ -232,7 +233,7 @@ def estimate(terms: Sequence[Term], resampling: Resampling) -> dict[str, Estimat
     )
     return {
         term.name: stated(
-            value,
+            value if term.exact is None else term.exact,
             column,
             effective(resampling.units, term.enters),
             term.n,

@@ -25,6 +25,7 @@ def localization_metrics(
     resampling: Resampling,
     level: int | None = HALF,
     zeroed: bool = False,
+    pxap: float | None = None,
 ) -> dict[str, Estimate]:
     """Evaluate maps against masks. ``n`` is the number of faces used.
 
@@ -42,9 +43,11 @@ def localization_metrics(
         level: pixels from this level on are marked; None: skip metrics that need a threshold.
         zeroed: the maps of real faces were set to zero because of their label: metrics over real
             faces have no value.
+        pxap: its value from a :class:`~evaluator.metrics.counting.PixelPool`; None: from the
+            levels of the histograms, which also give its interval.
     """
     fake = labels == FAKE
-    terms = [*_ranking_terms(faces, fake), *_place_terms(faces, fake)]
+    terms = [*_ranking_terms(faces, fake, pxap), *_place_terms(faces, fake)]
     if level is not None:
         terms += _marked_terms(faces, fake, labels == REAL, level)
     found = estimate(terms, resampling)
@@ -57,16 +60,17 @@ def localization_metrics(
 
 
 def prior_metrics(
-    faces: Histograms, labels: np.ndarray, resampling: Resampling
+    faces: Histograms, labels: np.ndarray, resampling: Resampling, pxap: float | None = None
 ) -> dict[str, Estimate]:
     """Evaluate the mean mask of other faces as if it were the map.
 
-    ``faces`` are histograms of that mean mask, see :class:`evaluator.metrics.prior.MaskPrior`.
+    ``faces`` are histograms of that mean mask, see :class:`evaluator.metrics.prior.MaskPrior`;
+    ``pxap`` is as for :func:`localization_metrics`.
 
     Returns:
         prior_pxap, prior_pixel_auc, prior_pixel_auc_region.
     """
-    found = estimate(_ranking_terms(faces, labels == FAKE), resampling)
+    found = estimate(_ranking_terms(faces, labels == FAKE, pxap), resampling)
     return {f"prior_{name}": value for name, value in found.items()}
 
 
@@ -87,7 +91,7 @@ def choose_level(faces: Histograms) -> int:
     return int(best[np.argmin(np.abs(best - HALF))])
 
 
-def _ranking_terms(faces: Histograms, fake: np.ndarray) -> list[Term]:
+def _ranking_terms(faces: Histograms, fake: np.ndarray, pxap: float | None) -> list[Term]:
     def histograms(rows: np.ndarray) -> np.ndarray:
         chosen = np.concatenate([faces.inside[rows], faces.outside[rows]], axis=1)
         return chosen * fake[rows, None]
@@ -99,7 +103,7 @@ def _ranking_terms(faces: Histograms, fake: np.ndarray) -> list[Term]:
     region_areas = np.where(fake, faces.region_auc, np.nan)
     both = "no fake has pixels in and out of its mask"
     return [
-        Term("pxap", histograms, pooled, fake, "no fake has a forged pixel"),
+        Term("pxap", histograms, pooled, fake, "no fake has a forged pixel", exact=pxap),
         mean("pixel_auc", areas, both),
         mean("pixel_auc_region", region_areas, f"{both}, inside a region"),
     ]

@@ -134,7 +134,8 @@ def score_maps(
     else:
         count = partial(measure, device=device, quiet=quiet)
         level, chosen = _mark_from(index, rows, reader, threshold, count, failures)
-        measured, prior = _measure(index, rows, reader, count, quiet, failures)
+        parted = _number_groups(faces.index, columns)
+        measured, prior = _measure(index, rows, reader, count, parted, quiet, failures)
         faces = dataclasses.replace(faces, measured=measured, level=level)
         _note_limits(faces, chosen["rule"], notes)
     labelled = COLUMN in index.columns and any(index.column(COLUMN))
@@ -206,21 +207,34 @@ def _measure(
     rows: np.ndarray,
     reader: MapReader,
     count: Callable[..., Measured],
+    groups: np.ndarray,
     quiet: bool,
     failures: list[Failure],
 ) -> tuple[Measured, dict[str, Any]]:
-    """Compare maps with truth; return positions in ``rows``, and the prior's origin."""
+    """Compare maps with truth, pooled by groups, int (N,) of the rows.
+
+    Returns:
+        The comparison, with positions in ``rows``, and the prior's origin.
+    """
     splits = np.array(index.column("split"), dtype=object)
     usual, where = masked_fakes(index, np.flatnonzero(splits == "train")), "train"
     if len(usual) == 0:
         usual, where = masked_fakes(index, rows), "judged"
     prior, failed = mean_mask(index, usual, quiet)
     truths = TruthReader(index)
-    known = rows[[truths.has(row) for row in rows]]
-    measured = count(index, known, reader, prior)
+    has_truth = np.array([truths.has(row) for row in rows], dtype=bool)
+    measured = count(index, rows[has_truth], reader, prior, groups=groups[has_truth])
     failures += [*failed, *measured.failures]
     measured = dataclasses.replace(measured, rows=np.searchsorted(rows, measured.rows))
     return measured, {"masks_of": where, "faces": prior.count, "left_out": "own video"}
+
+
+def _number_groups(index: FaceIndex, columns: Sequence[str]) -> np.ndarray:
+    """Number the combinations of the values of some columns, int64 (N,)."""
+    seen: dict[tuple[str, ...], int] = {}
+    values = zip(*(index.column(name) for name in columns), strict=True)
+    found = values if columns else [()] * len(index)
+    return np.array([seen.setdefault(tuple(value), len(seen)) for value in found], dtype=np.int64)
 
 
 def _rows_of(index: FaceIndex, split: str) -> np.ndarray:

@@ -58,7 +58,8 @@ class EvaluatedFaces:
     def metrics(self, members: np.ndarray | None = None) -> dict[str, dict[str, Any]]:
         """Return every metric over ``members``, bool (N,), or all faces, in the order of METRICS.
 
-        Without masks, only metrics of scores.
+        The fakes among the members must be all fakes of some groups of ``measured``. Without masks,
+        only metrics of scores.
         """
         members = np.ones(len(self.index), dtype=bool) if members is None else members
         rows = np.flatnonzero(members)
@@ -75,11 +76,14 @@ class EvaluatedFaces:
         rows = measured.rows[chosen]
         labels, videos = self.index.labels[rows], self._resample(rows)
         maps = measured.maps.take(chosen)
-        found = localization_metrics(maps, labels, videos, self.level, self.zeroed)
+        groups = np.unique(measured.groups[chosen]).tolist()
+        pxap = measured.pool.average_precision(groups)
+        found = localization_metrics(maps, labels, videos, self.level, self.zeroed, pxap)
         known = np.flatnonzero(measured.has_prior[chosen])
         if len(known):
             priors = measured.priors.take(chosen & measured.has_prior)
-            found.update(prior_metrics(priors, labels[known], videos.take(known)))
+            pxap = measured.prior_pool.average_precision(groups)
+            found.update(prior_metrics(priors, labels[known], videos.take(known), pxap))
         else:
             missing = Estimate(None, None, None, 0, "no fake of another video has a mask")
             found.update(dict.fromkeys(PRIOR, missing))

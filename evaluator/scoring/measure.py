@@ -8,14 +8,15 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from evaluator.metrics.counting import Histograms, count_levels
+from evaluator.metrics.counting import Histograms, PixelPool, count_levels
 from evaluator.metrics.prior import MaskPrior
+from focus.data.cropping import PADDED, locate_padding
 from focus.data.images import read_face, read_mask, split_path
 from focus.data.index import FaceIndex
 from focus.errors import UnreadableError
@@ -23,10 +24,17 @@ from focus.mapstore import MapReader
 from focus.runtime import Progress, available_cores
 from focus.types import FAKE, REAL, Failure
 
-Truth: TypeAlias = tuple[np.ndarray, np.ndarray | None]
 PRIOR_FACES = 2000
 _THREADS = min(8, available_cores())
 _BLOCK = 128  # faces: two blocks of masks and regions of 1024 px are half a GiB
+
+
+class Truth(NamedTuple):
+    """The truth of a face, bool (H, W) each."""
+
+    mask: np.ndarray
+    region: np.ndarray | None = None
+    padding: np.ndarray | None = None  # pixels beyond the edge of the image, which do not count
 
 
 class TruthReader:
@@ -34,8 +42,8 @@ class TruthReader:
 
     def __init__(self, index: FaceIndex) -> None:
         self._root, self._labels = index.root, index.labels
-        names = ("path", "mask", "region", "box")
-        self._paths, self._masks, self._regions, self._boxes = map(index.column, names)
+        self._paths, self._masks, self._regions = map(index.column, ("path", "mask", "region"))
+        self._boxes, self._padded = index.column("box"), index.column(PADDED)
         self._lock = Lock()
 
     def has(self, row: int) -> bool:
@@ -44,7 +52,7 @@ class TruthReader:
         return label == REAL or bool(label == FAKE and self._masks[row])
 
     def read(self, row: int) -> Truth:
-        """Return mask and region of a face, bool (H, W); the region is None if missing.
+        """Return the truth of a face; a region that is missing is None.
 
         The mask of a real face is empty regardless of its file, and of the image's size.
 
@@ -54,17 +62,26 @@ class TruthReader:
         path, mask_path, region_path = self._paths[row], self._masks[row], self._regions[row]
         if self._labels[row] == REAL:
             if mask_path:
-                return np.zeros_like(self._read_mask("mask", mask_path)), None
-            read = partial(read_face, self._root, path, self._boxes[row])
-            return np.zeros(self._guard("image", path, read).shape[:2], dtype=bool), None
+                mask = np.zeros_like(self._read_mask("mask", mask_path))
+            else:
+                read = partial(read_face, self._root, path, self._boxes[row])
+                mask = np.zeros(self._guard("image", path, read).shape[:2], dtype=bool)
+            return Truth(mask, None, self._padding(row, mask))
         mask = self._read_mask("mask", mask_path)
+        padding = self._padding(row, mask)
         if not region_path:
-            return mask, None
+            return Truth(mask, None, padding)
         region = mask if region_path == mask_path else self._read_mask("region", region_path)
         if region.shape != mask.shape:
             sizes = (f"{height} x {width}" for height, width in (region.shape, mask.shape))
             raise UnreadableError("region {} is {}, the mask {}".format(region_path, *sizes))
-        return mask, region
+        return Truth(mask, region, padding)
+
+    def _padding(self, row: int, mask: np.ndarray) -> np.ndarray | None:
+        """Return the pixels beyond the edge of the image, None if there are none."""
+        if not self._padded[row]:
+            return None
+        return locate_padding(self._padded[row], (mask.shape[0], mask.shape[1]))
 
     def _read_mask(self, kind: str, path: str) -> np.ndarray:
         return self._guard(kind, path, partial(read_mask, self._root / path))
@@ -94,6 +111,12 @@ class Measured:
     """bool (M,): whether such a mask exists."""
     failures: tuple[Failure, ...]
     """Faces whose truth could not be read; they are not among the M."""
+    groups: np.ndarray
+    """int64 (M,): the group of each face in the pools."""
+    pool: PixelPool
+    """Pixels of the maps of fakes."""
+    prior_pool: PixelPool
+    """Pixels of the mean masks of fakes."""
 
 
 def measure(
@@ -104,6 +127,7 @@ def measure(
     *,
     device: torch.device | str = "cpu",
     quiet: bool = False,
+    groups: np.ndarray | None = None,
 ) -> Measured:
     """Compare the maps of some faces with their truth.
 
@@ -115,8 +139,9 @@ def measure(
         prior: mean mask, also compared with the truth of fakes.
         device: device that counts pixels; counts do not depend on it.
         quiet: hide progress.
+        groups: int (N,), parts of the faces whose pixels are pooled separately; default: one.
     """
-    return measure_each(index, rows, [reader], prior, device=device, quiet=quiet)[0]
+    return measure_each(index, rows, [reader], prior, device=device, quiet=quiet, groups=groups)[0]
 
 
 def measure_each(
@@ -127,6 +152,7 @@ def measure_each(
     *,
     device: torch.device | str = "cpu",
     quiet: bool = False,
+    groups: np.ndarray | None = None,
 ) -> list[Measured]:
     """Compare several map files with the truth, reading it once. See :func:`measure`.
 
@@ -136,6 +162,8 @@ def measure_each(
     truths, videos = TruthReader(index), np.array(video_names(index), dtype=object)
     stored = [stored_rows(reader, [index.keys[row] for row in rows]) for reader in readers]
     maps, priors = [Histograms.empty(len(rows)) for _ in readers], Histograms.empty(len(rows))
+    groups = np.zeros(len(rows), dtype=np.int64) if groups is None else groups
+    pools, prior_pool = [PixelPool() for _ in readers], PixelPool()
     known, has_prior = np.zeros((2, len(rows)), dtype=bool)
     failures: list[Failure] = []
     blocks = _read_ahead(truths.read, index, rows, "reading masks", quiet)
@@ -145,17 +173,20 @@ def measure_each(
             for batch in _stack(found, start, device):
                 here = batch.places
                 known[here] = True
-                for table, reader, there in zip(maps, readers, stored, strict=True):
-                    table.put(here, batch.compare_stored(reader, there[here]))
+                batch = batch._replace(groups=groups[here])
+                for table, pool, reader, there in zip(maps, pools, readers, stored, strict=True):
+                    table.put(here, batch.compare_stored(reader, there[here], pool))
                 if prior is not None:
                     usual, others = prior.without(videos[rows[here]])
                     chosen = np.flatnonzero(others & (index.labels[rows[here]] == FAKE))
                     has_prior[here[chosen]] = True
-                    priors.put(here[chosen], batch.take(chosen).compare(usual[chosen]))
+                    found_prior = batch.take(chosen).compare(usual[chosen], prior_pool)
+                    priors.put(here[chosen], found_prior)
     priors, has_prior = priors.take(known), has_prior[known]
+    shared = priors, has_prior, tuple(failures), groups[known]
     return [
-        Measured(rows[known], table.take(known), priors, has_prior, tuple(failures))
-        for table in maps
+        Measured(rows[known], table.take(known), *shared, pool, prior_pool)
+        for table, pool in zip(maps, pools, strict=True)
     ]
 
 
@@ -171,7 +202,8 @@ def mean_mask(
             if isinstance(truth, Failure):
                 failures.append(truth)
             else:
-                prior.add(truth[0], videos[rows[place]])
+                mask = truth.mask if truth.padding is None else truth.mask & ~truth.padding
+                prior.add(mask, videos[rows[place]])
     return prior, tuple(failures)
 
 
@@ -240,29 +272,35 @@ class _Batch(NamedTuple):
     places: np.ndarray  # int64 (B,)
     masks: Tensor  # bool (B, H, W)
     regions: Tensor | None  # bool (B, H, W)
+    padding: Tensor | None  # bool (B, H, W)
+    groups: np.ndarray  # int64 (B,)
 
     def take(self, chosen: np.ndarray) -> _Batch:
         """Return some of the faces."""
         there = torch.from_numpy(chosen).to(self.masks.device)
-        regions = None if self.regions is None else self.regions[there]
-        return _Batch(self.places[chosen], self.masks[there], regions)
+        regions, padding = (
+            None if part is None else part[there] for part in (self.regions, self.padding)
+        )
+        return _Batch(self.places[chosen], self.masks[there], regions, padding, self.groups[chosen])
 
-    def compare_stored(self, reader: MapReader, stored: np.ndarray) -> Histograms:
+    def compare_stored(self, reader: MapReader, stored: np.ndarray, pool: PixelPool) -> Histograms:
         """Compare stored maps with the truths; a missing map (-1) counts as the complement."""
         has, lacks = np.flatnonzero(stored >= 0), np.flatnonzero(stored < 0)
         if not len(lacks):
-            return self.compare(reader.read(stored))
+            return self.compare(reader.read(stored), pool)
         found = Histograms.empty(len(stored))
         if len(has):
-            found.put(has, self.take(has).compare(reader.read(stored[has])))
+            found.put(has, self.take(has).compare(reader.read(stored[has]), pool))
         wrong = self.take(lacks)
-        found.put(lacks, count_levels((~wrong.masks).float(), wrong.masks, wrong.regions))
+        found.put(lacks, wrong._count((~wrong.masks).float(), pool))
         return found
 
-    def compare(self, maps: np.ndarray) -> Histograms:
+    def compare(self, maps: np.ndarray, pool: PixelPool) -> Histograms:
         """Compare maps (B, h, w) with the truths."""
-        there = torch.from_numpy(maps).to(self.masks.device)
-        return count_levels(there, self.masks, self.regions)
+        return self._count(torch.from_numpy(maps).to(self.masks.device), pool)
+
+    def _count(self, maps: Tensor, pool: PixelPool) -> Histograms:
+        return count_levels(maps, self.masks, self.regions, self.padding, pool, self.groups)
 
 
 def _stack(
@@ -272,13 +310,23 @@ def _stack(
 
     A region equal to the mask contains a single class, so it is not counted.
     """
-    groups: dict[tuple[tuple[int, ...], bool], list[int]] = {}
+    groups: dict[tuple[tuple[int, ...], bool, bool], list[tuple[int, Truth]]] = {}
     for place, truth in enumerate(found):
         if not isinstance(truth, Failure):
-            mask, region = truth
-            groups.setdefault((mask.shape, region is None or region is mask), []).append(place)
-    for (_, alone), members in groups.items():
-        masks, regions = zip(*(found[place] for place in members), strict=True)
-        stacks = [np.stack(masks), *([] if alone else [np.stack(regions)])]
-        tensors = [torch.from_numpy(stack).to(device) for stack in stacks]
-        yield _Batch(start + np.array(members), tensors[0], None if alone else tensors[1])
+            alone = truth.region is None or truth.region is truth.mask
+            kind = truth.mask.shape, alone, truth.padding is None
+            groups.setdefault(kind, []).append((place, truth))
+    for (_, alone, whole), members in groups.items():
+        places = start + np.array([place for place, _ in members])
+        masks, regions, padding = zip(*(truth for _, truth in members), strict=True)
+
+        def stack(planes: Sequence[np.ndarray]) -> Tensor:
+            return torch.from_numpy(np.stack(planes)).to(device)
+
+        yield _Batch(
+            places,
+            stack(masks),
+            None if alone else stack(regions),
+            None if whole else stack(padding),
+            np.zeros(len(places), dtype=np.int64),
+        )

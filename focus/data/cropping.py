@@ -13,6 +13,8 @@ import numpy as np
 
 Box = tuple[int, int, int, int]
 _Slices = tuple[slice, slice]
+PADDED = "padded"
+"""Column for the edges of the image within a crop; empty for most crops."""
 LARGEST_SIDE = 1280
 """Longer side, in pixels, to which larger images are reduced for detectors."""
 
@@ -67,6 +69,41 @@ def measure_padding(box: Box, size: tuple[int, int]) -> float:
     (rows, columns), _ = _overlap(box, size)
     inside = (rows.stop - rows.start) * (columns.stop - columns.start)
     return 1 - inside / ((bottom - top) * (right - left))
+
+
+def describe_padding(box: Box, size: tuple[int, int]) -> str:
+    """Return the edges of the image of (height, width) within a box, for column ``padded``.
+
+    Returns:
+        "left top right bottom" as shares of the box, such as "0.25 0 1 0.9"; empty if the box does
+        not extend beyond the image.
+    """
+    left, top, right, bottom = box
+    _, (rows, columns) = _overlap(box, size)
+    width, height = right - left, bottom - top
+    edges = (columns.start / width, rows.start / height, columns.stop / width, rows.stop / height)
+    return "" if edges == (0, 0, 1, 1) else " ".join(f"{edge:.6g}" for edge in edges)
+
+
+def locate_padding(text: str, size: tuple[int, int]) -> np.ndarray | None:
+    """Return the pixels of a crop that lie beyond the edge of its image.
+
+    Args:
+        text: a value of column ``padded``, from :func:`describe_padding`.
+        size: (height, width) of the crop, its mask or its map.
+
+    Returns:
+        bool (height, width); None if there are none, or if the text is not four shares.
+    """
+    try:
+        left, top, right, bottom = (float(edge) for edge in text.split())
+    except ValueError:
+        return None
+    rows, columns = ((np.arange(length) + 0.5) / length for length in size)
+    outside: np.ndarray = (
+        ((rows < top) | (rows >= bottom))[:, None] | (columns < left) | (columns >= right)
+    )
+    return outside if outside.any() else None
 
 
 def measure_cover(mask: np.ndarray, box: Box) -> float:

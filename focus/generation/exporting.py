@@ -86,12 +86,12 @@ def export_network(network: Trainable, path: Path, described: dict[str, str]) ->
                 dynamo=True,
                 dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1, max=4096)}},
             )
+            assert program is not None
+            model = program.model_proto
     except Exception as error:  # torch raises many kinds, with pages of advice
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         name = type(network).__name__
         raise InputError(f"{name}: cannot be written as ONNX ({reason})") from None
-    assert program is not None
-    model = program.model_proto
     if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
         raise InputError(
             f"{type(network).__name__}: its batch size is fixed in ONNX; it may use len() of a "

@@ -131,7 +131,7 @@ def compare_counts(device: str) -> int:
     found = 0
     for drawn in (*maps, torch.rand(96, 64, 64, generator=draw)):
         here = count_levels(drawn, masks, regions)
-        there = count_levels(*(part.to(device) for part in (drawn, masks, regions)))
+        there = count_levels(drawn.to(device), masks.to(device), regions.to(device))
         pairs = zip(here[:2], there[:2], strict=True)
         found += sum(int(np.abs(a.astype(int) - b).sum()) for a, b in pairs) // 2
     return found

@@ -48,8 +48,8 @@ def draw_smooth(count: int, side: int, coarse: int, seed: int) -> np.ndarray:
 
 def judge_ours(maps: np.ndarray, masks: np.ndarray, device: str) -> Found:
     """Count whole batches."""
-    found = count_levels(*(torch.from_numpy(part).to(device) for part in (maps, masks)))
-    return summarise(found.inside, found.outside)
+    found = count_levels(torch.from_numpy(maps).to(device), torch.from_numpy(masks).to(device))
+    return found.pixel_auc, summarise(found.inside, found.outside)[1]
 
 
 def summarise(inside: np.ndarray, outside: np.ndarray) -> Found:
@@ -64,7 +64,7 @@ def judge_torchmetrics(maps: np.ndarray, masks: np.ndarray, device: str) -> Foun
     for map_, mask in zip(maps, masks, strict=True):
         values = torch.from_numpy(map_).to(device)[None, None].float()
         values = interpolate(values, mask.shape, mode="bilinear").flatten()
-        values = (values - 0.5).ceil() / 255  # the same levels: the same result is expected
+        values = values / 255
         truth = torch.from_numpy(mask).to(device).flatten().int()
         found.append([float(f(values, truth)) for f in (binary_auroc, binary_f1_score)])
     areas, scores = np.array(found, dtype=np.float64).T

@@ -14,9 +14,10 @@ import numpy as np
 
 from focus.config import to_json
 from focus.data.corpus import CORPORA
+from focus.data.cropping import PADDED
 from focus.data.images import VIDEO_SUFFIXES
 from focus.data.index import COLUMNS, FaceIndex
-from focus.data.prepare.crops import ADDED, PADDED, RECORDS, CropConfig, Cropper, Outcome
+from focus.data.prepare.crops import ADDED, RECORDS, CropConfig, Cropper, Outcome
 from focus.data.prepare.planning import Task, plan
 from focus.data.prepare.running import CropperSettings, Unit, recall, run
 from focus.data.prepare.truth import needs_masks, write_truth

@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 
 from focus.data.cropping import (
+    PADDED,
     Box,
     FaceBox,
     crop,
+    describe_padding,
     format_box,
     measure_cover,
-    measure_padding,
     resize,
 )
 from focus.data.face_detection import FaceDetector
@@ -36,8 +37,6 @@ RECORDS = ".prepare"
 ADDED = ("source", "frame", "box", "detector", "score", "track")
 """Columns of the new index. A source column with such a name is kept as ``<name>_id``: corpora use
 ``source`` for the person whose face was inserted."""
-PADDED = "padded"
-"""Column for the share of a crop beyond the image's edge; empty for most crops."""
 ALSO_FORGED = 0.5
 
 
@@ -215,9 +214,9 @@ class Cropper:
                     cut = crop(area, box)
                     files[kind] = self._write(f"{kind}s", name, cut)
                     counts["blank"] += kind == "mask" and row.label == FAKE and not cut.any()
-            padding = measure_padding(box, (image.shape[0], image.shape[1]))
-            counts[PADDED] += padding > 0
-            files[PADDED] = f"{padding:.3f}" if padding > 0 else ""
+            padding = describe_padding(box, (image.shape[0], image.shape[1]))
+            counts[PADDED] += bool(padding)
+            files[PADDED] = padding
             yield self._describe(seen, place, clip, files)
 
     def _describe(

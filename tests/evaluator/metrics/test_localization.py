@@ -6,7 +6,14 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, jaccard_score, roc_auc_score
 from torchmetrics.classification import BinaryF1Score, BinaryJaccardIndex
 
-from evaluator.metrics.counting import HALF, LEVELS, count_levels, level_of, resize_levels
+from evaluator.metrics.counting import (
+    HALF,
+    LEVELS,
+    PixelPool,
+    count_levels,
+    level_of,
+    resize_levels,
+)
 from evaluator.metrics.intervals import Resampling, effective, interval, resample
 from evaluator.metrics.localization import choose_level, localization_metrics, prior_metrics
 from evaluator.metrics.prior import MaskPrior
@@ -18,6 +25,25 @@ LEFT = np.array([[1, 0], [1, 0]], dtype=bool)
 def histograms(maps, masks, regions=None):
     stacks = [maps, masks, *([] if regions is None else [regions])]
     return count_levels(*(torch.from_numpy(np.stack(stack)) for stack in stacks))
+
+
+def pool_of(maps, masks):
+    pool = PixelPool()
+    count_levels(*(torch.from_numpy(np.stack(stack)) for stack in (maps, masks)), pool=pool)
+    return pool.average_precision([0])
+
+
+def resize(map_, size):
+    """Resize bilinearly to float64, by the matrix of weights of each axis."""
+    weights = []
+    for side, length in zip(map_.shape, size, strict=True):
+        places = np.clip((np.arange(length) + 0.5) * side / length - 0.5, 0, side - 1)
+        low = np.floor(places).astype(int)
+        weights.append(np.zeros((length, side)))
+        weights[-1][np.arange(length), low] += 1 - (places - low)
+        weights[-1][np.arange(length), np.minimum(low + 1, side - 1)] += places - low
+    resized = weights[0] @ map_.astype(np.float64) @ weights[1].T
+    return resized.round(9)  # equal values stay equal, whatever the order of the sums
 
 
 def levels_of(maps, masks):
@@ -43,19 +69,21 @@ def random_faces(seed, count=12, size=(17, 23), fakes=8):
 def test_threshold_free_metrics_equal_scikit_learn(seed):
     maps, masks, regions, labels = random_faces(seed)
     found = judge(maps, masks, labels, regions)
-    levels = levels_of(maps, masks)
+    levels = [resize(map_, masks[0].shape) for map_ in maps]
     fakes = range(8)
     aucs = [roc_auc_score(masks[i].ravel(), levels[i].ravel()) for i in fakes]
     inside = [roc_auc_score(masks[i][regions[i]], levels[i][regions[i]]) for i in fakes]
     pixels = np.concatenate([masks[i].ravel() for i in fakes])
     values = np.concatenate([levels[i].ravel() for i in fakes])
-    assert found["pixel_auc"].value == pytest.approx(np.mean(aucs), abs=1e-5)
-    assert found["pixel_auc_region"].value == pytest.approx(np.mean(inside), abs=1e-5)
-    assert found["pxap"].value == pytest.approx(average_precision_score(pixels, values), abs=1e-5)
+    assert found["pixel_auc"].value == pytest.approx(np.mean(aucs), abs=1e-9)
+    assert found["pixel_auc_region"].value == pytest.approx(np.mean(inside), abs=1e-9)
+    pxap = average_precision_score(pixels, values)
+    assert pool_of(maps[:8], masks[:8]) == pytest.approx(pxap, abs=1e-5)
+    assert found["pxap"].value == pytest.approx(pxap, abs=0.01)  # without a pool
     energy = [levels[i][masks[i]].sum() / levels[i].sum(dtype=float) for i in fakes]
     pointing = [masks[i][levels[i] == levels[i].max()].mean() for i in fakes]
-    assert found["energy_inside"].value == pytest.approx(np.mean(energy), abs=1e-5)
-    assert found["pointing"].value == pytest.approx(np.mean(pointing), abs=1e-5)
+    assert found["energy_inside"].value == pytest.approx(np.mean(energy), abs=1e-7)
+    assert found["pointing"].value == pytest.approx(np.mean(pointing), abs=1e-12)
 
 
 @pytest.mark.parametrize("score", [0.9, 0.02, 0.001, 1e-5, 1e-8])
@@ -68,14 +96,13 @@ def test_threshold_free_metrics_do_not_depend_on_the_score(score):
     plain /= plain.max(axis=(1, 2), keepdims=True)
     maps = (plain * score).astype(np.float32)
     found = judge(list(maps), list(masks), regions=list(np.ones_like(masks)))
-    aucs = [roc_auc_score(masks[i].ravel(), plain[i].ravel()) for i in range(8)]
-    assert found["pixel_auc"].value == pytest.approx(np.mean(aucs), abs=1e-3)
-    assert found["pixel_auc_region"].value == pytest.approx(np.mean(aucs), abs=1e-3)
-    pxap = average_precision_score(masks.ravel(), plain.ravel())
-    if score > 1e-6:  # over all faces: on levels that they share, which end there
-        assert found["pxap"].value == pytest.approx(pxap, abs=0.02)
+    aucs = [roc_auc_score(masks[i].ravel(), maps[i].ravel()) for i in range(8)]
+    assert found["pixel_auc"].value == pytest.approx(np.mean(aucs), abs=1e-9)
+    assert found["pixel_auc_region"].value == pytest.approx(np.mean(aucs), abs=1e-9)
+    pxap = average_precision_score(masks.ravel(), maps.ravel())
+    assert pool_of(list(maps), list(masks)) == pytest.approx(pxap, abs=1e-5)
     energy = [plain[i][masks[i]].sum() / plain[i].sum() for i in range(8)]
-    assert found["energy_inside"].value == pytest.approx(np.mean(energy), abs=1e-3)
+    assert found["energy_inside"].value == pytest.approx(np.mean(energy), abs=1e-7)
     pointing = [masks[i].ravel()[plain[i].argmax()] for i in range(8)]
     assert found["pointing"].value == np.mean(pointing)
 
@@ -96,6 +123,26 @@ def test_thresholded_metrics_equal_scikit_learn_and_torchmetrics(level):
     assert found["fp_area_real"].value == pytest.approx(np.mean([m.mean() for m in marked[8:]]))
     counts = {name: value.n for name, value in found.items()}
     assert (counts["pixel_f1_macro"], counts["f1_fake"], counts["fp_area_real"]) == (12, 8, 4)
+
+
+def test_padding_counts_nowhere():
+    generator = np.random.default_rng(4)
+    maps, masks = generator.random((6, 20, 20)).astype(np.float32), np.zeros((6, 20, 20), bool)
+    masks[:4] = generator.random((4, 20, 20)) < 0.3
+    regions, padding = generator.random((2, 6, 20, 20)) < 0.6
+    padding[:] = False
+    padding[:, :5], padding[:, :, 17:] = True, True
+    pools, labels, units = [PixelPool(), PixelPool()], np.array([1] * 4 + [0] * 2), np.arange(6)
+    padded = count_levels(*map(torch.from_numpy, (maps, masks, regions, padding)), pools[0])
+    cut = (np.ascontiguousarray(part[:, 5:, :17]) for part in (maps, masks, regions))
+    whole = count_levels(*map(torch.from_numpy, cut), pool=pools[1])
+    found, expected = (
+        localization_metrics(part, labels, Resampling(units, 20), pxap=pool.average_precision([0]))
+        for part, pool in zip((padded, whole), pools, strict=True)
+    )
+    assert found == expected
+    plain = localization_metrics(histograms(maps, masks, regions), labels, Resampling(units, 20))
+    assert all(found[name].value != plain[name].value for name in found if name != "pointing")
 
 
 def test_by_hand():

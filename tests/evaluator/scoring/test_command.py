@@ -21,12 +21,50 @@ from focus.runtime import Runtime
 from tests.evaluator.scoring.making import SIZE, Corpus, disc, judge, write_mask
 
 
+def test_threshold_free_metrics_are_exact_at_any_score(corpus):
+    generator = np.random.default_rng(3)
+    maps = {
+        face.key: 1e-5
+        * (0.3 * corpus.masks.get(face.key, 0) + 0.7 * generator.random((SIZE, SIZE)))
+        for face in corpus.faces
+    }
+    reader = corpus.save(maps)
+    result = judge(corpus, reader)
+    fakes = [face for face in corpus.faces if face.split == "test" and face.label == 1]
+    for part, found in (("", result["metrics"]), *result["by"]["method"].items()):
+        keys = [face.key for face in fakes if part in ("", face.method)]
+        truth, pixels = ([table[key].ravel() for key in keys] for table in (corpus.masks, reader))
+        areas = map(roc_auc_score, truth, pixels)
+        assert found["pixel_auc"]["value"] == pytest.approx(np.mean(list(areas)), abs=1e-9)
+        pxap = average_precision_score(np.concatenate(truth), np.concatenate(pixels))
+        assert found["pxap"]["value"] == pytest.approx(pxap, abs=1e-5)
+
+
+def test_pixels_beyond_the_edge_of_the_image_do_not_count(corpus):
+    reader = corpus.save()
+    index = corpus.index()
+    index.columns["padded"] = ["0.25 0 1 1"] * len(index)
+    result = score_maps(index, reader, draws=0, quiet=True)["metrics"]
+    fakes = [f.key for f in corpus.faces if f.split == "test" and f.label == 1]
+    reals = [f.key for f in corpus.faces if f.split == "test" and f.label == 0]
+    truth, pixels = ([t[key][:, 6:].ravel() for key in fakes] for t in (corpus.masks, reader))
+    assert result["pixel_auc"]["value"] == pytest.approx(
+        np.mean(list(map(roc_auc_score, truth, pixels))), abs=1e-9
+    )
+    pxap = average_precision_score(np.concatenate(truth), np.concatenate(pixels))
+    assert result["pxap"]["value"] == pytest.approx(pxap, abs=1e-5)
+    f1 = f1_score(np.concatenate(truth), np.concatenate(pixels) > 0.5)
+    assert result["f1_fake"]["value"] == pytest.approx(f1)
+    areas = [(reader[key][:, 6:] > 0.5).mean() for key in reals]
+    assert result["fp_area_real"]["value"] == pytest.approx(np.mean(areas))
+
+
 def test_values_equal_scikit_learn_on_the_split(corpus):
     reader = corpus.save()
     result = judge(corpus, reader)
     test = [face for face in corpus.faces if face.split == "test"]
     fakes = [face.key for face in test if face.label == 1]
-    pixels = {face.key: np.rint(reader[face.key] * 255).ravel() for face in test}
+    pixels = {face.key: reader[face.key].ravel() * 255 for face in test}
     truth = {
         face.key: corpus.masks.get(face.key, np.zeros((SIZE, SIZE), bool)).ravel() for face in test
     }
@@ -47,7 +85,7 @@ def test_values_equal_scikit_learn_on_the_split(corpus):
     assert tuple(result["metrics"]) == METRICS
     for name, value in expected.items():
         found = result["metrics"][name]
-        assert found["value"] == pytest.approx(value, abs=1e-4), name
+        assert found["value"] == pytest.approx(value, abs=1e-5 if name == "pxap" else 1e-9), name
     counts = {name: found["n"] for name, found in result["metrics"].items()}
     assert (counts["frame_auc"], counts["video_auc"]) == (16, 12)
     assert (counts["pixel_miou"], counts["pxap"], counts["fp_area_real"]) == (16, 8, 8)

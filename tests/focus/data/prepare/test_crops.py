@@ -138,7 +138,7 @@ def test_a_crop_beyond_the_border_is_reflected_there_and_says_so(tmp_path):
     (tmp_path / "list.csv").write_text("path,label,mask\nphoto.png,1,mask.png\n")
     index = prepare(tmp_path / "list.csv", tmp_path / "out", enlarge=1.5, png=True)
     assert index[0].extra["box"] == "-4 -4 20 20"
-    assert index[0].extra["padded"] == "0.306"  # 1 - 20 * 20 / (24 * 24)
+    assert index[0].extra["padded"] == "0.166667 0.166667 1 1"  # 4 of 24 pixels
     marked = read_mask(tmp_path / "out" / index[0].mask)
     assert np.array_equal(marked, crop(mask > 0, (-4, -4, 20, 20)))
     assert marked[2:7, :12].all()
