@@ -44,7 +44,8 @@ def test_pixels_beyond_the_edge_of_the_image_do_not_count(corpus):
     reader = corpus.save()
     index = corpus.index()
     index.columns["padded"] = ["0.25 0 1 1"] * len(index)
-    result = score_maps(index, reader, draws=0, quiet=True)["metrics"]
+    corpus.index = lambda: index
+    result = judge(corpus, reader)["metrics"]
     fakes = [f.key for f in corpus.faces if f.split == "test" and f.label == 1]
     reals = [f.key for f in corpus.faces if f.split == "test" and f.label == 0]
     truth, pixels = ([t[key][:, 6:].ravel() for key in fakes] for t in (corpus.masks, reader))
