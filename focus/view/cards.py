@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from focus.data.cropping import Box, parse_box, paste
+from focus.data.cropping import PADDED, Box, locate_padding, parse_box, paste
 from focus.data.images import VIDEO_SUFFIXES, read_face, read_mask, split_path
 from focus.data.index import Face, FaceIndex
 from focus.errors import UnreadableError
@@ -37,6 +37,9 @@ class Card:
     """float32 (h, w), one per map file; None if the file has no map of this face."""
     modalities: tuple[Picture | None, ...] = ()
     """uint8 RGB like ``picture``, one per requested modality; None if unreadable."""
+    padded: str = ""
+    """The image's edges within the crop (see :func:`~focus.data.cropping.locate_padding`); what
+    lies beyond is not marked and does not count."""
     fault: str = ""
     """Reason why a file of this row could not be read; empty if none."""
 
@@ -44,7 +47,9 @@ class Card:
     def pixel_aucs(self) -> tuple[float, ...]:
         """Pixel AUC of every map; NaN without a map or without both classes in a mask."""
         return tuple(
-            float("nan") if self.mask is None or values is None else pixel_auc(values, self.mask)
+            float("nan")
+            if self.mask is None or values is None
+            else pixel_auc(values, self.mask, locate_padding(self.padded, self.mask.shape))
             for values in self.maps
         )
 
@@ -126,7 +131,19 @@ def read_card(
         size = (whole.shape[0], whole.shape[1])
         maps = tuple(None if values is None else paste(values, source.box, size) for values in maps)
         mask = None if mask is None else paste(mask, source.box, size) > 0.5
-    return Card(row, face, score, picture, mask, maps, tuple(views), "; ".join(faults))
+    # Pasted maps and masks end at the edge of the image.
+    padded = "" if source is not None else face.extra.get(PADDED, "")
+    maps = tuple(_clear_padding(values, padded) for values in maps)
+    mask = _clear_padding(mask, padded)
+    return Card(row, face, score, picture, mask, maps, tuple(views), padded, "; ".join(faults))
+
+
+def _clear_padding(plane: np.ndarray | None, padded: str) -> np.ndarray | None:
+    """Return a map or mask with zeros beyond the edge of the image."""
+    if plane is None:
+        return None
+    outside = locate_padding(padded, (plane.shape[0], plane.shape[1]))
+    return plane if outside is None else plane * ~outside
 
 
 def _show_modalities(picture: Picture, names: Sequence[str]) -> list[Picture]:
@@ -167,7 +184,7 @@ def find_frame(root: Path, face: Face, frames: Path) -> FrameSource | None:
     return None
 
 
-def pixel_auc(face_map: FaceMap, mask: Mask) -> float:
+def pixel_auc(face_map: FaceMap, mask: Mask, padding: Mask | None = None) -> float:
     """Return the area under the ROC curve of a map over the pixels of one face.
 
     The share of (manipulated, untouched) pixel pairs in the right order, ties counted half:
@@ -177,12 +194,14 @@ def pixel_auc(face_map: FaceMap, mask: Mask) -> float:
     Args:
         face_map: float (h, w), resized bilinearly to the mask.
         mask: bool (H, W).
+        padding: bool (H, W), pixels to leave out.
 
     Returns:
         In [0, 1]; NaN if the mask has only one class.
     """
     values = resize_map(face_map, (mask.shape[0], mask.shape[1]))
-    inside, outside = np.sort(values[mask]), np.sort(values[~mask])
+    counted = np.ones_like(mask) if padding is None else ~padding
+    inside, outside = np.sort(values[mask & counted]), np.sort(values[~mask & counted])
     if not inside.size or not outside.size:
         return float("nan")
     below = np.searchsorted(outside, inside, "left").sum()

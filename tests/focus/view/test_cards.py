@@ -71,6 +71,23 @@ def test_a_card_names_every_file_that_cannot_be_read(collection):
     assert math.isnan(card.pixel_aucs[0])
 
 
+def test_what_lies_beyond_the_edge_of_the_image_is_not_marked_and_does_not_count(tmp_path):
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:, :4] = 255
+    for name in ("a.png", "mask.png"):
+        cv2.imwrite(str(tmp_path / name), mask)
+    face = Face("a.png", 1, mask="mask.png", extra={"padded": "0 0.5 1 1"})
+    plane = np.tile(np.linspace(1, 0, 8, dtype=np.float32), (8, 1))
+    plane[:4] = 1 - plane[:4]  # wrong, but beyond the edge
+    with MapWriter(tmp_path / "maps.h5") as writer:
+        writer.append(["a.png"], plane[None])
+    card = read_card(FaceIndex.of([face], tmp_path), 0, [MapReader(tmp_path / "maps.h5")])
+    assert not card.maps[0][:4].any()
+    assert card.maps[0][4:].any()
+    assert not card.mask[:4].any()
+    assert card.pixel_aucs == (1.0,)
+
+
 def test_maps_are_pasted_back_onto_the_image_that_the_face_was_cut_from(tmp_path):
     (tmp_path / "videos").mkdir()
     photograph = np.full((40, 60, 3), 90, np.uint8)
