@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from evaluator.metrics import DETECTION, METRICS, PRIOR
 from focus.cells import write_rows
-from focus.errors import InputError, printable
+from focus.errors import InputError, count_of, printable
 from focus.runtime import QuietFlag, note
 
 RESULT = "result.json"
@@ -207,7 +207,7 @@ def describe_sets(rows: Sequence[Row]) -> list[str]:
     """Return notes on the faces: missing predictions, and rows over different faces."""
     groups = _group_sets(rows)
     lines = [
-        f"{row.name}: {row.missing:,} faces without a prediction were left out"
+        f"{row.name}: {count_of(row.missing, 'face')} without a prediction left out"
         for row in rows
         if row.missing
     ]

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PLAIN_SECONDS = 10.0
 ANSWER_SECONDS = 600.0  # time that a process waits for another one of its run
+_NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+_PRECISIONS = ("no", "fp16", "bf16", "fp8")
 _LAUNCHER_VARIABLES = (
-    "RANK",
-    "WORLD_SIZE",
-    "LOCAL_RANK",
+    *_NUMBERS,
     "LOCAL_WORLD_SIZE",
     "MASTER_ADDR",
     "MASTER_PORT",
@@ -153,11 +153,19 @@ def find_device(name: str) -> torch.device:
 
 
 def _check_environment() -> None:
-    """Refuse accelerate engines that the training loop does not support.
+    """Refuse invalid launcher variables, and engines that the training loop does not support.
 
     Raises:
-        InputError: a variable selects one.
+        InputError: a variable has such a value.
     """
+    for variable in _NUMBERS:
+        given = os.environ.get(variable, "0")
+        if not given.removeprefix("-").isdecimal():
+            raise InputError(f"{variable}={given}: not a whole number; fix or unset it")
+    given = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if given.lower() not in _PRECISIONS:
+        known = ", ".join(_PRECISIONS)
+        raise InputError(f"ACCELERATE_MIXED_PRECISION={given}: unset it, or use one of {known}")
     for engine in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
         variable = f"ACCELERATE_USE_{engine}"
         if os.environ.get(variable, "").lower() in ("1", "true", "yes", "on", "y", "t"):

@@ -121,7 +121,7 @@ def _read_table(path: Path) -> Iterator[tuple[str, str, Any]]:
 
 
 def _read_pairs(path: Path, header: tuple[str, str]) -> Iterator[tuple[int, str, str]]:
-    """Yield line number and the two named columns of a CSV; ignore other columns."""
+    """Yield a row's first line and the two named columns of a CSV; ignore other columns."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -130,11 +130,17 @@ def _read_pairs(path: Path, header: tuple[str, str]) -> Iterator[tuple[int, str,
                     raise InputError(f"{path}: line 1 has no column '{name}'")
             for row in reader:
                 first, second = (unguard(row[name] or "") for name in header)
-                yield reader.line_num, first, second
+                cells = (cell for part in row.values() for cell in _texts(part))
+                yield reader.line_num - sum(cell.count("\n") for cell in cells), first, second
     except OSError as error:
         raise InputError(f"{path}: cannot read the table ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error):
         raise InputError(f"{path}: not a CSV file in UTF-8") from None
+
+
+def _texts(part: str | list[str] | None) -> list[str]:
+    """Return the cells of a column; :class:`csv.DictReader` lists those without a header."""
+    return part if isinstance(part, list) else [part or ""]
 
 
 def _read_png(path: Path) -> np.ndarray:

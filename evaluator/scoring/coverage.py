@@ -80,7 +80,8 @@ def take_covered(
 def _describe(labels: np.ndarray, lacking: np.ndarray, noun: str, missing: Missing) -> str:
     counts = count_classes(labels[lacking])
     kinds = f"{counts['fake']:,} fake, {counts['real']:,} real"
-    text = f"{lacking.sum():,} of {len(labels):,} faces have no {noun} ({kinds}): "
+    verb = "has" if lacking.sum() == 1 else "have"
+    text = f"{lacking.sum():,} of {count_of(len(labels), 'face')} {verb} no {noun} ({kinds}): "
     if missing == "wrong":
         return f"{text}they count as wrong"
     return (

@@ -69,7 +69,7 @@ def test_results_over_different_faces_are_marked_and_never_bold_against_each_oth
     assert best([whole, easy], "pixel_auc") == best([whole, easy], "frame_auc") == set()
     assert [row.name for row in mark_sets([whole, easy])] == ["whole [a]", "easy [b]"]
     lines = describe_sets([whole, easy])
-    assert lines[0] == "easy: 45 faces without a prediction were left out"
+    assert lines[0] == "easy: 45 faces without a prediction left out"
     assert "different faces" in lines[1]
     # Rows over the same faces still compare, whatever stands beside them.
     worse = of_faces("worse", 0.7, "a", "b")
@@ -105,7 +105,7 @@ def test_the_sets_of_a_result_file_are_read(tmp_path, capsys):
     said = capsys.readouterr()
     assert "easy [b]" in said.out
     assert "**" not in said.out
-    assert "easy: 5 faces without a prediction were left out" in said.err
+    assert "easy: 5 faces without a prediction left out" in said.err
     content["coverage"]["rule"] = "wrong"
     paths[1].write_text(json.dumps(content))
     assert read_result(str(paths[1]))[0].missing == 0

@@ -38,6 +38,8 @@ def test_available_devices_are_used(monkeypatch):
     ("name", "value", "message"),
     [
         ("ACCELERATE_USE_DEEPSPEED", "true", "ACCELERATE_USE_DEEPSPEED=true: not supported"),
+        ("ACCELERATE_MIXED_PRECISION", "fp64", "ACCELERATE_MIXED_PRECISION=fp64: unset it"),
+        ("RANK", "q", "RANK=q: not a whole number"),
         ("ACCELERATE_USE_FSDP", "1", "ACCELERATE_USE_FSDP=1: not supported"),
         ("ACCELERATE_USE_CPU", "maybe", "unset these variables: .*ACCELERATE_USE_CPU=maybe"),
         ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "x", "ACCUMULATION_STEPS=x"),

@@ -146,3 +146,9 @@ def test_import_maps_returns_a_summary(corpus, tmp_path):
     folder = run_export(corpus, "png")
     found = import_maps(FaceIndex.read(corpus / "index.csv"), tmp_path / "b.h5", folder, quiet=True)
     assert found == (4, 3, (7, 5), [], [])
+
+
+def test_a_row_with_line_breaks_is_named_by_its_first_line(tmp_path):
+    (tmp_path / "s.csv").write_text('key,score\na,0.5\n\n"b\nc",2\n')
+    with pytest.raises(InputError, match="line 4: score '2'"):
+        read_scores(tmp_path / "s.csv")
