@@ -14,7 +14,7 @@ from focus.look.inputs import Input, find_inputs, page_path
 from focus.look.options import LookCommand
 from focus.look.page import Page
 from focus.look.picture import draw_picture
-from focus.model.clips import ClipResult
+from focus.model.clips import ClipResult, single_threads
 from focus.model.faces import FaceModel, load
 from focus.model.results import Result, summarise
 from focus.model.verdicts import NO_FACE
@@ -33,6 +33,19 @@ def look_command(command: LookCommand) -> None:
     out = page_path(inputs, command.out, command.paths)
     if out.exists() and any(out.samefile(each.path) for each in inputs):
         raise InputError(f"{out}: is an input; choose another --out")
+    with single_threads():  # building a network runs it, too
+        page, failures = _look_at_all(command, inputs)
+    page.write(out)
+    print(f"page: {out}")
+    if command.open and not webbrowser.open(out.resolve().as_uri()):
+        note(f"no browser found: open {out}", command.quiet)
+    if failures:
+        files = count_of(len(inputs), "file")
+        raise CheckFailedError(f"{len(failures)} of {files} could not be read: {failures[0]}")
+
+
+def _look_at_all(command: LookCommand, inputs: Sequence[Input]) -> tuple[Page, list[str]]:
+    """Examine all files; return the page and the errors of those that cannot be read."""
     model = load(
         command.weights or None,
         crop=command.crop,
@@ -42,7 +55,8 @@ def look_command(command: LookCommand) -> None:
     page, failures = Page(model.record, len(inputs)), list[str]()
     _introduce(model, command.quiet)
     names = _short_names([each.path for each in inputs])
-    with Progress(len(inputs), "looking", "files", command.quiet or len(inputs) == 1) as progress:
+    quiet = command.quiet or len(inputs) == 1
+    with Progress(len(inputs), "looking", "files", quiet) as progress:
         for each, name in zip(inputs, names, strict=True):
             try:
                 _look(model, each, name, page, command.quiet)
@@ -53,13 +67,7 @@ def look_command(command: LookCommand) -> None:
                 page.add_failure(name, str(error).removeprefix(f"{each.path}: "))
                 note(str(error), command.quiet)
             progress.advance()
-    page.write(out)
-    print(f"page: {out}")
-    if command.open and not webbrowser.open(out.resolve().as_uri()):
-        note(f"no browser found: open {out}", command.quiet)
-    if failures:
-        files = count_of(len(inputs), "file")
-        raise CheckFailedError(f"{len(failures)} of {files} could not be read: {failures[0]}")
+    return page, failures
 
 
 def _look(model: FaceModel, each: Input, name: str, page: Page, quiet: bool) -> None:

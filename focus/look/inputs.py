@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ def _plan(files: Sequence[Path], folder: Path | None) -> list[Input]:
         is_clip = path.name.lower().endswith(VIDEO_SUFFIXES)
         suffix = f"{OURS}.mp4" if is_clip else f"{OURS}.png"
         home = folder or path.parent
-        names = [path.stem, path.name, *(f"{path.name}-{number}" for number in range(2, 10**6))]
+        names = chain([path.stem, path.name], (f"{path.name}-{at}" for at in count(2)))
         out = next(
             home / f"{name}{suffix}"
             for name in names

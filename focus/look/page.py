@@ -16,16 +16,23 @@ import cv2
 import numpy as np
 from jinja2 import Environment
 
-from focus.data.cropping import crop, paste
+from focus.data.cropping import paste
 from focus.errors import count_of, printable
 from focus.files import replace_file
 from focus.look.clip import LINES
-from focus.look.picture import fit, shrink_result
+from focus.look.picture import clip_box, fit, shrink_result
 from focus.model.clips import ClipResult, Track
 from focus.model.results import Face, Result
 from focus.model.verdicts import NO_FACE, NO_SIGN, SIGNS, UNSURE
 from focus.released.contents import Calibration, ReleasedModel
-from focus.view.overlay import OPACITY, colour_map, find_contours, quantise, resize_map
+from focus.view.overlay import (
+    OPACITY,
+    colour_map,
+    find_contours,
+    quantise,
+    resize_map,
+    resize_picture,
+)
 
 _STYLES = {SIGNS: "signs", UNSURE: "unsure", NO_SIGN: "none", NO_FACE: "empty"}
 _SIDES = ((20, 1280), (100, 800))  # up to so many images, so many pixels
@@ -91,8 +98,8 @@ class Page:
                 "style": _STYLES[result.verdict],
                 "reason": result.reason,
                 "score": None if leading is None else f"{leading.score:.2f}",
-                "size": f"{count_of(result.frames, 'frame')}, {result.frames / result.rate:.1f} s; "
-                f"every {result.every} frames one was examined",
+                "size": f"{count_of(result.frames, 'frame')}, {result.frames / result.rate:.1f} s"
+                + (f", one in {result.every} examined" if result.every > 1 else ""),
                 "film": _data_url("video/mp4", film.read_bytes()) if embedded else "",
                 "file": film.name,
                 "plot": _plot(result, self.model.calibration),
@@ -130,8 +137,11 @@ class Page:
             temporary.write_text(text, encoding="utf-8")
 
     def _describe(self, face: Face, number: int, image: np.ndarray) -> dict[str, Any]:
-        part = cv2.resize(crop(image, face.box), (_CROP, _CROP), interpolation=cv2.INTER_AREA)
-        left, top, right, _ = face.box
+        left, top, right, bottom = clip_box(face.box, (image.shape[1], image.shape[0]))
+        inside = (slice(top, bottom + 1), slice(left, right + 1))
+        height, width = fit((bottom - top + 1, right - left + 1), _CROP, _CROP)
+        part = resize_picture(image[inside], (height, width))
+        values = resize_map(paste(face.map, face.box, image.shape[:2])[inside], (height, width))
         return {
             "number": number,
             "verdict": face.verdict,
@@ -140,10 +150,12 @@ class Page:
             "percent": round(100 * face.score, 1),
             "reason": face.reason,
             "place": face.place if face.verdict == SIGNS else "",
-            "where": f"{right - left} px square at {left}, {top}",
+            "where": f"{right - left + 1} x {bottom - top + 1} pixels at {left}, {top}",
+            "height": height,
+            "width": width,
             "image": _jpeg(part),
-            "layer": _png(_coloured(resize_map(face.map, (_CROP, _CROP)))),
-            "outline": _outline(face, _CROP),
+            "layer": _png(_coloured(values)),
+            "outline": "" if face.verdict == NO_SIGN else _to_path(values >= face.mark),
         }
 
     def _describe_track(self, track: Track, result: ClipResult) -> dict[str, Any]:
@@ -190,13 +202,6 @@ def _image_outline(face: Face, size: tuple[int, int]) -> str:
     if face.verdict == NO_SIGN:
         return ""
     return _to_path(paste(face.map, face.box, size) >= face.mark)
-
-
-def _outline(face: Face, side: int) -> str:
-    """Return the outline of the marked area as an SVG path; empty without a sign."""
-    if face.verdict == NO_SIGN:
-        return ""
-    return _to_path(face.map_at((side, side)) >= face.mark)
 
 
 def _to_path(mask: np.ndarray) -> str:

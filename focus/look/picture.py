@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -34,10 +35,12 @@ def fit(size: tuple[int, int], largest: int = _LARGEST, least: int = 1) -> tuple
 @functools.lru_cache(16)
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """Return matplotlib's own font: the same on every machine."""
-    from matplotlib import get_data_path
-
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", name), size)
+    package = find_spec("matplotlib")  # imports nothing: that takes most of a second
+    assert package is not None
+    assert package.origin is not None
+    home = Path(package.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return ImageFont.truetype(home / name, size)
 
 
 def shrink_result(result: Result, size: tuple[int, int]) -> Result:

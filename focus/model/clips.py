@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +37,7 @@ _MOST_FRAMES = 1000
 _FEWEST = 3
 _BRIEF = 0.1  # tracks with a smaller share of the longest one's frames do not count
 _USABLE = 0.2
+_DETECTED = 480  # pixels of a frame for the face detector
 _CROPS, _CROP = 24, 160  # crops kept of a track, and their side
 
 
@@ -124,10 +127,9 @@ def watch(
         seen: list[tuple[int, Sequence[tuple[Face, np.ndarray | None]]]] = []
         kept = -(-frames // (every * _CROPS))
         size = (1, 1)
-        for frame in range(0, frames, every):
-            image = reader.read(frame)
+        for frame, image, boxes in _detect(model, reader, range(0, frames, every)):
             size = (image.shape[0], image.shape[1])
-            result = model.examine(image, model.find_faces(image))
+            result = model.examine(image, boxes)
             keeps = frame // every % kept == 0
             crops = [_cut(image, face) if keeps else None for face in result.faces]
             seen.append((frame, list(zip(result.faces, crops, strict=True))))
@@ -137,6 +139,69 @@ def watch(
         raise InputError(f"{path}: {error}") from None
     tracks = _judge_tracks(model, seen)
     return ClipResult(str(path), frames, reader.rate, every, size, tracks)
+
+
+def _detect(
+    model: FaceModel, reader: FrameReader, frames: range
+) -> Iterator[tuple[int, np.ndarray, list[FaceBox] | None]]:
+    """Yield frames with their faces; a thread decodes and detects one frame ahead.
+
+    Detector and network have one core each.
+    """
+
+    def find(frame: int) -> tuple[int, np.ndarray, list[FaceBox] | None]:
+        image = reader.read(frame)
+        return frame, image, _find_faces(model, image)
+
+    with single_threads(), ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(find, frames[0]) if frames else None
+        for frame in (*frames[1:], -1):
+            if ahead is None:
+                return
+            found = ahead.result()
+            ahead = pool.submit(find, frame) if frame >= 0 else None
+            yield found
+
+
+def _find_faces(model: FaceModel, image: np.ndarray) -> list[FaceBox] | None:
+    """Detect faces in a frame reduced to 480 pixels: twice as fast as in a photograph."""
+    scale = _DETECTED / max(image.shape[:2])
+    if scale >= 1:
+        return model.find_faces(image)
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    faces = model.find_faces(np.asarray(small, np.uint8))
+    if faces is None:
+        return None
+    return [
+        FaceBox(
+            face.left / scale,
+            face.top / scale,
+            face.right / scale,
+            face.bottom / scale,
+            face.score,
+            None if face.points is None else face.points / scale,
+        )
+        for face in faces
+    ]
+
+
+@contextmanager
+def single_threads() -> Iterator[None]:
+    """Let torch and OpenCV use one core each.
+
+    A small network gains little from two for a single face, and loses tenfold where another
+    process is busy: 0.04 s a face, or 0.5 s (two MobileNetV2 of half width, 224 pixels).
+    """
+    import torch
+
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 def _judge_tracks(

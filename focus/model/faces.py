@@ -20,8 +20,8 @@ from focus.data.pillow import to_pixels
 from focus.data.videos import VIDEO_SUFFIXES
 from focus.errors import InputError, UnreadableError, shorten
 from focus.generators.contract import Generator
-from focus.generators.focus import TrainedGenerator
 from focus.generators.registry import GENERATORS
+from focus.generators.trained import TrainedGenerator
 from focus.model.clips import ClipResult, watch
 from focus.model.quality import measure_quality
 from focus.model.results import Face, Result
