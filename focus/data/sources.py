@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +16,18 @@ import numpy as np
 from focus.config import from_json, to_json
 from focus.data.archives import ARCHIVE_SUFFIXES
 from focus.data.corpus import CORPORA, Corpus, ScanOptions
-from focus.data.face_detection import DEFAULT_FACE_DETECTOR, FACE_DETECTORS, open_face_detector
-from focus.data.images import IMAGE_SUFFIXES
+from focus.data.face_detection import (
+    DEFAULT_FACE_DETECTOR,
+    FACE_DETECTORS,
+    enlarge,
+    open_face_detector,
+)
+from focus.data.images import IMAGE_SUFFIXES, read_face
 from focus.data.index import SPLITS, Face, FaceIndex
 from focus.data.listing import drop_missing, index_files, list_archive, list_folder
 from focus.data.published import count_missing, count_published
 from focus.data.videos import VIDEO_SUFFIXES
-from focus.errors import InputError, count_of
+from focus.errors import InputError, UnreadableError, count_of
 from focus.runtime import QuietFlag, note
 from focus.types import FAKE, REAL, UNKNOWN
 
@@ -29,6 +35,8 @@ INDEX_NAME = "index.csv"
 ROOT_VARIABLE = "FOCUS_DATA"
 _FORMER_FIELDS = {"detector": "face_detector", "detector_weights": "face_detector_weights"}
 
+_SAMPLED = 8
+_CROP_SHARE = 0.7
 _FORMER_FACE_DETECTOR = "yunet"  # of a map file that does not name it
 
 
@@ -42,8 +50,9 @@ class Source:
     """Root folder of the corpus (default: $FOCUS_DATA/NAME) or of the index's relative paths."""
     every: int = 10
     """Sample every N-th video frame."""
-    crop: Literal["frame", "faces"] = "frame"
-    """Use whole images, or each face that is detected in them."""
+    crop: Literal["auto", "frame", "faces"] = "auto"
+    """Use whole images (frame), or each face that is detected in them (faces). auto: faces where
+    focus generate is given photographs or clips, else frame."""
     face_detector: str = DEFAULT_FACE_DETECTOR
     """Face detector: centerface (built in), yunet, retinaface or retinaface-mobilenet."""
     face_detector_weights: str = ""
@@ -58,8 +67,8 @@ class Source:
     def __post_init__(self) -> None:
         if self.every < 1:
             raise InputError(f"--every {self.every}: must be 1 or more")
-        if self.crop not in ("frame", "faces"):
-            raise InputError(f"--crop {self.crop}: use frame or faces")
+        if self.crop not in ("auto", "frame", "faces"):
+            raise InputError(f"--crop {self.crop}: use auto, frame or faces")
         if self.face_detector not in FACE_DETECTORS:
             known = ", ".join(FACE_DETECTORS)
             raise InputError(f"--face-detector {self.face_detector}: use {known}")
@@ -151,6 +160,39 @@ def open_listed(source: Source, quiet: bool = False) -> tuple[FaceIndex, list[st
         unit = count_of(lacking, "video" if corpus.counted == "videos" else corpus.unit)
         note(f"{corpus.title}: a subset; {unit} of the published ones not on disk", quiet)
     return index, missing
+
+
+def choose_crop(source: Source, quiet: bool = False) -> Source:
+    """Return the source of a model of face crops with ``--crop auto`` decided.
+
+    The largest face of up to eight evenly spaced images is detected. If its square, 1.3 times as
+    large, has a median side below 0.7 of the image's shorter one, these are photographs, and their
+    faces are cropped; else they are crops already. An index or a corpus lists the faces to use, and
+    images without a face stay whole: auto stays.
+
+    Raises:
+        InputError: as in :func:`open_source`.
+    """
+    if source.crop != "auto":
+        return source
+    whole = replace(source, crop="frame")
+    path = Path(source.data).expanduser()
+    listed = (path / INDEX_NAME).is_file() or path.name.lower().endswith(".csv")
+    if source.data in CORPORA.names() or listed or not path.exists():
+        return source
+    index = open_source(whole, quiet=True)
+    detector = open_face_detector(source.face_detector, source.face_detector_weights)
+    places = np.linspace(0, len(index) - 1, min(len(index), _SAMPLED)).round().astype(int)
+    shares = []
+    for key in (index.keys[place] for place in places.tolist()):
+        with suppress(UnreadableError):  # reported where the images are read
+            image = read_face(index.root, key)
+            for left, _, right, _ in [enlarge(face) for face in detector.detect(image)[:1]]:
+                shares.append((right - left) / min(image.shape[:2]))
+    if not shares or np.median(shares) >= _CROP_SHARE:
+        return source
+    note("photographs: crops each face that is detected (--crop frame: uses whole images)", quiet)
+    return replace(source, crop="faces")
 
 
 def find_corpus(source: Source, root: Path) -> Corpus | None:

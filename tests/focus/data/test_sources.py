@@ -3,13 +3,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from focus.data.corpus import CORPORA, Corpus
+from focus.data.demo import draw_face
 from focus.data.images import read_face
 from focus.data.index import Face, FaceIndex
 from focus.data.prepare import PrepareCommand, prepare_command
-from focus.data.sources import IndexCommand, Source, index_command, open_listed, open_source
+from focus.data.sources import (
+    IndexCommand,
+    Source,
+    choose_crop,
+    describe_source,
+    index_command,
+    open_listed,
+    open_source,
+)
 from focus.errors import InputError
 from focus.runtime import Runtime
 from tests.focus.data.planted_files import put, put_clip, rows
@@ -249,3 +260,37 @@ def test_index_command_counts_splits_and_spares_its_source(
     assert FaceIndex.read(out).keys == ["../a", "/b"]
     with pytest.raises(InputError, match=r"must be a file that ends in \.csv"):
         index_command(IndexCommand(Source(str(source)), str(tmp_path / "index.txt")))
+
+
+def test_photographs_are_cropped_for_a_model_of_crops(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], demo_corpus: Path
+) -> None:
+    face = draw_face(np.random.default_rng(0), 120).image
+    wide = np.full((240, 320, 3), 128, np.uint8)
+    wide[40:160, 60:180] = face
+    images = {"photos/a": wide, "photos/b": wide, "crops/a": face, "none/a": wide[:30]}
+    for name, image in images.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    chosen = choose_crop(Source(str(tmp_path / "photos")))
+    assert chosen.crop == "faces"
+    assert describe_source(chosen)["source"] == {"crop": "faces", "face_detector": "centerface"}
+    assert "crops each face that is detected" in capsys.readouterr().err
+    assert choose_crop(Source(str(tmp_path / "photos/a.png")), quiet=True).crop == "faces"
+    kept = [Source(str(tmp_path / "photos"), crop="frame"), Source(str(demo_corpus))]
+    kept += [Source(str(tmp_path / name)) for name in ("crops", "none", "missing")]
+    kept.append(Source(str(demo_corpus.parent / "real")))
+    assert [choose_crop(source) for source in kept] == kept
+    assert capsys.readouterr().err == ""
+
+
+def test_an_earlier_map_file_keeps_its_face_detector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from focus.data import sources
+
+    seen = []
+    monkeypatch.setattr(sources, "open_source", lambda source: seen.append(source))
+    attributes = {"data": str(tmp_path), "source": '{"crop": "faces"}'}
+    sources.reopen(attributes, Source(), "maps.h5")
+    assert (seen[0].crop, seen[0].face_detector) == ("faces", "yunet")
