@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from focus.data.sources import Source
@@ -26,7 +27,7 @@ class CostCommand:
     """Batch size for time and memory; 0: 32 on a GPU, 1 on a CPU."""
     seconds: float = 5.0
     """Minimum duration of the throughput measurement, in seconds."""
-    json: str = ""
+    json: Path | None = None
     """Write the result to this JSON file; - for standard output."""
     runtime: Runtime = field(default_factory=Runtime)
     """Device, precision, seed of the random weights and faces."""
@@ -82,7 +83,7 @@ class EmbedCommand:
 class ModelsCommand:
     """List installed detectors and generators; each is imported to check it."""
 
-    json: str = ""
+    json: Path | None = None
     """Write the list to this JSON file; - for standard output."""
     runtime: QuietFlag = field(default_factory=QuietFlag)
     """Common flags."""

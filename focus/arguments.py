@@ -78,7 +78,7 @@ def parse(
         InputError: invalid arguments, in one line.
         SystemExit: after printing the help.
     """
-    options = list(_options(config, default))
+    options = list(list_options(config, default))
     if {"-h", "--help"} & set(arguments):
         print(_help(options, program, description, positional))
         raise SystemExit(0)
@@ -93,7 +93,7 @@ def unparse(command: Any, positional: str = "") -> list[str]:
     """Return the words from which :func:`parse` makes ``command``: its values but the defaults."""
     first: list[str] = []
     words: list[str] = []
-    for option in _options(type(command), None):
+    for option in list_options(type(command)):
         value = functools.reduce(getattr, option.path, command)
         if value == option.default or value is None:
             continue
@@ -105,14 +105,15 @@ def unparse(command: Any, positional: str = "") -> list[str]:
     return [*first, *words]
 
 
-def _options(config: type, default: Any, path: tuple[str, ...] = ()) -> Iterator[Option]:
+def list_options(config: type, default: Any = None, path: tuple[str, ...] = ()) -> Iterator[Option]:
+    """Yield the flags of a command's dataclass, those of nested ones included."""
     hints = typing.get_type_hints(config)
     for field in dataclasses.fields(config):
         here = (*path, field.name)
         value = _default_of(field) if default is None else getattr(default, field.name)
         if dataclasses.is_dataclass(hints[field.name]):
             nested = None if value is dataclasses.MISSING else value
-            yield from _options(hints[field.name], nested, here)
+            yield from list_options(hints[field.name], nested, here)
         else:
             yield Option(here, hints[field.name], value, config)
 

@@ -89,8 +89,8 @@ def import_command(command: ImportCommand) -> None:
 def import_maps(
     index: FaceIndex,
     out: Path | str,
-    predictions: Path | str = "",
-    scores: Path | str = "",
+    predictions: Path | str | None = None,
+    scores: Path | str | None = None,
     *,
     name: str = "import",
     size: int = 0,
@@ -103,8 +103,8 @@ def import_maps(
     Args:
         index: the faces and their labels.
         out: the map file.
-        predictions: folder of PNG or NPY files (``pred/`` in an IMDL-BenCo folder); empty: none.
-        scores: CSV or JSON; empty: ``scores.csv`` or ``pred_label_combined.json`` in the folder.
+        predictions: folder of PNG or NPY files (``pred/`` in an IMDL-BenCo folder); None: none.
+        scores: CSV or JSON; None: ``scores.csv`` or ``pred_label_combined.json`` in the folder.
         name: name of the system, recorded as ``generator``.
         size: side of all maps, resized bilinearly (by area to shrink); 0: unchanged.
         source: origin of the faces, recorded in the map file.
@@ -125,7 +125,11 @@ def import_maps(
     shape = (1, 1) if folder is None else _first_shape(index, rows, found.files, size)
     attributes = {
         "generator": name,
-        "config": {"predictions": str(predictions), "scores": str(scores), "size": size},
+        "config": {
+            "predictions": str(predictions or ""),
+            "scores": str(scores or ""),
+            "size": size,
+        },
         **describe_source(source),
         "index_fingerprint": index.fingerprint(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 from focus.data.sources import Source
@@ -27,7 +28,7 @@ class ExportCommand:
     """Pixels above this value are in the mask (coco only)."""
     data: str = ""
     """Corpus name, index file or folder of the faces; default: recorded in the map file."""
-    root: str = ""
+    root: Path | None = None
     """Folder of a named corpus (default: $FOCUS_DATA/NAME), or base of an index's paths."""
     runtime: QuietFlag = field(default_factory=QuietFlag)
     """Common flags."""
@@ -43,13 +44,13 @@ class ExportCommand:
 class ImportCommand:
     """Convert maps and scores of another system to a map file."""
 
-    predictions: str = ""
+    predictions: Path | None = None
     """Folder of maps (PNG or NPY), named by the paths of the faces; omit to import scores only."""
     source: Source = field(default_factory=Source)
     """The faces."""
     out: str = "imported.h5"
     """Output map file."""
-    scores: str = ""
+    scores: Path | None = None
     """CSV of key,score, or JSON of {name: probability}; default: the file in the folder."""
     name: str = "import"
     """Name of the system, recorded in the map file."""

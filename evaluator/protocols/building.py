@@ -102,7 +102,7 @@ class Builder:
 
     def _source(self, faces: Faces) -> Source:
         """Return the corpus of the faces."""
-        root = str(self.places[faces].path)
+        root = self.places[faces].path
         return Source(faces.corpus, root, compression=faces.compression)
 
     def _list(self, faces: Faces, test: bool = False) -> Path:
@@ -209,11 +209,11 @@ class Builder:
                 self._expect(setting, mixed, score, "score")
 
     def _score(self, maps: Path, data: Path, out: Path, used: Iterable[Faces]) -> Path:
-        return self._add(ScoreCommand(str(maps), str(data), json=str(out)), out, used)
+        return self._add(ScoreCommand(str(maps), str(data), json=out), out, used)
 
     def _count(self, setting: Setting) -> None:
         out = self.out / "results" / setting.name / "cost.json"
-        self._add(CostCommand(_known(setting.network).kind, json=str(out)), out, [])
+        self._add(CostCommand(_known(setting.network).kind, json=out), out, [])
         self.evidence.append(Evidence(setting.name, "", out, "cost"))
 
     def _expect(self, setting: Setting, cells: Iterable[Cell], path: Path, form: Form) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from focus.runtime import Runtime
 
@@ -13,7 +14,7 @@ class ProtocolCommand:
 
     name: str
     """Name of the table, such as focus-table-2."""
-    root: str = ""
+    root: Path | None = None
     """Folder that contains the corpora; default: $FOCUS_DATA."""
     out: str = "results/protocols"
     """Output folder; tables may share it. Re-running resumes."""

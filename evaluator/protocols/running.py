@@ -34,7 +34,7 @@ def protocol_command(command: ProtocolCommand) -> None:
 
 def run_protocol(
     name: str,
-    root: str | Path,
+    root: str | Path | None,
     out: str | Path,
     dry_run: bool = False,
     quiet: bool = False,
@@ -47,7 +47,7 @@ def run_protocol(
 
     Args:
         name: name of the table, such as focus-table-2.
-        root: folder that contains the corpora; empty: $FOCUS_DATA.
+        root: folder that contains the corpora; None: $FOCUS_DATA.
         out: output folder; tables in the same folder share faces, networks and maps.
         dry_run: only print the plan.
         quiet: hide progress.

@@ -55,7 +55,7 @@ def robustness_command(command: RobustnessCommand) -> None:
         raise InputError(f"--out {out}: cannot be created ({error.strerror})") from None
     # Written beside the maps, so that evaluator score and focus view find exactly their faces.
     index.write(out / FACES)
-    faces = Source(str(out / FACES), str(index.root.resolve()))
+    faces = Source(str(out / FACES), index.root.resolve())
     if not make_maps(command, conditions, name, generator, index, faces):
         return
     with ExitStack() as stack:
@@ -67,7 +67,7 @@ def robustness_command(command: RobustnessCommand) -> None:
         judged = index.take(kept)
         device = command.runtime.accelerator().device
         judgement = judge(judged, readers, command.draws, seed, device, quiet)
-        origin = {**readers[CLEAN].attributes, "data": source.data, "root": source.root}
+        origin = {**readers[CLEAN].attributes, "data": source.data, "root": str(source.root or "")}
     result = describe(judgement, judged, origin, notes, command.draws, seed)
     with replace_file(out / "robustness.json") as path:
         text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
@@ -103,9 +103,10 @@ def open_model(command: RobustnessCommand) -> tuple[str, Generator, FaceIndex, S
             f"--weights is missing: {command.maps} was made by {name} and records only the hash"
             f" of its weights ({digest[:12]})"
         )
-    index = reopen(made, source, command.maps)
+    index = reopen(made, source, str(command.maps))
     if not source.data:
-        source = replace(source, data=made["data"], root=source.root or made["root"])
+        root = source.root or (Path(made["root"]) if made["root"] else None)
+        source = replace(source, data=made["data"], root=root)
     generator = load_generator(name, command.weights, options, quiet)
     if generator.weights_sha256 != digest:
         raise InputError(f"--weights {command.weights}: not the weights that made {command.maps}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from evaluator.perturbations import KINDS, SEVEN, Perturbation
@@ -21,7 +22,7 @@ class RobustnessCommand:
     """Output folder of map files and report. Re-running the same command resumes."""
     source: Source = field(default_factory=Source)
     """The faces. Default: those of the map file."""
-    maps: str = ""
+    maps: Path | None = None
     """Map file that names the generator and the faces; also needs --weights."""
     model: str = ""
     """Generator or detector name, as for --method of focus generate."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from focus.data.index import SPLITS
@@ -22,7 +23,7 @@ class ScoreCommand:
     """Map file to score."""
     data: str = ""
     """Corpus name, index file or folder of the faces; default: recorded in the map file."""
-    root: str = ""
+    root: Path | None = None
     """Folder of a named corpus (default: $FOCUS_DATA/NAME), or base of an index's paths."""
     split: str = "test"
     """train, val, test or all."""
@@ -33,7 +34,7 @@ class ScoreCommand:
     certainty, and the complement of the truth as map."""
     by: tuple[str, ...] = ()
     """Further index columns to break down by; method is always included."""
-    json: str = ""
+    json: Path | None = None
     """Write the result to this JSON file; - for standard output."""
     draws: int = 1000
     """Bootstrap draws for the 95 % intervals; 0 for none."""

@@ -36,12 +36,12 @@ class FaceDetector(Protocol):
         """Return the faces of an image (uint8 (H, W, 3), RGB), the largest first."""
 
 
-def open_face_detector(name: str, weights: str = "") -> FaceDetector:
+def open_face_detector(name: str, weights: Path | str | None = None) -> FaceDetector:
     """Return a detector by name.
 
     Args:
         name: one of ``FACE_DETECTORS``.
-        weights: its weights file; empty: ``$FOCUS_DETECTOR_WEIGHTS``. Optional for ``centerface``,
+        weights: its weights file; None: ``$FOCUS_DETECTOR_WEIGHTS``. Optional for ``centerface``,
             which comes along and ignores the variable, and ``retinaface`` (ResNet-50).
 
     Raises:

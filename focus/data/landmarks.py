@@ -128,7 +128,7 @@ class LandmarkModel:
         return self._network.forward()
 
 
-def find_landmark_weights(given: str) -> Path | None:
+def find_landmark_weights(given: Path | None) -> Path | None:
     """Return the landmark model's file: the given one, else ``$FOCUS_LANDMARKS``, else None."""
     name = given or os.environ.get(LANDMARKS_VARIABLE, "")
     return Path(name) if name else None

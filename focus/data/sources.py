@@ -46,7 +46,7 @@ class Source:
 
     data: str = ""
     """Corpus name, index file (.csv), folder, archive, image or video."""
-    root: str = ""
+    root: Path | None = None
     """Root folder of the corpus (default: $FOCUS_DATA/NAME) or of the index's relative paths."""
     every: int = 10
     """Sample every N-th video frame."""
@@ -55,7 +55,7 @@ class Source:
     focus generate is given photographs or clips, else frame."""
     face_detector: str = DEFAULT_FACE_DETECTOR
     """Face detector: centerface (built in), yunet, retinaface or retinaface-mobilenet."""
-    face_detector_weights: str = ""
+    face_detector_weights: Path | None = None
     """Weights file of the face detector (default: $FOCUS_DETECTOR_WEIGHTS)."""
     split: str = ""
     """Use this split only: train, val or test."""
@@ -211,7 +211,7 @@ def describe_source(source: Source) -> dict[str, Any]:
     rest = {name: value for name, value in to_json(source).items() if value != plain[name]}
     if source.crop == "faces":  # its default has changed
         rest["face_detector"] = source.face_detector
-    data, root = rest.pop("data", ""), rest.pop("root", "")
+    data, root = rest.pop("data", ""), rest.pop("root", None) or ""
     if data not in CORPORA.names():
         data = _make_absolute(data)
     return {"data": data, "root": _make_absolute(root), "source": rest}
@@ -246,7 +246,8 @@ def reopen(
         if kept.get("crop") == "faces":
             kept.setdefault("face_detector", _FORMER_FACE_DETECTOR)
         recorded = from_json(Source, {**kept, "data": str(attributes["data"])})
-        root = source.root or str(attributes.get("root", ""))
+        made_in = str(attributes.get("root", ""))
+        root = source.root or (Path(made_in) if made_in else None)
         split = source.split or ("" if all_splits else recorded.split)
         return open_source(replace(recorded, root=root, split=split))
     except (ValueError, TypeError, RecursionError) as error:
@@ -295,7 +296,7 @@ def _make_rows(root: Path, files: list[Face], source: Source, quiet: bool) -> Fa
     return index_files(root, files, source.every, detector, quiet)
 
 
-def _read_index(path: Path, source: Source, root: str = "") -> FaceIndex:
+def _read_index(path: Path, source: Source, root: Path | None = None) -> FaceIndex:
     if source.crop == "faces":
         raise InputError(f"--crop faces: {path} already lists the faces to use")
     root = root or source.root

@@ -28,7 +28,7 @@ class InfoCommand:
 
     maps: str
     """The map file."""
-    json: str = ""
+    json: Path | None = None
     """Write the summary as JSON to this file; - prints only the JSON to standard output."""
     runtime: QuietFlag = field(default_factory=QuietFlag)
 

@@ -27,9 +27,9 @@ class WeightsCommand:
 
     words: tuple[str, ...] = ("list",)
     """list; info NAME: data, figures and limits of a model; fetch NAME: copy it to this machine."""
-    file: str = ""
+    file: Path | None = None
     """For fetch: a file that was downloaded already."""
-    json: str = ""
+    json: Path | None = None
     """Write the result as JSON to this file; -: print it."""
 
 
@@ -49,7 +49,7 @@ def weights_command(command: WeightsCommand) -> None:
     elif action == "info":
         _show(names[0], command)
     else:
-        path = fetch_model(names[0], Path(command.file) if command.file else None)
+        path = fetch_model(names[0], command.file)
         present({"name": names[0], "file": str(path)}, f"{names[0]}: {path}", command.json)
 
 

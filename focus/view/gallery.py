@@ -38,7 +38,7 @@ class ViewCommand:
     source: Source = field(default_factory=Source)
     out: str = "report.html"
     """HTML page to write; above 400 images, also a folder of them next to it."""
-    png: str = ""
+    png: Path | None = None
     """Write this image instead of a page: a contact sheet, or the one face of --key."""
     key: str = ""
     """Show only this face."""
@@ -46,9 +46,9 @@ class ViewCommand:
     """More maps of the same faces to show next to them, each as NAME=MAPS.h5."""
     modalities: tuple[str, ...] = ()
     """Modalities of each face to show next to it: rgb, sobel, dct, srm."""
-    frames: str = ""
+    frames: Path | None = None
     """Folder of the whole images that the faces were cut from; show maps on those."""
-    summary: str = ""
+    summary: Path | None = None
     """JSON file of `evaluator score`; its metrics are shown at the top of the page."""
     limit: int = 0
     """Number of faces to show, spread evenly over the index (0: all; in an image, 8)."""
@@ -115,7 +115,7 @@ def open_collection(command: ViewCommand) -> Collection:
         facts=_facts(index, reader, rows),
         notices=notices,
         metrics=metrics,
-        frames=Path(command.frames) if command.frames else None,
+        frames=command.frames,
         modalities=modalities,
         basis=basis,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from focus.data.sources import Source
 from focus.runtime import QuietFlag
@@ -14,7 +15,7 @@ class DoctorCommand:
 
     source: Source = field(default_factory=Source)
     """The faces."""
-    json: str = ""
+    json: Path | None = None
     """Also write the findings to this file as JSON (-: print only the JSON to standard output)."""
     workers: int = -1
     """Processes that inspect files; -1: one fewer than the cores, at most 16."""

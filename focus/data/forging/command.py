@@ -59,7 +59,7 @@ class ForgeCommand:
     forgery: tuple[ForgeryKind, ...] = ("blend", "partial")
     """blend: self-blend of the face; partial: of one part; swap: another face; others: a local edit
     of one part. Faces take turns."""
-    landmarks: str = ""
+    landmarks: Path | None = None
     """ONNX model of 68 points (default: $FOCUS_LANDMARKS); if none, an ellipse in the face box."""
     per_face: int = 1
     """Forgeries per face; 1 gives as many fakes as real faces."""

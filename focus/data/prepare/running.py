@@ -32,7 +32,7 @@ class CropperSettings:
     out: Path
     config: CropConfig
     detector: str
-    weights: str
+    weights: Path | None
 
     def open(self) -> Cropper:
         """Load the detector and return the cropper.

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from focus.cli import main
 from focus.data.cropping import FaceBox
 from focus.data.face_detection import RetinaFaceDetector, YuNetDetector, enlarge, open_face_detector
 from focus.data.images import read_image
@@ -180,10 +179,3 @@ def test_enlarge_keeps_the_centre_and_makes_a_square() -> None:
     assert right - left == bottom - top == round(68.5 * 1.3)
     assert abs((left + right) / 2 - 37.65) <= 1
     assert abs((top + bottom) / 2 - 34.15) <= 1
-
-
-@pytest.mark.parametrize("flag", ["--detector", "--detector-weights"])
-def test_former_flags_name_the_new_ones(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["index", "--data", "a", "--out", "b.csv", flag, "yunet"]) == 2
-    new = flag.replace("--", "--face-")
-    assert capsys.readouterr().err.strip() == f"focus index: {flag} is now called {new}"

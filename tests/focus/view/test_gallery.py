@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import pytest
@@ -108,7 +109,7 @@ def test_a_negative_limit_is_refused():
 
 def test_a_missing_folder_of_frames_is_refused(tmp_path):
     maps = make_faces(tmp_path, 2)
-    command = ViewCommand(str(maps), out=str(tmp_path / "x.html"), frames="/nonexistent")
+    command = ViewCommand(str(maps), out=str(tmp_path / "x.html"), frames=Path("/nonexistent"))
     with pytest.raises(InputError, match="--frames /nonexistent: no such folder"):
         view_command(command)
     assert not (tmp_path / "x.html").exists()
