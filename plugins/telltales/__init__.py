@@ -9,7 +9,7 @@ separate chain of convolutions (MapPrediction); the deepest features of both kin
 the deepest semantic map, give the class (Classification). The noise maps learn the noise that a
 wavelet filter finds in the image (:mod:`~plugins.telltales.noise`), so this term needs no maps.
 
-Training has two steps, each a run. The first has no noise: noise features are zeros, their module is
+Training has two steps, each a run. The first has no noise: its features are zeros, their module is
 not trained. The second starts from the weights of the first, with a tenth of the rate::
 
     evaluator run --model telltales --maps focus.h5 --options step=1 --out results/first
