@@ -111,7 +111,7 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
     try:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        body = timm.create_model(name, **arguments, **source)
+        body: Any = timm.create_model(name, **arguments, **source)
     except Exception as error:  # timm and the hub raise many types
         raise InputError(_explain(name, weights, error)) from None
     finally:

@@ -13,7 +13,6 @@ from focus.errors import InputError
 from focus.released.contents import Limits
 
 _SIDE = 112  # pixels at which sharpness, colour and flatness are measured
-_FLAT = 1  # largest grey-level range of a flat pixel's neighbourhood
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,9 @@ class Quality:
     """Spread of colour: root of the summed variances of Cb and Cr, plus their mean distance from
     grey. 0 for a grey image."""
     flatness: float
-    """Share of pixels whose 3 x 3 neighbourhood spans at most one grey level, in [0, 1]."""
+    """Share of pixels whose 3 x 3 neighbourhood has one grey level only, in [0, 1]."""
+    contrast: float
+    """Standard deviation of the brightness, in grey levels."""
     turn: float
     """Offset of the nose from the middle of the eyes, along the line between them, in distances of
     the eyes: 0 for a frontal face, 0.5 if the nose is below an eye."""
@@ -69,7 +70,8 @@ def measure_quality(image: np.ndarray, box: Box, face: FaceBox | None) -> Qualit
         detection=1.0 if face is None else face.score,
         sharpness=float(edges.std() / (grey.std() + 1)),
         chroma=spread + float(np.linalg.norm(colours.mean(axis=(0, 1)))),
-        flatness=float((span <= _FLAT).mean()),
+        flatness=float((span == 0).mean()),
+        contrast=float(grey.std()),
         turn=0.0 if face is None or face.points is None else measure_turn(face.points),
     )
 
@@ -116,6 +118,7 @@ def fit_limits(
         detection=min(plain.detection, quantile("detection", share)),
         sharpness=min(plain.sharpness, quantile("sharpness", share)),
         chroma=min(plain.chroma, quantile("chroma", share)),
+        contrast=min(plain.contrast, quantile("contrast", share)),
         flatness=max(plain.flatness, quantile("flatness", 1 - share)),
         turn=max(plain.turn, quantile("turn", 1 - share)),
         distance=float(np.quantile(distances, 1 - share)) if len(distances) else 0.0,

@@ -52,6 +52,8 @@ def find_obstacle(quality: Quality, distance: float, limits: Limits) -> str:
         return f"the face is too small: {size}"
     if quality.turn > limits.turn:
         return "the head is turned sideways"
+    if quality.contrast < limits.contrast:
+        return "the face is too dark, or without contrast"
     if quality.sharpness < limits.sharpness:
         return "the face is blurred"
     if quality.chroma < limits.chroma:

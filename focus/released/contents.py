@@ -68,7 +68,9 @@ class Limits:
     chroma: float = 5.0
     """Lowest spread of colour; a grey image has 0."""
     flatness: float = 0.2
-    """Largest share of flat pixels: photographs reach 0.08, flat drawings start at 0.3."""
+    """Largest share of flat pixels: photographs reach 0.03, flat drawings start at 0.29."""
+    contrast: float = 10.0
+    """Lowest deviation of the brightness, in grey levels; a face in the dark has 9."""
     turn: float = 0.45
     """Largest sideways turn of the head."""
     distance: float = 0.0

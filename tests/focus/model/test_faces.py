@@ -101,6 +101,7 @@ def test_the_face_is_standardised_as_in_generate(model: focus.FaceModel, tiny_mo
     ("change", "reason"),
     [
         (lambda face: cv2.GaussianBlur(face, (0, 0), 7), "blurred"),
+        (lambda face: face // 6, "too dark"),
         (lambda face: np.repeat(face.mean(2, keepdims=True), 3, 2).astype(np.uint8), "no colour"),
         (lambda face: cv2.GaussianBlur(face, (0, 0), 2) // 48 * 48 + 24, "drawn"),
     ],
