@@ -67,8 +67,9 @@ class Face:
 
     @property
     def place(self) -> str:
-        """Where to look: the part of the face with the highest values, in words."""
-        return describe_place(self.map)
+        """Where to look, in words: the marked area, else the highest values."""
+        marked = self.marked
+        return describe_place(np.where(marked, self.map, 0) if marked.any() else self.map)
 
     def __repr__(self) -> str:
         reason = f" ({self.reason})" if self.reason else ""
