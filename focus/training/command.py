@@ -6,12 +6,20 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from focus.config import fingerprint, given_values, parse_options, split_options, to_json
+from focus.config import (
+    fingerprint,
+    from_json,
+    given_values,
+    parse_options,
+    split_options,
+    to_json,
+)
 from focus.data.overlap import FileTable, check_val
 from focus.data.sources import open_source
 from focus.data.splits import split_index
 from focus.detectors import DETECTORS, config_type
 from focus.errors import CheckFailedError, InputError, count_of
+from focus.runs import Run, read_run, sha256
 from focus.runtime import Runtime, note
 from focus.training.loop import Report
 from focus.training.options import FitConfig, NetworkOptions, list_settings
@@ -34,17 +42,19 @@ def train_command(command: TrainCommand) -> None:
     self_blend = bool(command.fit.augmentation.forged_share)
     train, val = split_index(index, command.hold_out, command.runtime.seed, self_blend)
     check_val(FileTable(train), FileTable(val))
-    config = _network_config(command)
+    init = _read_init(command)
+    config = _network_config(command, init)
     fit = command.fit.complete(DETECTORS.get(command.model))
     training = Training(
-        command.model, config, train, val, fit, command.runtime, stills=command.stills
+        command.model, config, train, val, fit, command.runtime, stills=command.stills, init=init
     )
     facts = {
+        **({"init": sha256(init.weights)} if init else {}),
         "source": to_json(command.source),
         "hold_out": command.hold_out,
         "index_fingerprint": index.fingerprint(),
         "fingerprint": fingerprint(
-            [to_json(config), _resume_signature(command, fit), index.fingerprint()]
+            [to_json(config), _resume_signature(command, fit, init), index.fingerprint()]
         ),
     }
     try:
@@ -72,10 +82,30 @@ def _report(folder: Path, report: Report, fit: FitConfig, runtime: Runtime) -> N
         )
 
 
-def _network_config(command: TrainCommand) -> Any:
-    """Return the detector's settings: ``--options``, and flags if all of its settings are flags."""
+def _read_init(command: TrainCommand) -> Run | None:
+    """Return the trained network of ``--init``, if given."""
+    if command.init is None:
+        return None
+    run = read_run(command.init)
+    if run.kind != command.model:
+        raise InputError(f"--init {command.init}: is a {run.kind}; --model is {command.model}")
+    return run
+
+
+def _network_config(command: TrainCommand, init: Run | None) -> Any:
+    """Return the detector's settings: ``--options``, and flags if all of its settings are flags.
+
+    With ``init`` they are its own.
+    """
     kind, options = config_type(DETECTORS.get(command.model)), split_options(command.options)
     flags = given_values(command.network)
+    if init is not None:
+        if flags or options:
+            raise InputError(
+                "--init: the network keeps its own settings; leave recipes and the network's flags "
+                "out"
+            )
+        return from_json(kind, dict(init.network))
     known = {field.name for field in dataclasses.fields(kind)}
     if "encoder" in known and known <= {field.name for field in dataclasses.fields(NetworkOptions)}:
         flags = {name: value for name, value in flags.items() if name in known}
@@ -89,9 +119,15 @@ def _network_config(command: TrainCommand) -> Any:
     return parse_options(kind, options)
 
 
-def _resume_signature(command: TrainCommand, config: FitConfig) -> dict[str, object]:
+def _resume_signature(
+    command: TrainCommand, config: FitConfig, init: Run | None
+) -> dict[str, object]:
     """Return the settings that must match to resume."""
     fit = {k: v for k, v in list_settings(config).items() if k not in NOT_RESUME_RELEVANT}
     runtime = {"precision": command.runtime.precision, "seed": command.runtime.seed}
-    kept = {"hold_out": command.hold_out, **({"stills": True} if command.stills else {})}
+    kept: dict[str, object] = {"hold_out": command.hold_out}
+    if command.stills:
+        kept["stills"] = True
+    if init is not None:
+        kept["init"] = sha256(init.weights)
     return {"fit": fit, "runtime": runtime, **kept}

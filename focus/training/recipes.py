@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from focus.data.sources import Source
 from focus.data.transforms import Augmentation
@@ -29,6 +30,8 @@ class TrainCommand:
     """Without a val split: hold out this share of the videos (or files) as val."""
     stills: bool = False
     """Every face is a still image: a detector of clips sees it in small motion."""
+    init: Path | None = None
+    """Start from a trained network: a run folder, a weights file in one, or a released model."""
     resume: bool = False
     """Resume the unfinished run in --out."""
     network: NetworkOptions = field(default_factory=NetworkOptions)

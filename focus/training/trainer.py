@@ -20,6 +20,7 @@ from focus.detectors import Trainable
 from focus.errors import InputError, count_of
 from focus.processes import process_rank
 from focus.runs import (
+    Run,
     RunFolder,
     build_detector,
     describe_run,
@@ -49,6 +50,7 @@ class Training:
         runtime: device, precision and seed.
         maps: map supervision, or None.
         stills: treat every face as a still image; detectors of clips get it with small motion.
+        init: the trained network to start from, with all that it measured on its own faces.
     """
 
     model: str
@@ -59,6 +61,7 @@ class Training:
     runtime: Runtime
     maps: Maps | None = None
     stills: bool = False
+    init: Run | None = None
 
 
 def train_run(
@@ -104,9 +107,12 @@ def _train(training: Training, run: RunFolder, resume: bool) -> Report:
     """Train in a claimed folder."""
     runtime, fit = training.runtime, training.fit
     seed_everything(runtime.seed)
-    network = build_detector(training.model, training.config)
+    if training.init is None:
+        network = build_detector(training.model, training.config)
+    else:
+        network = load_network(training.init, to_json(training.config))
     faces, val = _datasets(training, network)
-    if _overrides(network, "calibrate"):
+    if training.init is None and _overrides(network, "calibrate"):
         network.calibrate(_calibration_images(faces, network))
     counts = f"{count_of(len(faces), 'face')}, selecting on {len(val)}"
     note(f"training {training.model} on {counts}, into {run.path}", runtime.quiet)

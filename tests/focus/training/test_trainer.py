@@ -241,3 +241,27 @@ def test_settings_without_augmentation_are_as_before_there_was_any():
     assert "edits" not in light["augmentation"]
     blends = list_settings(FitConfig(augmentation=Augmentation(augment=("self-blend",))))
     assert blends["augmentation"]["self_blend_share"] == 0.5
+
+
+def test_a_training_starts_from_a_trained_network(demo_corpus, tmp_path):
+    first = command_for(demo_corpus, tmp_path / "first")
+    train_command(first)
+    still = replace(FIT, steps=1, optimizer=OptimizerOptions("sgd", lr=1e-12))  # moves nothing
+    further = replace(first, network=NetworkOptions(), fit=still, init=tmp_path / "first")
+    train_command(replace(further, out=str(tmp_path / "second")))
+    one, other = read_run(tmp_path / "first"), read_run(tmp_path / "second")
+    assert other.network == one.network
+    assert other.config["init"]
+    before, after = load_file(one.weights), load_file(other.weights)
+    moved = {name for name in before if not torch.allclose(before[name], after[name], atol=1e-6)}
+    assert all("running_" in name or name == "map_scale" for name in moved)
+    assert moved  # by the statistics of batch normalisation
+
+
+def test_a_start_must_be_of_the_same_detector(demo_corpus, tmp_path):
+    train_command(command_for(demo_corpus, tmp_path / "one"))
+    plain = replace(command_for(demo_corpus, tmp_path / "two"), init=tmp_path / "one")
+    with pytest.raises(InputError, match="is a focus; --model is classifier"):
+        train_command(replace(plain, model="classifier"))
+    with pytest.raises(InputError, match="keeps its own settings"):
+        train_command(plain)
