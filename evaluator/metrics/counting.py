@@ -33,7 +33,8 @@ _TOP_BITS = int(np.float32(_LINEAR - 0.5).view(np.int32))
 _MIDDLE = 2**29  # centres the bits of floats below 1, so that four times them fit into an int32
 _PADDED = 2**31 - 1  # the key of a pixel to leave out; above all others
 _DROPPED = 7  # low bits of a float32 that a pool drops
-_TOP_BIN = int(np.float32(1).view(np.int32)) >> _DROPPED
+_BINS = 2 ** (23 - _DROPPED)  # of a pool in each octave
+_OCTAVES = 127  # of float32 below 1
 # Pixels per step: on a CPU as many as fit its caches, on a GPU enough to keep it busy in 0.5 GiB.
 _CPU_PIXELS, _GPU_PIXELS = 2**19, 2**24
 
@@ -66,37 +67,31 @@ class PixelPool:
     """
 
     def __init__(self) -> None:
-        self._counts: dict[int, np.ndarray] = {}
-        self._listed: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._counts: dict[int, np.ndarray] = {}  # unused pages of zeros take no memory
+        self._octaves: dict[int, np.ndarray] = {}  # bool (_OCTAVES,): those that occur
 
     def add(self, group: int, keys: np.ndarray) -> None:
-        """Add the pixels of a fake to a group, from keys (int32 (P,)) without padding."""
-        if group not in self._counts:  # unused pages of zeros take no memory
-            self._counts[group] = np.zeros(2 * (_TOP_BIN + 1), dtype=np.int64)
-        codes = ((keys >> (2 + _DROPPED)) + (_MIDDLE >> _DROPPED)) * 2
-        codes += keys >> 1 & 1
-        np.add.at(self._counts[group], codes, 1)
-        self._listed.pop(group, None)
+        """Add the pixels of a fake to a group, from sorted keys (int32 (P,)) without padding."""
+        if group not in self._counts:
+            self._counts[group] = np.zeros((2, _OCTAVES, _BINS), dtype=np.int64)
+            self._octaves[group] = np.zeros(_OCTAVES, dtype=bool)
+        bins = (keys >> (2 + _DROPPED)) + (_MIDDLE >> _DROPPED)
+        starts = np.arange(_OCTAVES + 1, dtype=np.int32) * _BINS
+        self._octaves[group] |= np.diff(np.searchsorted(bins, starts)) > 0
+        bins += (keys >> 1 & 1) * (_OCTAVES * _BINS)
+        np.add.at(self._counts[group].reshape(-1), bins, 1)
 
     def average_precision(self, groups: Iterable[int]) -> float:
         """Return the average precision over the pixels of some groups; NaN without any inside."""
-        found = [self._list(group) for group in groups if group in self._counts]
+        found = [group for group in groups if group in self._counts]
         if not found:
             return float("nan")
-        codes, times = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        inside = codes & 1 == 1
-        bins, places = np.unique(codes >> 1, return_inverse=True)
-        positives, negatives = (
-            np.bincount(places[part], times[part], len(bins)) for part in (inside, ~inside)
-        )
+        octaves = np.logical_or.reduce([self._octaves[group] for group in found])
+        counts = np.zeros((2, int(octaves.sum()), _BINS), dtype=np.int64)
+        for group in found:
+            counts += self._counts[group][:, octaves]
+        negatives, positives = counts[..., counts.any(axis=0)]
         return float(average_precision(positives, negatives))
-
-    def _list(self, group: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the codes that occur in a group, ascending, and their pixels; kept until added."""
-        if group not in self._listed:
-            codes = np.flatnonzero(self._counts[group])
-            self._listed[group] = codes, self._counts[group][codes]
-        return self._listed[group]
 
 
 class Histograms(NamedTuple):
