@@ -2,11 +2,11 @@
 
 Starts ``focus train``, ``focus generate`` and ``evaluator run`` in 2 and 3 processes on CPUs. The
 processes of an *equal* case have no launcher, only the environment that docs/cluster.md sets for
-srun; the others are started by ``torch.distributed.run``, those of *nodes* by one launcher each, as
-on two machines. Prints a table: what happened, after how many seconds the others had ended, and
-what the processes wrote; ``ok`` or what is wrong.
+srun; the others are started by the agent of ``torch.distributed.run``, those of *nodes* by one
+launcher each, as on two machines. Prints a table: the outcome, ``ok`` or WRONG, the seconds until
+the others had ended, and the lines that the processes wrote.
 
-About six minutes on two cores; ``--case`` names single ones.
+A few minutes on two cores; ``--case`` names single ones.
 """
 
 from __future__ import annotations
@@ -34,23 +34,31 @@ import numpy as np
 from safetensors.numpy import load_file
 
 PATIENCE = 300.0
-SHORT = 20.0  # timeout in seconds for a hanging process, instead of ten minutes
+SHORT = 10.0  # timeout in seconds for a hanging process, instead of ten minutes
 FORK = multiprocessing.get_context("fork")
-VIT = "--encoder vit_tiny_patch16_224 --encoder-weights none --image-size 32 --stage -1"
+VIT = "--encoder test_vit --encoder-weights none --image-size 32 --stage -1"
 TRAIN = f"train demo {VIT} --swap maximum --optimizer sgd --workers 0 --data index.csv"
 LONG = f"{TRAIN} --out long --steps 10000 --batch 12 --validate-every 10000"
 GENERATE = "generate --weights run --workers 0 --data index.csv --real-maps fake-class"
 TRIAL = (
     "run --model probe --maps none --data index.csv --workers 0 --steps 2 --batch 12 --draws 0"
-    " --optimizer sgd --options encoder=resnet10t encoder_weights=none image_size=64 channels=8"
+    " --optimizer sgd --options encoder=test_byobnet encoder_weights=none image_size=64 channels=8"
 )
 
 
+# All that the processes need, so that each starts at once.
 IMPORTS = (
+    "accelerate",
+    "evaluator.probe",
     "evaluator.trial.command",
     "evaluator.trial.report",
     "focus.generation",
     "focus.training.command",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "tensorboard.compat.proto.event_pb2",
+    "timm",
+    "torch.distributed.launcher.api",
 )
 
 
@@ -106,16 +114,18 @@ class Run:
 
     def _launch(self, way: str, number: int) -> BaseProcess:
         """Start a launcher, which starts the processes."""
-        logs = ["--log-dir", str(self.marks / f"logs-{number}"), "--redirects", "3"]
-        place = ["--standalone", "--nproc_per_node", str(self.count)]
-        if way == "nodes":
-            place = ["--nnodes", str(self.count), "--rdzv_id", "check"]
-            place += ["--rdzv_backend", "c10d", "--rdzv_endpoint", f"localhost:{self.port}"]
-            place += ["--nproc_per_node", "1"]
-        inner = [str(Path(__file__).resolve()), "--inside", *self.arguments]
-        command = [sys.executable, "-m", "torch.distributed.run", *place, *logs, *inner]
+        logs = self.marks / f"logs-{number}"
         out = self.marks / f"launcher-{number}.log"
-        one = FORK.Process(target=_become, args=(self.work, out, self.environment, command))
+        target: Callable[..., None] = _launch_forks
+        given: tuple[object, ...] = (self.count, logs, self.arguments)
+        if way == "nodes":
+            place = ["--nnodes", str(self.count), "--rdzv_id", "check", "--nproc_per_node", "1"]
+            place += ["--rdzv_backend", "c10d", "--rdzv_endpoint", f"localhost:{self.port}"]
+            place += ["--log-dir", str(logs), "--redirects", "3"]
+            place += [str(Path(__file__).resolve()), "--inside", *self.arguments]
+            target = _become
+            given = ([sys.executable, "-m", "torch.distributed.run", *place],)
+        one = FORK.Process(target=target, args=(self.work, out, self.environment, *given))
         one.start()
         return one
 
@@ -171,6 +181,40 @@ def _become(work: Path, out: Path, environment: dict[str, str], command: list[st
     """Run a launcher in a forked process."""
     _redirect(work, out)
     os.execve(command[0], command, {**os.environ, **environment})
+
+
+def _launch_forks(
+    work: Path, out: Path, environment: dict[str, str], count: int, logs: Path, words: list[str]
+) -> None:
+    """Run the agent of ``torch.distributed.run`` in a forked process; its processes are forks too.
+
+    They are spared the imports, most of the time of a process that torchrun starts.
+    """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    _redirect(work, out)
+    os.environ.update(environment)
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        run_id="check",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        start_method="fork",
+        logs_specs=DefaultLogsSpecs(log_dir=str(logs), redirects=Std.ALL),
+    )
+    elastic_launch(config, _exit_with)(words)
+
+
+def _exit_with(words: list[str]) -> None:
+    """Run a command with the signal handlers of a new process in place of the agent's."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(inside(words))
 
 
 def _redirect(work: Path, out: Path) -> None:
