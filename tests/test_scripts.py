@@ -14,7 +14,7 @@ def test_the_gpu_checks_run_and_hold_on_a_cpu():
     command = [sys.executable, "scripts/benchmarks/check_gpu.py", "--device", "cpu"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [*command, "--encoder", "vit_tiny_patch16_224"],
+        [*command, "--encoder", "test_vit", "--small"],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -50,7 +50,7 @@ def test_the_gpu_script_lists_its_parts():
     assert "generate:" in done.stdout
 
 
-TINY = ["--encoder", "vit_tiny_patch16_224", "--repeats", "1", "--batch", "4", "--device", "cpu"]
+TINY = ["--encoder", "test_vit", "--repeats", "1", "--batch", "4", "--device", "cpu"]
 
 
 @pytest.mark.parametrize(

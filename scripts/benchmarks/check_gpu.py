@@ -1,7 +1,7 @@
 """Checks that need a GPU: maps and counts equal the CPU's, precisions agree, training resumes.
 
 Takes about two minutes on a GPU. Prints one Markdown table; exit code 1 if a check fails.
-Run by ``scripts/gpu.sh checks``; use ``--device cpu`` to test the script without a GPU.
+Run by ``scripts/gpu.sh checks``; use ``--device cpu --small`` to test the script without a GPU.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,14 +37,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--encoder", default="deit_small_patch16_224")
-    device = parser.parse_args().device
-    encoder = parser.parse_args().encoder
+    parser.add_argument("--small", action="store_true", help="networks for faces of 32 px")
+    given = parser.parse_args()
+    device: str = given.device
+    sizes: dict[str, Any] = {"image_size": 32} if given.small else {}
     rows: list[tuple[str, str, str, bool]] = []
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "corpus"
         index = write_demo_corpus(corpus, DemoConfig(people=24, images_per_person=2), quiet=True)
         torch.manual_seed(0)
-        network = FoCus(FoCusConfig(encoder=encoder, encoder_weights="none")).eval()
+        network = FoCus(FoCusConfig(encoder=given.encoder, encoder_weights="none", **sizes)).eval()
         faces = FaceDataset(index, network.config.image_size)
         batch = next(iter(build_loader(faces, [list(range(32))], 2)))
         images = batch.standardised(network.input_spec).images
@@ -82,7 +87,7 @@ def main() -> int:
         )
         precisions = ["fp32", "bf16"] + (["fp16"] if device.startswith("cuda") else [])
         for precision in precisions:
-            done = train(corpus, Path(folder) / precision, device, precision)
+            done = train(corpus, Path(folder) / precision, device, precision, sizes)
             rows.append(
                 (
                     f"training in {precision}: 20 steps, resumed at 10",
@@ -137,9 +142,9 @@ def compare_counts(device: str) -> int:
     return found
 
 
-def train(corpus: Path, out: Path, device: str, precision: str) -> str:
+def train(corpus: Path, out: Path, device: str, precision: str, sizes: Mapping[str, Any]) -> str:
     """Train 10 steps, resume to 20, and return "finished" or "unfinished"."""
-    _, network, _ = RECIPES["demo"]
+    network = replace(RECIPES["demo"][1], **sizes)
     for stop, resume in ((10, False), (0, True)):
         fit = FitConfig(steps=20, batch=16, validate_every=10, stop_after=stop, workers=2)
         runtime = Runtime(device=device, precision=precision, quiet=True)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ from focus.data.cropping import FaceBox
 Program = Callable[[list[str]], int]
 PAUSE, SMALL = "KILL_RUNS_PAUSE", "KILL_RUNS_SMALL"
 PATIENCE = 30.0  # seconds that a worker may outlive the main process: it may still be importing
-TINY = "--encoder resnet10t --encoder-weights none --image-size 64 --stage 2 --output-stride 8"
+TINY = "--encoder test_vit --encoder-weights none --image-size 32 --stage -1"
 COMMANDS = {
     "generate": "generate --data ../faces/index.csv --weights ../run --out out.h5 --parts"
     " --batch 4 --workers 2 --device cpu --quiet",
