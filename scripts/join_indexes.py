@@ -10,13 +10,10 @@ index without splits is split by video; the same videos are chosen whatever the 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 from focus.data.index import Face, FaceIndex
 from focus.data.splits import hold_out_videos
-
-PATHS = ("path", "mask", "original", "region")
 
 
 def main() -> None:
@@ -46,12 +43,23 @@ def read_corpus(name: str, path: Path, share: float) -> list[Face]:
 
 def rename(face: Face, corpus: str, split: str, root: Path) -> Face:
     """Return a face with absolute paths, its split, and the corpus' name."""
-    paths = {
-        field: str((root / value).resolve()) for field in PATHS if (value := getattr(face, field))
-    }
+
+    def resolve(path: str) -> str:
+        return str((root / path).resolve()) if path else ""
+
     video = f"{corpus}/{face.video or face.path}"
     extra = {**face.extra, "corpus": corpus}
-    return dataclasses.replace(face, **paths, split=split, video=video, extra=extra)
+    return Face(
+        resolve(face.path),
+        face.label,
+        split,
+        face.method,
+        video,
+        mask=resolve(face.mask),
+        original=resolve(face.original),
+        region=resolve(face.region),
+        extra=extra,
+    )
 
 
 if __name__ == "__main__":
