@@ -149,13 +149,15 @@ def simulate(
     return tallies
 
 
-def rows(kinds: Sequence[str], sizes: Sequence[int], worlds: int, draws: int) -> Iterator[str]:
+def rows(
+    kinds: Sequence[str], sizes: Sequence[int], worlds: int, draws: int, seed: int
+) -> Iterator[str]:
     """Yield the lines of the table."""
     yield f"| world | metric | truth | {' | '.join(f'{size} videos' for size in sizes)} |"
     yield f"|---|---|---|{'---|' * len(sizes)}"
     for kind in kinds:
         for area in WORLDS[kind]:
-            seen = [simulate(kind, area, size, worlds, draws) for size in sizes]
+            seen = [simulate(kind, area, size, worlds, draws, seed) for size in sizes]
             for name, first in seen[0].items():
                 cells = []
                 for one in (tallies[name] for tallies in seen):
@@ -188,11 +190,12 @@ def main() -> None:
     parser.add_argument("--videos", nargs="+", type=int, default=[20, 50, 200])
     parser.add_argument("--worlds", type=int, default=400)
     parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the worlds")
     parser.add_argument("--percentile", action="store_true", help="use percentiles of the draws")
     flags = parser.parse_args()
     if flags.percentile:
         take_percentiles()
-    for line in rows(flags.kinds, flags.videos, flags.worlds, flags.draws):
+    for line in rows(flags.kinds, flags.videos, flags.worlds, flags.draws, flags.seed):
         print(line, flush=True)
 
 
