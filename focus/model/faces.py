@@ -175,19 +175,25 @@ class FaceModel:
             batch = batch[:, :, None].expand(-1, -1, self._spec.frames, -1, -1)
         distances = [math.nan] * len(boxes)
         images = self._spec.standardise(batch)
+        if self.record.mirror:
+            images = torch.cat([images, images.flip(-1)])
         if self._layer is None or self._features is None:
             prediction = self._generator.predict(images)
         else:
             with pooled_features(self._layer) as seen:
                 prediction = self._generator.predict(images)
             try:
-                distances = self._features.distance(seen[-1]).tolist()
+                distances = self._features.distance(seen[-1][: len(boxes)]).tolist()
             except (IndexError, ValueError):
                 raise InputError(
                     f"{self.name}: its feature statistics do not fit its network"
                 ) from None
         scores = prediction.scores.float().cpu()
         maps = self._flatten(prediction.maps, scores)
+        if self.record.mirror:
+            count = len(boxes)
+            scores = (scores[:count].logit(1e-6) + scores[count:].logit(1e-6)).div(2).sigmoid()
+            maps = (maps[:count] + maps[count:].flip(-1)) / 2
         if not (torch.isfinite(scores).all() and torch.isfinite(maps).all()):
             raise InputError(f"{self.name}: its scores or maps are NaN: damaged weights")
         return scores.clamp(0, 1).tolist(), list(maps.clamp(0, 1).numpy()), distances

@@ -26,6 +26,7 @@ def pack_model(
     features: FeatureStatistics | None = None,
     layer: str = "",
     margin: float = 1.3,
+    mirror: bool = False,
     trained_on: str = "",
     card: str = "",
     figures: Mapping[str, Any] | None = None,
@@ -41,6 +42,7 @@ def pack_model(
         features: of the training faces, from :func:`measure_features`.
         layer: module of the features; empty: the detector's ``natural_layer``.
         margin: crop side divided by the longer side of the face box, as in the training crops.
+        mirror: examine each face and its mirror image, and take the mean.
         trained_on: the training data in a sentence.
         card: the model card, Markdown.
         figures: measured figures, JSON values.
@@ -66,6 +68,7 @@ def pack_model(
         detector=found.kind,
         network={**found.network, **_without_file(found.network)},
         margin=margin,
+        mirror=mirror,
         calibration=calibration,
         limits=limits,
         layer=layer if features is not None else "",

@@ -95,6 +95,8 @@ class ReleasedModel:
     """Configuration of the detector, as JSON."""
     margin: float = 1.3
     """Side of a crop divided by the longer side of the detected box, as in training."""
+    mirror: bool = False
+    """Examine each face and its mirror image, and take the mean."""
     calibration: Calibration | None = None
     """None: its scores are not probabilities, and it gives no verdict."""
     limits: Limits = field(default_factory=Limits)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import doctest
+import math
 import subprocess
 import sys
 from dataclasses import fields
@@ -229,3 +230,25 @@ def test_the_examples_run(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert found.failed == 0
     assert found.attempted >= 4
     assert (tmp_path / "out.png").is_file()
+
+
+def test_a_mirrored_model_judges_a_face_and_its_mirror_image_alike(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    from focus.model.packing import pack_model
+
+    image = photo()
+    found = {}
+    for mirror in (False, True):
+        path = tmp_path / f"{mirror}.safetensors"
+        pack_model(tiny_run, path, name="m", mirror=mirror)
+        model = focus.load(path, crop="frame")
+        found[mirror] = [
+            model(np.ascontiguousarray(view)).faces[0] for view in (image, image[:, ::-1])
+        ]
+    plain, mirrored = found[False], found[True]
+    assert mirrored[0].score == pytest.approx(mirrored[1].score, abs=1e-6)
+    assert np.allclose(mirrored[0].map, mirrored[1].map[:, ::-1], atol=1e-5)
+    assert plain[0].score != pytest.approx(plain[1].score, abs=1e-6)
+    logits = [math.log(face.score / (1 - face.score)) for face in (*plain, mirrored[0])]
+    assert logits[2] == pytest.approx((logits[0] + logits[1]) / 2, abs=1e-3)
