@@ -58,7 +58,13 @@ RECIPES: dict[str, tuple[str, NetworkOptions, FitOptions]] = {
         "two MobileNetV2, batch 32, 1,000 steps (about half an hour on two CPU cores)",
         # The stage before the last: cells of the deepest stage cover the whole face, so its maps
         # are less local.
-        NetworkOptions(encoder="mobilenetv2_100", stage=3, loss_weight=0.5),
+        NetworkOptions(
+            encoder="mobilenetv2_100",
+            stage=3,
+            loss_weight=1.0,
+            map_source="fused",
+            normalise="fused_minmax",
+        ),
         FitOptions(
             steps=1000,
             batch=32,
