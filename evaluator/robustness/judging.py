@@ -28,7 +28,6 @@ from evaluator.metrics.ranking import divide
 from evaluator.perturbations import KINDS, SEVEN
 from evaluator.robustness.options import CLEAN, Condition
 from evaluator.scoring.measure import masked_fakes, measure_each
-from focus.data.cropping import PADDED, locate_padding
 from focus.data.index import FaceIndex
 from focus.mapstore import MapReader
 from focus.types import FAKE, REAL, Failure
@@ -73,7 +72,6 @@ def judge(
     ``pixel_auc_region`` those of :mod:`evaluator.metrics.localization` (fakes with a mask).
     Agreement of a fake's map with its clean map: ``map_iou``, the IoU of the areas above 0.5, and
     ``map_overlap``, the sum of minima over the sum of maxima; means over fakes, ignoring 0 / 0.
-    Pixels beyond the edge of the image (column ``padded``) do not count.
 
     Args:
         index: faces of known label.
@@ -202,17 +200,12 @@ def _scores(index: FaceIndex, reader: MapReader) -> np.ndarray:
 def _agreement(index: FaceIndex, reader: MapReader, clean: MapReader) -> dict[str, np.ndarray]:
     """Compare maps with the clean maps: values (N,), NaN for real faces and empty maps."""
     iou, overlap = np.full((2, len(index)), np.nan)
-    padded = index.column(PADDED)
     fakes = np.flatnonzero(index.labels == FAKE)
     for start in range(0, len(fakes), _BLOCK):
         rows = fakes[start : start + _BLOCK]
         now, before = (
             maps.read([maps.row(index.keys[row]) for row in rows]) for maps in (reader, clean)
         )
-        for place, row in enumerate(rows):
-            outside = locate_padding(padded[row], reader.shape) if padded[row] else None
-            if outside is not None:
-                now[place][outside] = before[place][outside] = 0
         iou[rows] = _ratio((now > 0.5) & (before > 0.5), (now > 0.5) | (before > 0.5))
         overlap[rows] = _ratio(np.minimum(now, before), np.maximum(now, before))
     return {"map_iou": iou, "map_overlap": overlap}

@@ -8,7 +8,7 @@ there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache
 from itertools import compress
 
 import cv2
@@ -16,7 +16,6 @@ import numpy as np
 
 from evaluator.metrics.intervals import Estimate, Resampling, estimate, mean
 from evaluator.metrics.ranking import auc
-from focus.data.cropping import PADDED, locate_padding
 from focus.data.index import FaceIndex
 from focus.data.landmarks import FaceShape
 from focus.errors import InputError
@@ -37,8 +36,7 @@ def region_metrics(
     ``part_auc``: mean over fakes of the AUC of the map's mean level on the manipulated parts
     against the others (ties count one half). ``part_pointing``: share of fakes whose highest part
     is manipulated (with ties, the manipulated share of the highest). Fakes of which all or none of
-    the parts were manipulated are excluded. The area beyond the edge of the image (column
-    ``padded``) does not count, nor does a part that lies entirely there.
+    the parts were manipulated are excluded.
 
     Args:
         index: the faces.
@@ -51,24 +49,17 @@ def region_metrics(
         InputError: a part other than eyes, nose and mouth.
     """
     changed = np.array([_changed(text) for text in index.column(COLUMN)], dtype=bool)[rows]
-    padded = np.array(index.column(PADDED), dtype=object)[rows]
-    shape = reader.shape
-    lost = [np.isnan(_weights(text, *shape)).any(axis=(1, 2)) for text in padded]
-    seen = ~np.array(lost, dtype=bool).reshape(-1, len(REGIONS))
-    changed, others = changed & seen, ~changed & seen
-    partly = (index.labels[rows] == FAKE) & changed.any(axis=1) & others.any(axis=1)
-    chosen, changed, others = rows[partly], changed[partly], others[partly]
+    partly = (index.labels[rows] == FAKE) & changed.any(axis=1) & ~changed.all(axis=1)
+    chosen, changed = rows[partly], changed[partly]
     keys = [index.keys[row] for row in chosen]
     has_map = np.array([key in reader for key in keys], dtype=bool)
-    levels = np.where(changed | others, 1.0 - changed, np.nan)
-    levels[has_map] = region_levels(
-        reader, list(compress(keys, has_map)), list(padded[partly][has_map])
-    )
+    levels = 1.0 - changed
+    levels[has_map] = region_levels(reader, list(compress(keys, has_map)))
     order = (levels[:, None, :] < levels[:, :, None]).sum(axis=2)  # equal levels share a rank
     places = np.arange(len(REGIONS))
     positives = ((order[:, :, None] == places) & changed[:, :, None]).sum(axis=1)
-    negatives = ((order[:, :, None] == places) & others[:, :, None]).sum(axis=1)
-    top = levels == np.fmax.reduce(levels, axis=1, keepdims=True)
+    negatives = ((order[:, :, None] == places) & ~changed[:, :, None]).sum(axis=1)
+    top = levels == levels.max(axis=1, keepdims=True)
     hits = (top & changed).sum(axis=1) / np.maximum(top.sum(axis=1), 1)
     videos = index.column("video")
     resampling = Resampling.over([videos[row] for row in chosen], draws, seed)
@@ -80,28 +71,15 @@ def region_metrics(
     return estimate(terms, resampling)
 
 
-def region_levels(
-    reader: MapReader, keys: Sequence[str], padded: Sequence[str] | None = None
-) -> np.ndarray:
-    """Return the mean level of maps on each part, float64 (N, 3) in [0, 1].
-
-    Args:
-        reader: the map file.
-        keys: N faces with a map.
-        padded: their values of column ``padded``, whose cells do not count; the level of a part
-            that lies entirely beyond the edge of the image is NaN.
-    """
+def region_levels(reader: MapReader, keys: Sequence[str]) -> np.ndarray:
+    """Return the mean level of maps on each part, float64 (N, 3) in [0, 1]."""
     rows = np.array([reader.row(key) for key in keys], dtype=np.int64)
-    found = np.zeros((len(rows), len(REGIONS)))
-    for start in range(0, len(rows), _BLOCK):
-        here = slice(start, start + _BLOCK)
-        maps = reader.read(rows[here])
-        found[here] = np.tensordot(maps, region_weights(*reader.shape), ([1, 2], [1, 2]))
-        for place, text in enumerate(padded[here] if padded else ()):
-            if text:
-                weights = _weights(text, *reader.shape)
-                found[start + place] = np.tensordot(weights, maps[place], 2)
-    return found
+    weights = region_weights(*reader.shape)
+    found = [
+        np.tensordot(reader.read(rows[start : start + _BLOCK]), weights, ([1, 2], [1, 2]))
+        for start in range(0, len(rows), _BLOCK)
+    ]
+    return np.concatenate(found) if found else np.zeros((0, len(REGIONS)))
 
 
 @cache
@@ -120,18 +98,6 @@ def region_weights(height: int, width: int) -> np.ndarray:
         weights.append(cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA))
     stacked = np.stack(weights).astype(np.float64)
     return stacked / stacked.sum(axis=(1, 2), keepdims=True)
-
-
-@lru_cache(maxsize=1024)
-def _weights(padded: str, height: int, width: int) -> np.ndarray:
-    """Return the weights of :func:`region_weights` within the image; NaN for a part beyond it."""
-    weights = region_weights(height, width)
-    outside = locate_padding(padded, (height, width)) if padded else None
-    if outside is None:
-        return weights
-    weights = np.where(outside, 0, weights)
-    total = weights.sum(axis=(1, 2), keepdims=True)
-    return weights / np.where(total > 0, total, np.nan)
 
 
 def _changed(text: str) -> tuple[bool, ...]:

@@ -277,23 +277,6 @@ def test_two_empty_maps_do_not_enter_and_one_counts_as_nothing_kept(tmp_path, co
     assert found.means["blur"]["map_overlap"].value == 0.5
 
 
-def test_maps_are_compared_within_the_edge_of_the_image(tmp_path, corpus):
-    scores = np.linspace(0, 1, len(corpus))
-    clean = np.zeros((len(corpus), 4, 4), dtype=np.uint8)
-    blurred = clean.copy()
-    clean[2, 1:3], blurred[2, 0:2] = 255, 255
-    readers = {
-        CLEAN: save(tmp_path, corpus, "clean", clean, scores),
-        Condition("blur", 1): save(tmp_path, corpus, "blurred", blurred, scores),
-    }
-    for edges, iou in (("", 1 / 3), ("0 0 1 0.5", 1 / 2)):  # the lower half is padding
-        padded = [edges if row == 2 else "" for row in range(len(corpus))]
-        at = judge(replace_columns(corpus, padded=padded), readers, DRAWS, quiet=True).at
-        found = at[Condition("blur", 1)]
-        assert found["map_iou"].value == pytest.approx(iou)
-        assert found["map_overlap"].value == pytest.approx(iou)
-
-
 def test_means_and_their_intervals_are_those_of_a_plain_loop(corpus, conditions):
     drawn, readers = conditions
     found = judge(corpus, readers, DRAWS, seed=3, quiet=True)

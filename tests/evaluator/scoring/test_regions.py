@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from evaluator.cli import main as evaluator
 from evaluator.scoring.regions import REGIONS, region_levels, region_metrics, region_weights
-from focus.data.index import Face, FaceIndex
+from focus.data.index import FaceIndex
 from focus.errors import InputError
 from focus.mapstore import MapReader, MapWriter
 
@@ -58,30 +58,6 @@ def test_ties_count_one_half_and_a_share(tmp_path):
     found = region_metrics(index, np.arange(1), reader, 0, 0)
     assert found["part_auc"].value == 0.5
     assert found["part_pointing"].value == pytest.approx(1 / 3)
-
-
-def test_the_area_beyond_the_edge_of_the_image_does_not_count(tmp_path):
-    maps = np.full((3, 14, 14), 0.5, dtype=np.float32)
-    maps[0, 7:], maps[1, 9:], maps[2, 7:] = 1, 1, 1  # high below; the lower part is padding
-    index, reader = write(tmp_path, [1, 1, 1], ["eyes", "eyes", "eyes nose"], maps)
-    inside = FaceIndex.of(
-        [
-            Face(f"{n}.png", 1, video=str(n), extra={"parts": parts, "padded": padded})
-            for n, (parts, padded) in enumerate(
-                [("eyes", "0 0 1 0.5"), ("eyes", "0 0 1 1"), ("eyes nose", "0 0 1 0.5")]
-            )
-        ],
-        tmp_path,
-    )
-    levels = region_levels(reader, index.keys, inside.column("padded"))
-    assert np.isnan(levels[0, 2])  # no row of the mouth lies above the middle
-    np.testing.assert_allclose(levels[0, :2], 0.5)
-    np.testing.assert_allclose(levels[1], region_levels(reader, index.keys)[1])
-    found = region_metrics(inside, np.arange(3), reader, 0, 0)
-    # The third has no unchanged part that is visible. The first ties eyes and nose.
-    assert found["part_auc"].n == 2
-    assert found["part_auc"].value == pytest.approx((0.5 + 0) / 2)
-    assert found["part_pointing"].value == pytest.approx((0.5 + 0) / 2)
 
 
 def test_the_command_prints_them_and_reports_an_unknown_part(tmp_path, capsys):
