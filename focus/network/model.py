@@ -32,9 +32,9 @@ class FoCusConfig(EncoderConfig):
     """Input of the second branch (Table V)."""
     proposal: Literal["carp", "attention"] = "carp"
     """Source of a modality's map; 'attention' is the ablation without CARP."""
-    swap: Literal["gumbel", "soft", "maximum"] = "gumbel"
-    """Fusion of the modalities: one of both tokens at each position, or their mean weighted by the
-    softmax of the same scores; 'maximum' is the ablation without complementary learning."""
+    swap: Literal["gumbel", "maximum"] = "gumbel"
+    """Fusion of the modalities: one of both tokens at each position; 'maximum' is the ablation
+    without complementary learning."""
     map_source: Literal["modalities", "fused"] = "modalities"
     """Both modalities' maps joined by the choice (Eq. 5), or the map of a third region proposal on
     the fused tokens, with its own term of Eq. 6."""
@@ -114,8 +114,7 @@ class FoCus(Trainable):
             raise InputError("--map-source fused: needs region proposals (--proposal carp)")
         count = 3 if config.map_source == "fused" else 2
         self.proposals = nn.ModuleList(self._proposal(dim) for _ in range(count))
-        hard = config.swap == "gumbel"
-        self.swap = None if config.swap == "maximum" else TokenSwap(dim, config.temperature, hard)
+        self.swap = None if config.swap == "maximum" else TokenSwap(dim, config.temperature)
         self.fusion = FusionHead(dim)
         for name, value in (("mean", encoder.mean), ("std", encoder.std)):
             self.register_buffer(f"first_{name}", torch.tensor(value).view(1, 3, 1, 1))

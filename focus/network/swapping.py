@@ -21,12 +21,11 @@ class TokenSwap(nn.Module):
     Args:
         dim: channels of a token.
         temperature: tau of the Gumbel-softmax.
-        hard: False: weigh both tokens by the softmax of their scores instead of choosing.
     """
 
-    def __init__(self, dim: int, temperature: float = 1.0, hard: bool = True) -> None:
+    def __init__(self, dim: int, temperature: float = 1.0) -> None:
         super().__init__()
-        self.temperature, self.hard = temperature, hard
+        self.temperature = temperature
         self.scores = nn.ModuleList(_score_head(dim) for _ in range(2))
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,9 +33,7 @@ class TokenSwap(nn.Module):
         pair = (first, second)
         logits = torch.cat([head(x) for head, x in zip(self.scores, pair, strict=True)], dim=-1)
         logits = logits.float()
-        if not self.hard:
-            choice = (logits / self.temperature).softmax(dim=-1)
-        elif self.training:
+        if self.training:
             choice = F.gumbel_softmax(logits, tau=self.temperature, hard=True, dim=-1)
         else:
             choice = F.one_hot(logits.argmax(dim=-1), 2).float()

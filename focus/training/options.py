@@ -99,9 +99,8 @@ class NetworkOptions:
     """Input of the second branch (Table V). Default: sobel."""
     proposal: Literal["carp", "attention"] | None = None
     """Source of a modality's map: carp (the default), or 'attention', the ablation without it."""
-    swap: Literal["gumbel", "soft", "maximum"] | None = None
-    """Fusion of the modalities: gumbel (the default), soft (a weighted mean of both tokens), or
-    'maximum', the ablation."""
+    swap: Literal["gumbel", "maximum"] | None = None
+    """Fusion of the modalities: gumbel (the default), or 'maximum', the ablation."""
     map_source: Literal["modalities", "fused"] | None = None
     """Origin of the map: both modalities' maps joined by the choice (Eq. 5, the default), or a
     region proposal on the fused tokens."""

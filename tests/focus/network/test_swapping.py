@@ -1,7 +1,5 @@
 """The token swap by hand: the chosen tokens, and the gradient of its temperature."""
 
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -34,18 +32,6 @@ def test_the_token_of_the_larger_score_is_taken_from_its_own_modality():
     tokens, choice = swap(first, second)
     assert tokens[0, :, 0].tolist() == [10.0, 20.0, 20.0]
     assert choice[0].tolist() == [[1, 0], [0, 1], [0, 1]]
-
-
-def test_a_soft_choice_weighs_both_tokens_by_the_softmax_of_their_scores():
-    swap = swap_of([1.0, 0.0], [0.0, 0.0], temperature=0.5)
-    swap.hard = False
-    first, second = torch.full((1, 2, 2), 10.0), torch.full((1, 2, 2), 20.0)
-    for mode in (swap.train(), swap.eval()):
-        tokens, choice = mode(first, second)
-        share = 1 / (1 + math.exp(-2))
-        torch.testing.assert_close(choice[0, 0], torch.tensor([share, 1 - share]))
-        torch.testing.assert_close(tokens[0, 0], torch.full((2,), 20 - 10 * share))
-        assert tokens[0, 1].tolist() == [15.0, 15.0]
 
 
 def test_training_draws_by_gumbel_softmax_of_the_temperature():
