@@ -39,11 +39,6 @@ _OCTAVES = 127  # of float32 below 1
 _CPU_PIXELS, _GPU_PIXELS = 2**19, 2**24
 
 
-def level_of(value: float) -> int:
-    """Return the first level whose values are all above ``value``, in [0, 1]."""
-    return int(_find_levels(torch.tensor([value * _WHITE], dtype=torch.float64))[0]) + 1
-
-
 def _list_edges() -> np.ndarray:
     """Return the lower edge of each level, float64 (512,) in [0, 1]; -1 for level 0."""
     bits = _TOP_BITS - (np.arange(_FINE - 1, 0, -1, dtype=np.int32) << _OCTAVE)

@@ -7,11 +7,11 @@ from sklearn.metrics import average_precision_score, f1_score, jaccard_score, ro
 from torchmetrics.classification import BinaryF1Score, BinaryJaccardIndex
 
 from evaluator.metrics.counting import (
+    EDGES,
     HALF,
     LEVELS,
     PixelPool,
     count_levels,
-    level_of,
     resize_levels,
 )
 from evaluator.metrics.intervals import Resampling, effective, interval, resample
@@ -110,7 +110,7 @@ def test_threshold_free_metrics_do_not_depend_on_the_score(score):
 @pytest.mark.parametrize("level", [128, 40])
 def test_thresholded_metrics_equal_scikit_learn_and_torchmetrics(level):
     maps, masks, _, labels = random_faces(5)
-    found = judge(maps, masks, labels, level=level_of((level - 0.5) / 255))
+    found = judge(maps, masks, labels, level=int(np.searchsorted(EDGES, (level - 0.5) / 255)))
     marked = levels_of(maps, masks) >= level
     truth, guess = np.concatenate([*map(np.ravel, masks)]), np.concatenate([*map(np.ravel, marked)])
     assert found["pixel_f1_macro"].value == pytest.approx(f1_score(truth, guess, average="macro"))
@@ -234,7 +234,7 @@ def test_the_chosen_level_is_the_best_of_all_by_a_slow_search():
 
 def test_among_equal_levels_the_one_nearest_to_one_half_is_chosen():
     assert choose_level(histograms([LEFT.astype(float)], [LEFT])) == HALF
-    assert choose_level(histograms([LEFT * 0.2], [LEFT])) == level_of(50.5 / 255)
+    assert choose_level(histograms([LEFT * 0.2], [LEFT])) == np.searchsorted(EDGES, 50.5 / 255)
     with pytest.raises(ValueError, match="no forged pixel"):
         choose_level(histograms([LEFT.astype(float)], [EMPTY]))
 
