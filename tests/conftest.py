@@ -1,6 +1,7 @@
 """What every test stands on: no network, no GPU asked for, and a small drawn corpus."""
 
 import os
+from pathlib import Path
 
 # Read by huggingface_hub at import: no test waits for a network that must not be used.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -12,6 +13,12 @@ from focus.data.demo import DemoConfig, write_demo_corpus
 
 def pytest_addoption(parser):
     parser.addoption("--all-families", action="store_true", help="try a model of every timm family")
+
+
+def pytest_collection_modifyitems(items):
+    """Put modules that start processes and train every detector first: they take longest."""
+    folder = Path(__file__).parent
+    items.sort(key=lambda item: item.path.parent not in (folder, folder / "plugins"))
 
 
 @pytest.fixture(scope="session")
