@@ -106,7 +106,7 @@ def format_comparison(rows: Sequence[Comparison]) -> str:
     titles = list(dict.fromkeys(row.column for row in rows))
     labels = list(dict.fromkeys(row.row for row in rows))
     cells = {(row.row, row.column): row for row in rows}
-    # The last word of a title goes on a second line: "Deepfakes", "mIoU".
+    # The last word of a title is placed on a second line: "Deepfakes", "mIoU".
     heads = {title: (" ".join(title.split()[:-1]), title.split()[-1]) for title in titles}
     first = max(len(label) for label in labels)
     width = 2 + max(7, *(len(part) for head in heads.values() for part in head))

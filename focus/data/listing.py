@@ -121,7 +121,7 @@ def walk_files(folder: Path) -> Iterator[str]:
 
 
 def _loops(folder: Path) -> bool:
-    """Return whether a link points to one of its own parent folders."""
+    """Return whether a link points to one of its parent folders."""
     return folder.is_symlink() and any(parent.samefile(folder) for parent in folder.parents)
 
 

@@ -19,7 +19,7 @@ from focus.look.picture import PAINTS, draw_boxes, fit, font, scale_face
 from focus.model.clips import ClipResult, Sighting, Track
 from focus.model.results import Face, draw_maps
 from focus.released.contents import Calibration
-from focus.view.overlay import resize_picture
+from focus.view.overlay import resize_image
 
 LARGEST = 960
 """Longer side of a frame, in pixels."""
@@ -62,7 +62,7 @@ def write_clip(
             _writer(temporary, result.rate, (height + _PLOT, width)) as (write, plays),
         ):
             for frame in range(result.frames):
-                image = resize_picture(reader.read(frame), (height, width))
+                image = resize_image(reader.read(frame), (height, width))
                 write(np.vstack([_mark(image, result, boxes, frame), _point(strip, frame, result)]))
                 if progress is not None:
                     progress(frame + 1, result.frames)

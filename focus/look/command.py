@@ -13,7 +13,7 @@ from focus.look.clip import write_clip
 from focus.look.inputs import Input, find_inputs, page_path
 from focus.look.options import LookCommand
 from focus.look.page import Page
-from focus.look.picture import draw_picture
+from focus.look.picture import draw_image
 from focus.model.clips import ClipResult, single_threads
 from focus.model.faces import FaceModel, load
 from focus.model.results import Result, summarise
@@ -84,7 +84,7 @@ def _look(model: FaceModel, each: Input, name: str, page: Page, quiet: bool) -> 
     print("\n".join(describe_photo(result, name)))
     title = f"{printable(each.path.name)}, by {model.name}"
     with replace_file(each.out) as temporary:
-        draw_picture(result, title).save(temporary, format="png")
+        draw_image(result, title).save(temporary, format="png")
     page.add_photo(name, result, each.out)
 
 

@@ -30,8 +30,8 @@ from focus.view.overlay import (
     colour_map,
     find_contours,
     quantise,
+    resize_image,
     resize_map,
-    resize_picture,
 )
 
 _STYLES = {SIGNS: "signs", UNSURE: "unsure", NO_SIGN: "none", NO_FACE: "empty"}
@@ -140,7 +140,7 @@ class Page:
         left, top, right, bottom = clip_box(face.box, (image.shape[1], image.shape[0]))
         inside = (slice(top, bottom + 1), slice(left, right + 1))
         height, width = fit((bottom - top + 1, right - left + 1), _CROP, _CROP)
-        part = resize_picture(image[inside], (height, width))
+        part = resize_image(image[inside], (height, width))
         values = resize_map(paste(face.map, face.box, image.shape[:2])[inside], (height, width))
         return {
             "number": number,

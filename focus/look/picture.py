@@ -94,7 +94,7 @@ def clip_box(box: Box, size: tuple[int, int]) -> Box:
     return left, top, max(min(box[2], width) - 1, left), max(min(box[3], height) - 1, top)
 
 
-def draw_picture(result: Result, title: str) -> Image.Image:
+def draw_image(result: Result, title: str) -> Image.Image:
     """Return both panels with a caption: the untouched photograph, and the marked one.
 
     Args:

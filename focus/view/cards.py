@@ -18,7 +18,7 @@ from focus.mapstore import MapReader
 from focus.runtime import track
 from focus.view.overlay import FaceMap, Mask, Picture, resize_map
 
-PICTURE_SIDE = 384
+IMAGE_SIDE = 384
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Card:
     face: Face
     score: float
     """P(fake) in the first map file, NaN if it has none."""
-    picture: Picture | None
+    image: Picture | None
     """uint8 RGB (H, W, 3), no side above 384; None if unreadable."""
     mask: Mask | None
     """Truth, bool (H, W); None if missing or unreadable."""
     maps: tuple[FaceMap | None, ...]
     """float32 (h, w), one per map file; None if the file has no map of this face."""
     modalities: tuple[Picture | None, ...] = ()
-    """uint8 RGB like ``picture``, one per requested modality; None if unreadable."""
+    """uint8 RGB like ``image``, one per requested modality; None if unreadable."""
     padded: str = ""
     """The image's edges within the crop (see :func:`~focus.data.cropping.locate_padding`); what
     lies beyond is not marked and does not count."""
@@ -105,7 +105,7 @@ def read_card(
         modalities: names; computed from the image that is shown, before it is shrunk.
     """
     face = index[row]
-    picture, mask, faults = None, None, []
+    image, mask, faults = None, None, []
     views: list[Picture | None] = [None] * len(modalities)
     source = find_frame(index.root, face, frames) if frames is not None else None
     try:
@@ -113,10 +113,10 @@ def read_card(
             whole = read_face(source.root, source.path)
         else:
             # A JPEG decodes several times faster at reduced size.
-            smallest = None if modalities else PICTURE_SIDE
+            smallest = None if modalities else IMAGE_SIDE
             whole = read_face(index.root, face.path, face.extra.get("box", ""), smallest)
-        picture = shrink(whole, PICTURE_SIDE)
-        views = [shrink(view, PICTURE_SIDE) for view in _show_modalities(whole, modalities)]
+        image = shrink(whole, IMAGE_SIDE)
+        views = [shrink(view, IMAGE_SIDE) for view in _show_modalities(whole, modalities)]
     except UnreadableError as error:
         faults.append(str(error))
     if face.mask:
@@ -127,7 +127,7 @@ def read_card(
     key = face.key
     maps = tuple(reader[key] if key in reader else None for reader in readers)  # noqa: SIM401
     score = readers[0].score(key) if maps[0] is not None else float("nan")
-    if source is not None and picture is not None:
+    if source is not None and image is not None:
         size = (whole.shape[0], whole.shape[1])
         maps = tuple(None if values is None else paste(values, source.box, size) for values in maps)
         mask = None if mask is None else paste(mask, source.box, size) > 0.5
@@ -135,7 +135,7 @@ def read_card(
     padded = "" if source is not None else face.extra.get(PADDED, "")
     maps = tuple(_clear_padding(values, padded) for values in maps)
     mask = _clear_padding(mask, padded)
-    return Card(row, face, score, picture, mask, maps, tuple(views), padded, "; ".join(faults))
+    return Card(row, face, score, image, mask, maps, tuple(views), padded, "; ".join(faults))
 
 
 def _clear_padding(plane: np.ndarray | None, padded: str) -> np.ndarray | None:
@@ -146,12 +146,12 @@ def _clear_padding(plane: np.ndarray | None, padded: str) -> np.ndarray | None:
     return plane if outside is None else plane * ~outside
 
 
-def _show_modalities(picture: Picture, names: Sequence[str]) -> list[Picture]:
+def _show_modalities(image: Picture, names: Sequence[str]) -> list[Picture]:
     if not names:  # importing kornia is slow
         return []
     from focus.view.modality import show_modality
 
-    return [show_modality(picture, name) for name in names]
+    return [show_modality(image, name) for name in names]
 
 
 class FrameSource(NamedTuple):

@@ -108,7 +108,7 @@ function contour(card, filled) {
   return svg;
 }
 
-function photo(card, source = card.picture, name = "Face") {
+function photo(card, source = card.image, name = "Face") {
   return make("img", { src: source, alt: `${name} ${table.key[card.row]}`, loading: "lazy", decoding: "async" });
 }
 
@@ -140,7 +140,7 @@ function viewPanels(card) {
 }
 
 function overlayPanel(card, which, side, caption) {
-  if (!card.picture) return message(caption, "This face cannot be read", card.fault);
+  if (!card.image) return message(caption, "This face cannot be read", card.fault);
   if (!card.maps[which]) return message(caption, "No map", "This file has none for this face.");
   const layers = [photo(card), heat(card, which, side)];
   if (card.truth && card.truth.path) layers.push(contour(card, false));
@@ -170,7 +170,7 @@ function figureOf(name, number) {
 function buildCard(card, position) {
   const { row } = card;
   const open = make("button", { type: "button", class: "open", "aria-label": `Enlarge ${table.key[row]}` });
-  if (card.picture) {
+  if (card.image) {
     open.append(...data.names.map((_, which) => overlayPanel(card, which, 208, several ? captionOf(card, which) : "")), ...viewPanels(card));
   } else open.append(message("", "This face cannot be read", card.fault));
   open.addEventListener("click", () => enlarge(position));
@@ -182,7 +182,7 @@ function buildCard(card, position) {
   if (table.score[row] !== null) figures.append(figureOf("score", table.score[row]));
   if (table.auc[row] !== null && !several) figures.append(figureOf("pixel AUC", table.auc[row]));
   if (figures.hasChildNodes()) about.append(figures);
-  if (card.picture && card.fault) about.append(make("div", { class: "fault" }, card.fault));
+  if (card.image && card.fault) about.append(make("div", { class: "fault" }, card.fault));
   about.append(keyOf(table.key[row]));
   return make("article", { class: "card", "data-key": table.key[row] }, open, about);
 }
@@ -241,11 +241,11 @@ async function enlarge(position) {
 // One map file: face, map, overlay, truth. More to see: face over truth, each overlay over its map,
 // then modalities by twos.
 function largePanels(card) {
-  const face = card.picture ? panel(card, "Face", photo(card)) : message("Face", "This face cannot be read", card.fault);
+  const face = card.image ? panel(card, "Face", photo(card)) : message("Face", "This face cannot be read", card.fault);
   const truth = card.truth ? panel(card, "Truth", contour(card, true)) : null;
   const maps = data.names.map((name, which) => card.maps[which]
     ? panel(card, `Map: ${name}`, heat(card, which, 448, true)) : message(`Map: ${name}`, "No map", ""));
-  if (!card.picture) return columnsOf([face, ...maps, truth].filter(Boolean).map((alone) => [alone]));
+  if (!card.image) return columnsOf([face, ...maps, truth].filter(Boolean).map((alone) => [alone]));
   const overlays = data.names.map((_, which) => overlayPanel(card, which, 448, captionOf(card, which)));
   if (!several) return [face, maps[0], overlays[0], truth].filter(Boolean);
   const columns = [[face, truth || message("Truth", "No truth mask", "")], ...overlays.map((overlay, which) => [overlay, maps[which]])];

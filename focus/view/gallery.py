@@ -20,7 +20,7 @@ from focus.mapstore import MapReader
 from focus.runtime import QuietFlag, note
 from focus.types import FAKE, REAL
 from focus.view.cards import Card, Collection, read_card
-from focus.view.overlay import Picture, SheetRow, contact_sheet, outline, overlay, resize_picture
+from focus.view.overlay import Picture, SheetRow, contact_sheet, outline, overlay, resize_image
 from focus.view.page import write_page
 
 SHEET_FACES = 8
@@ -75,7 +75,7 @@ def view_command(command: ViewCommand) -> None:
     collection = open_collection(command)
     out = Path(command.png or command.out)
     make_folder(out.parent)
-    write = write_picture if command.png else write_page
+    write = write_image if command.png else write_page
     write(collection, out, command.runtime.quiet)
     faces = "1 face" if len(collection) == 1 else f"{len(collection):,} faces"
     note(f"{out}: {faces}", command.runtime.quiet)
@@ -121,7 +121,7 @@ def open_collection(command: ViewCommand) -> Collection:
     )
 
 
-def write_picture(collection: Collection, out: Path, quiet: bool = False) -> None:
+def write_image(collection: Collection, out: Path, quiet: bool = False) -> None:
     """Write a contact sheet: a row per face with the face, truth if known, maps and modalities.
 
     Raises:
@@ -204,7 +204,7 @@ def _open_compared(command: ViewCommand, name: str) -> dict[str, MapReader]:
 
 def _unreadable(index: FaceIndex, rows: np.ndarray, reader: MapReader) -> list[int]:
     """Return the unreadable rows: the likely reason why they have no map."""
-    return [row for row in rows.tolist() if read_card(index, row, [reader]).picture is None]
+    return [row for row in rows.tolist() if read_card(index, row, [reader]).image is None]
 
 
 def _notices(index: FaceIndex, reader: MapReader, mapped: np.ndarray) -> list[str]:
@@ -250,7 +250,7 @@ def _sheet_row(card: Card, masked: bool) -> SheetRow:
     lines = [_LABELS.get(card.face.label, "unknown"), card.face.method]
     if not math.isnan(card.score):
         lines.append(f"score {card.score:.2f}")
-    face = None if card.picture is None else _enlarge(card.picture)
+    face = None if card.image is None else _enlarge(card.image)
     truth = face if face is None or card.mask is None else outline(face, card.mask)
     maps = [
         None if face is None or values is None else overlay(face, values) for values in card.maps
@@ -266,7 +266,7 @@ def _sheet_row(card: Card, masked: bool) -> SheetRow:
     return SheetRow(caption, [*before, *maps, *views], [*[""] * len(before), *notes])
 
 
-def _enlarge(picture: Picture) -> Picture:
-    scale = SHEET_CELL / max(picture.shape[:2])
-    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
-    return resize_picture(picture, (height, width))
+def _enlarge(image: Picture) -> Picture:
+    scale = SHEET_CELL / max(image.shape[:2])
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return resize_image(image, (height, width))

@@ -61,11 +61,11 @@ def resize_map(face_map: FaceMap, size: tuple[int, int]) -> FaceMap:
     return np.asarray(resized, dtype=np.float32)
 
 
-def resize_picture(picture: Picture, size: tuple[int, int]) -> Picture:
+def resize_image(image: Picture, size: tuple[int, int]) -> Picture:
     """Resize an image to ``size`` (height, width): by area when shrinking, else bicubically."""
-    shrinks = size[0] < picture.shape[0]
+    shrinks = size[0] < image.shape[0]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (size[1], size[0]), interpolation=method), dtype=np.uint8)
+    return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=method), dtype=np.uint8)
 
 
 def colour_map(face_map: FaceMap) -> Picture:
@@ -90,7 +90,7 @@ def overlay(face: Picture, face_map: FaceMap, opacity: float = OPACITY) -> Pictu
 
 
 def outline(
-    picture: Picture,
+    image: Picture,
     mask: Mask,
     colour: tuple[int, int, int] = TRUTH_COLOUR,
     thickness: int = 2,
@@ -98,13 +98,13 @@ def outline(
     """Draw the contour of a mask on a copy of an image.
 
     Args:
-        picture: uint8 (H, W, 3).
+        image: uint8 (H, W, 3).
         mask: bool (h, w), resized to the image; an empty mask draws nothing.
         colour: RGB, with a dark casing so that it is visible on bright areas.
         thickness: thickness of the coloured line, in pixels of the image.
     """
-    contours = find_contours(mask, (picture.shape[0], picture.shape[1]))
-    drawn = picture.copy()
+    contours = find_contours(mask, (image.shape[0], image.shape[1]))
+    drawn = image.copy()
     cv2.drawContours(drawn, contours, -1, _CASING, thickness + 2, cv2.LINE_AA)
     cv2.drawContours(drawn, contours, -1, colour, thickness, cv2.LINE_AA)
     return drawn
@@ -131,7 +131,7 @@ class SheetRow:
 
     caption: str
     """Shown left of the images; its first line is bold."""
-    pictures: Sequence[Picture | None]
+    images: Sequence[Picture | None]
     """One per heading, uint8 (H, W, 3); None leaves the cell empty."""
     notes: Sequence[str] = ()
     """One below each image (empty text: none), or an empty sequence."""
@@ -164,8 +164,8 @@ def contact_sheet(
     if not rows:
         raise ValueError("a contact sheet needs at least one row")
     for row in rows:
-        if len(row.pictures) != len(headings):
-            raise ValueError(f"{len(row.pictures)} images under {len(headings)} headings")
+        if len(row.images) != len(headings):
+            raise ValueError(f"{len(row.images)} images under {len(headings)} headings")
     return _Sheet(rows, headings, title, cell, colour_bar).draw()
 
 
@@ -203,8 +203,8 @@ class _Sheet:
     def draw(self) -> Picture:
         canvas = np.full((self.height, self.width, 3), 255, dtype=np.uint8)
         for number, row in enumerate(self.rows):
-            for column, picture in enumerate(row.pictures):
-                self._paste(canvas, picture, *self._corner(number, column))
+            for column, image in enumerate(row.images):
+                self._paste(canvas, image, *self._corner(number, column))
         if self.colour_bar:
             top, left, height, width = self._bar()
             ramp = np.tile(np.linspace(0, 1, width, dtype=np.float32), (height, 1))
@@ -226,15 +226,15 @@ class _Sheet:
         """Width of the words on both sides of the colour bar."""
         return round(self._measure("untouched") + self._measure("manipulated"))
 
-    def _paste(self, canvas: Picture, picture: Picture | None, top: int, left: int) -> None:
+    def _paste(self, canvas: Picture, image: Picture | None, top: int, left: int) -> None:
         cell = self.cell
-        if picture is None:
+        if image is None:
             canvas[top : top + cell, left : left + cell] = 244
             return
-        scale = cell / max(picture.shape[:2])
-        height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+        scale = cell / max(image.shape[:2])
+        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
         top, left = top + (cell - height) // 2, left + (cell - width) // 2
-        canvas[top : top + height, left : left + width] = resize_picture(picture, (height, width))
+        canvas[top : top + height, left : left + width] = resize_image(image, (height, width))
 
     def _wrap_caption(self, caption: str) -> list[tuple[str, str]]:
         """Return lines of at most half a cell, each with its weight: the first one is bold."""

@@ -120,14 +120,14 @@ class _CardWriter:
         self._chunk = []
 
     def _describe(self, card: Card, aucs: list[float | None]) -> dict[str, Any]:
-        known = [plane for plane in (card.picture, card.mask, *card.maps) if plane is not None]
+        known = [plane for plane in (card.image, card.mask, *card.maps) if plane is not None]
         name = f"face-{card.row}"
         views = [
             "" if view is None else self._store(view, f"{name}-{place}")
             for place, view in enumerate(card.modalities)
         ]
         return {
-            "picture": "" if card.picture is None else self._store(card.picture, name),
+            "image": "" if card.image is None else self._store(card.image, name),
             "modalities": views,
             "size": known[0].shape[:2] if known else (1, 1),
             "maps": [None if values is None else _describe_map(values) for values in card.maps],
@@ -136,10 +136,10 @@ class _CardWriter:
             "fault": card.fault,
         }
 
-    def _store(self, picture: Picture, name: str) -> str:
+    def _store(self, image: Picture, name: str) -> str:
         """Return the URL of an image: a file of the folder, or a data URL."""
         flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-        content = cv2.imencode(".jpg", picture[..., ::-1], flags)[1]
+        content = cv2.imencode(".jpg", image[..., ::-1], flags)[1]
         if self._folder is None:
             return f"data:image/jpeg;base64,{_encode(content)}"
         path = self._folder / f"{name}.jpg"

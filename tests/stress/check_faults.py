@@ -152,7 +152,7 @@ def disk(folder: Path, kilobytes: int) -> Iterator[Callable[[str], None]]:
 
 def fill_disks(bench: Bench) -> None:
     """Run each command on a disk that is full after a part of its output."""
-    print("\n| command | room | exit code | last line | goes on, nothing lost |")
+    print("\n| command | room | exit code | last line | resumes, nothing lost |")
     print("|---|---|---|---|---|")
     for command in ALL:
         bench.measure(command)
@@ -230,7 +230,7 @@ def start_twice(bench: Bench) -> None:
 
 def send_signals(bench: Bench) -> None:
     """Stop runs at random moments, and kill workers."""
-    print("\n| command | signal | moments | orderly | ended before | last line | goes on |")
+    print("\n| command | signal | moments | orderly | ended before | last line | resumes |")
     print("|---|---|---|---|---|---|---|")
     for command in filter(ALL.__contains__, LONG):
         bench.measure(command)

@@ -399,7 +399,7 @@ def prepare(work: Path) -> None:
     write_demo_corpus(work, DemoConfig(people=24, images_per_person=2, size=64), quiet=True)
     rows = (work / "index.csv").read_text().splitlines()
     victim = next(row for row in rows if ",val," in row).split(",")[0]
-    (work / "broken.jpg").write_bytes(b"no picture")
+    (work / "broken.jpg").write_bytes(b"not an image")
     text = "\n".join(rows) + "\n"
     (work / "broken.csv").write_text(text.replace(victim, "broken.jpg"))
     arguments = f"{TRAIN} --steps 1 --batch 12 --quiet --device cpu".replace(

@@ -21,7 +21,7 @@ from focus.data.index import FaceIndex
 from focus.mapstore import MapReader
 from focus.types import FAKE, REAL
 from focus.view.cards import Card, read_card
-from focus.view.overlay import Picture, colour_table, outline, overlay, resize_picture
+from focus.view.overlay import Picture, colour_table, outline, overlay, resize_image
 
 BY_SCORE, BY_MAP = 3, 6  # faces in a group; four groups go by score, two by map: 24 faces
 JUDGED_MAPS = 2000
@@ -116,7 +116,7 @@ class _Picker:
                 continue
             tried += 1
             card = read_card(self._index, row, [self._reader])
-            if card.picture is not None:
+            if card.image is not None:
                 pixel_auc = (aucs or {}).get(row, math.nan)
                 numbers = float(self._means[row]), float(self._spreads[row]), pixel_auc
                 found[self._videos[row]] = Case(card, *numbers)
@@ -163,8 +163,8 @@ def _halves(order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _draw_images(card: Card, label: str) -> Iterator[Element]:
     """Yield the face and, with a map, the face under its map; outline the truth on the last."""
-    assert card.picture is not None
-    face, values = resize_picture(card.picture, _scaled(card.picture)), card.maps[0]
+    assert card.image is not None
+    face, values = resize_image(card.image, _scaled(card.image)), card.maps[0]
     planes = {f"{label} face": face}
     if values is not None and values.size > 1:
         planes[f"{label} face under its map"] = overlay(face, values)

@@ -35,7 +35,7 @@ def picture(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 
 
 def jpeg_with_thumbnail(progressive: bool) -> bytes:
-    """A JPEG whose EXIF holds a whole JPEG, with an end marker of its own."""
+    """A JPEG whose EXIF holds a whole JPEG, with a second end marker."""
     image = Image.fromarray(picture(400, 600))
     small = encode(image.resize((90, 60)), "JPEG")
     offset = 8 + 2 + 4 + 2 + 2 * 12 + 4

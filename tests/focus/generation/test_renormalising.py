@@ -59,7 +59,7 @@ def levels(path):
 @pytest.mark.parametrize("mode", ["class_minmax", "fused_minmax", "global", "image_minmax"])
 def test_renormalising_equals_generating_again(maps, tmp_path, mode, kind, capsys):
     source = maps("class_minmax", parts=True, kind=kind)
-    out = tmp_path / "anew.h5"
+    out = tmp_path / "renormalised.h5"
     renormalise_command(RenormaliseCommand(str(source), mode, str(out)))
     # The same numbers, except for rounding of parts stored as float16.
     assert np.abs(levels(out) - levels(maps(mode, kind=kind))).max() <= 1
@@ -71,7 +71,7 @@ def test_renormalising_equals_generating_again(maps, tmp_path, mode, kind, capsy
 
 def test_real_faces_stay_zero_where_they_were(maps, tmp_path):
     source = maps("class_minmax", parts=True, real="zero")
-    out = tmp_path / "anew.h5"
+    out = tmp_path / "renormalised.h5"
     renormalise_command(RenormaliseCommand(str(source), "image_minmax", str(out)))
     with MapReader(out) as reader:
         assert not reader.read((reader.labels == 0).nonzero()[0]).any()
@@ -99,7 +99,7 @@ def test_errors_are_one_line(maps, tmp_path, capsys):
 
 def test_a_constant_may_be_given(maps, tmp_path):
     source = maps("class_minmax", parts=True)
-    out = tmp_path / "anew.h5"
+    out = tmp_path / "renormalised.h5"
     command = RenormaliseCommand(str(source), "global", str(out), map_scale=0.5)
     renormalise_command(command)
     half = levels(out)

@@ -44,7 +44,7 @@ def collection(tmp_path):
     mask = np.zeros((32, 32), np.uint8)
     mask[:16] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), mask)
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"not an image")
     faces = [Face("fake.png", 1, mask="mask.png"), Face("broken.png", 1, mask="gone.png")]
     maps = np.zeros((2, 4, 4), np.float32)
     maps[:, :2] = 1
@@ -56,8 +56,8 @@ def collection(tmp_path):
 
 def test_a_card_contains_the_content_of_the_files(collection):
     card = next(collection.cards(quiet=True))
-    assert card.picture is not None
-    assert card.picture[0, 0].tolist() == [10, 20, 30]
+    assert card.image is not None
+    assert card.image[0, 0].tolist() == [10, 20, 30]
     assert card.score == 0.75
     assert card.pixel_aucs[0] == 1.0
     assert card.fault == ""
@@ -65,7 +65,7 @@ def test_a_card_contains_the_content_of_the_files(collection):
 
 def test_a_card_names_every_file_that_cannot_be_read(collection):
     card = read_card(collection.index, 1, list(collection.readers.values()))
-    assert card.picture is None
+    assert card.image is None
     assert card.mask is None
     assert "; mask: " in card.fault
     assert math.isnan(card.pixel_aucs[0])
@@ -106,11 +106,11 @@ def test_maps_are_pasted_back_onto_the_image_that_the_face_was_cut_from(tmp_path
     readers = [MapReader(tmp_path / "maps.h5")]
     for row in (0, 1):
         card = read_card(index, row, readers, tmp_path / "videos")
-        assert card.picture is not None
-        assert card.picture.shape == (40, 60, 3)
+        assert card.image is not None
+        assert card.image.shape == (40, 60, 3)
         expected = np.zeros((40, 60))
         expected[10:30, 20:40] = 1
         assert np.array_equal(card.maps[0], expected)
     alone = read_card(index, 2, readers, tmp_path / "videos")
-    assert alone.picture is not None
-    assert alone.picture.shape == (20, 20, 3)
+    assert alone.image is not None
+    assert alone.image.shape == (20, 20, 3)

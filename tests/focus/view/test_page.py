@@ -20,7 +20,7 @@ def small(tmp_path_factory):
     """A page of twelve faces: a hostile one, an unreadable one, and one more without a map."""
     folder = tmp_path_factory.mktemp("small")
     maps = make_faces(folder, 12, hostile=True)
-    (folder / "face-002.png").write_bytes(b"no picture")
+    (folder / "face-002.png").write_bytes(b"not an image")
     with (folder / "index.csv").open("a") as file:
         file.write("gone.png,0,test,,video9,\n")
     shutil.copy(folder / "face-003.png", folder / "unmapped.png")

@@ -208,7 +208,7 @@ def read_provenance(path: Path) -> bool:
         file.attrs["format"], file.attrs["format_version"] = np.bytes_("focus-maps"), 2
         for name, values in _MAPS.items():
             file[name] = values
-    _write_picture(path.with_name("a.png"))
+    _write_image(path.with_name("a.png"))
     index.write_text("path,label,method\na.png,1,a\n", encoding="utf-8")
     read_map_file(made)
 
@@ -235,7 +235,7 @@ _MAPS = {
 }
 
 
-def _write_picture(path: Path) -> None:
+def _write_image(path: Path) -> None:
     cv2.imwrite(str(path), np.full((8, 8, 3), 90, np.uint8))
 
 
