@@ -116,13 +116,16 @@ def _read_metadata(folder: Path) -> dict[str, tuple[int, str, str]]:
 
 
 def _read_flags(path: Path) -> dict[str, tuple[int, str, str]]:
-    reader = csv.reader(read_text(path).splitlines())
+    reader = csv.reader(read_text(path).splitlines(keepends=True))
     header = [name.strip() for name in next(reader, [])]
     if header[:2] != ["filename", "label"]:
         raise InputError(f"{path}: line 1 must be filename,label, not {','.join(header)}")
     records: dict[str, tuple[int, str, str]] = {}
-    for row in filter(None, reader):
-        where = f"{path}: line {reader.line_num}"
+    before = reader.line_num
+    for row in reader:
+        where, before = f"{path}: line {before + 1}", reader.line_num
+        if not row:
+            continue
         if len(row) < 2 or row[1].strip() not in _FLAGS:
             raise InputError(f"{where}: label must be 0 (real) or 1 (fake): {','.join(row)}")
         if row[0] in records:

@@ -116,6 +116,7 @@ def test_wrong_metadata_is_refused(plant: Plant, record: object, message: str) -
             "line 3: label must be 0 .real. or 1 .fake.: bb",
         ),
         ("filename,label\naa.mp4,1\naa.mp4,1\n", "line 3 repeats aa.mp4"),
+        ('filename,label\n"a\na.mp4",1\n\n"b\nb",x\n', "line 5: label must be 0"),
         ("name,is_fake\naa.mp4,1\n", "line 1 must be filename,label, not name,is_fake"),
     ],
 )
