@@ -5,7 +5,7 @@ from __future__ import annotations
 from evaluator.options import CheckCommand
 from focus.config import parse_options, split_options, to_json
 from focus.detectors import DETECTORS, config_type
-from focus.errors import CheckFailedError
+from focus.errors import CheckFailedError, count_of
 from plugins.conformance import CHECKS, check_detector
 
 
@@ -26,5 +26,7 @@ def check_command(command: CheckCommand) -> None:
         mark = "ok    " if finding.passed else "FAILED"
         print(f"{mark}  {finding.check:20}  {finding.seconds:6.1f} s  {finding.detail}", flush=True)
     if failed:
-        raise CheckFailedError(f"{command.name}: {failed} of {len(CHECKS)} checks failed")
+        raise CheckFailedError(
+            f"{command.name}: {failed} of {count_of(len(CHECKS), 'check')} failed"
+        )
     print(f"{command.name} implements the contract")

@@ -72,7 +72,8 @@ def embed_command(command: EmbedCommand) -> None:
         raise InputError(
             f"{count_of(len(index), 'face')} could be read; at least {FEWEST} are needed"
         )
-    note(f"t-SNE of {len(index):,} faces, {found.shape[1]} features each", quiet)
+    faces = count_of(len(index), "face")
+    note(f"t-SNE of {faces}, {count_of(found.shape[1], 'feature')} each", quiet)
     places = lay_out(found, command.perplexity, command.runtime.seed)
     folder = Path(command.out)
     try:
@@ -80,9 +81,9 @@ def embed_command(command: EmbedCommand) -> None:
     except OSError as error:
         raise unwritable(folder, error) from None
     write_places(folder / "embedding.csv", index, places)
-    title = f"{run.kind}: {len(index):,} faces"
+    title = f"{run.kind}: {faces}"
     draw_places(folder / "embedding.png", places, name_groups(index, command.colour), title)
-    print(f"{folder}: embedding.csv, embedding.png of {len(index):,} faces")
+    print(f"{folder}: embedding.csv, embedding.png of {faces}")
     if failures:
         first = failures[0]
         raise CheckFailedError(

@@ -92,7 +92,7 @@ class EfficientNetLevels(nn.Module):
         tensors = {k: v for k, v in tensors.items() if not k.startswith("_fc.")}
         missing = self.body.load_state_dict(tensors, strict=False).missing_keys
         if missing:
-            raise InputError(f"{weights}: lacks {missing[0]} and {len(missing) - 1} others")
+            raise InputError(f"{weights}: lacks {missing[0]} and {len(missing) - 1} more")
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return features of strides 4 to 32, and the classifier's input."""

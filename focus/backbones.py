@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.files import replace_file
 from focus.runtime import note
 
@@ -124,9 +124,9 @@ def create_backbone(name: str, weights: str, **arguments: Any) -> Any:
         given = {tensor.replace("_", ".") for tensor in tensors}
         known = sum(tensor.replace("_", ".") in given for tensor in body.state_dict())
         if known < len(body.state_dict()) / 2:
+            count = count_of(len(body.state_dict()), "tensor")
             raise InputError(
-                f"encoder weights {weights}: only {known} of {len(body.state_dict())} tensors "
-                f"belong to {name}"
+                f"encoder weights {weights}: only {known:,} of {count} belong to {name}"
             )
     return body
 

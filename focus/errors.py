@@ -60,11 +60,11 @@ class UnreadableError(Exception):
 
 
 def count_of(count: int, noun: str, plural: str = "") -> str:
-    """Return a count with its noun: ``1 face``, ``2 faces``.
+    """Return a count with its noun: ``1 face``, ``2,000 faces``.
 
     Args:
         count: any whole number.
         noun: the singular.
         plural: the plural, unless it is the singular plus s.
     """
-    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"

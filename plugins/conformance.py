@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from focus.config import from_json, to_json
 from focus.detectors import Trainable, config_type
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.runs import save_weights
 from focus.runtime import seed_everything
 from focus.types import FAKE, REAL, Batch
@@ -147,7 +147,7 @@ def _parameters(subject: Subject) -> str:
     learning = sum(p.numel() for p in subject.build().parameters() if p.requires_grad)
     if not learning:
         raise BreachError("no parameter is trainable")
-    return f"{learning:,} trainable parameters"
+    return f"{count_of(learning, 'trainable parameter')}"
 
 
 def _predictions(subject: Subject) -> str:
@@ -307,7 +307,7 @@ def _device_literals(subject: Subject) -> str:
                 raise BreachError(
                     f"{name}, line {node.lineno}: uses .cuda; the training loop moves the detector"
                 )
-    return f"none in {len(names)} modules"
+    return f"none in {count_of(len(names), 'module')}"
 
 
 def _home(module: str) -> str:

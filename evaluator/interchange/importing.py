@@ -76,7 +76,8 @@ def import_command(command: ImportCommand) -> None:
         note("note: no maps given: maps are zero, only scores can be judged", quiet)
     if found.unmatched:
         listed = ", ".join(found.unmatched[:LISTED])
-        note(f"note: {len(found.unmatched)} predictions match no face: {listed}", quiet)
+        count = count_of(len(found.unmatched), "prediction")
+        note(f"note: no face is matched by {count}: {listed}", quiet)
     if found.missing:
         listed = "; ".join(f"{key} ({reason})" for key, reason in found.missing[:LISTED])
         raise CheckFailedError(

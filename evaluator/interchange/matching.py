@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from evaluator.interchange.names import below, flat_names, strip_suffix
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 
 LISTED = 5
 
@@ -64,8 +64,9 @@ class KeyTable:
             if len(several) > 1
         ]
         if ambiguous:
+            count = count_of(len(ambiguous), "ambiguous prediction")
             raise InputError(
-                f"{where}: {len(ambiguous)} predictions are ambiguous; name each by the path "
+                f"{where}: {count}; name each by the path "
                 f"of its face: {'; '.join(ambiguous[:LISTED])}"
             )
         return {key: several[0] for key, several in found.items()}, unmatched

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from evaluator.metrics.ranking import average_precision
+from focus.errors import count_of
 
 LEVELS = 512
 _WHITE = 255  # of an 8-bit map
@@ -186,7 +187,7 @@ def count_levels(
             sizes = (" x ".join(map(str, part.shape)) for part in (part, masks))
             raise ValueError("the {} are {}, the masks {}".format(name, *sizes))
     if len(maps) != len(masks):
-        raise ValueError(f"{len(maps)} maps, {len(masks)} masks")
+        raise ValueError(f"{count_of(len(maps), 'map')}, {count_of(len(masks), 'mask')}")
     pixels = _CPU_PIXELS if masks.device.type == "cpu" else _GPU_PIXELS
     step = max(1, pixels // max(maps.shape[1:].numel(), masks.shape[1:].numel(), 2 * LEVELS))
     groups = np.zeros(len(maps), dtype=np.int64) if groups is None else groups

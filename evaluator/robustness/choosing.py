@@ -8,7 +8,7 @@ import numpy as np
 
 from focus.data.index import FaceIndex
 from focus.data.sources import Source
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.types import FAKE, REAL
 
 
@@ -29,7 +29,7 @@ def choose_faces(index: FaceIndex, source: Source, sample: int) -> tuple[FaceInd
         notes.append("evaluating split test")
     known = np.isin(index.labels, (REAL, FAKE))
     if not known.all():
-        notes.append(f"{(~known).sum():,} faces of unknown label were left out")
+        notes.append(f"left out {count_of(int((~known).sum()), 'face')} of unknown label")
         index = index.take(known)
     if not len(index):
         raise InputError(f"{source.data}: no face has a label, so there is nothing to evaluate")

@@ -15,6 +15,7 @@ from evaluator.robustness.options import CLEAN
 from evaluator.scoring.coverage import fingerprint_faces
 from focus.cells import write_rows
 from focus.data.index import FaceIndex
+from focus.errors import count_of
 from focus.types import FAKE, REAL
 
 MEANINGS = {
@@ -120,7 +121,7 @@ def format_tables(result: Mapping[str, Any]) -> str:
     faces, maps = result["faces"], result["maps"]
     split = f", split {' '.join(result['splits'])}" if result["splits"] else ""
     head = (
-        f"{maps['generator']} on {maps['data']}{split}: {faces['total']:,} faces"
+        f"{maps['generator']} on {maps['data']}{split}: {count_of(faces['total'], 'face')}"
         f" ({faces['real']:,} real, {faces['fake']:,} fake)"
     )
     lines = [head]

@@ -256,7 +256,8 @@ def _check_labels(
     there = reader.labels[stored[has_map]]
     differ = int(((there != index.labels[rows[has_map]]) & (there != UNKNOWN)).sum())
     if differ:
-        notes.append(f"{differ:,} labels differ between map file and index: the index's are used")
+        labels = count_of(differ, "label")
+        notes.append(f"map file and index differ in {labels}: the index's are used")
 
 
 def _note_limits(faces: EvaluatedFaces, rule: str, notes: list[str]) -> None:
@@ -265,11 +266,14 @@ def _note_limits(faces: EvaluatedFaces, rule: str, notes: list[str]) -> None:
         notes.append("the threshold was chosen on val, and faces of val are judged: optimistic")
     labels, masks = faces.index.labels, np.array(faces.index.column("mask"), dtype=object)
     if without := int(((labels == FAKE) & (masks == "")).sum()):
-        notes.append(f"{without:,} fakes have no mask and are excluded from the pixel metrics")
+        fakes = count_of(without, "fake")
+        notes.append(f"{fakes} without a mask: excluded from the pixel metrics")
     if faces.measured is not None:
         fakes = labels[faces.measured.rows] == FAKE
         if empty := int((fakes & ~faces.measured.maps.inside.any(axis=1)).sum()):
-            notes.append(f"{empty:,} fakes have an empty mask: no pixel_auc, pointing, energy")
+            notes.append(
+                f"{count_of(empty, 'fake')} with an empty mask: no pixel_auc, pointing, energy"
+            )
     if faces.zeroed and (labels == REAL).any():
         notes.append(
             "maps of real faces were zeroed by label, so no metric counts them: no fp_area_real, "
@@ -280,7 +284,8 @@ def _note_limits(faces: EvaluatedFaces, rule: str, notes: list[str]) -> None:
 def _count(index: FaceIndex, notes: list[str]) -> dict[str, int]:
     counts = count_classes(index.labels)
     if counts["unknown"]:
-        notes.append(f"{counts['unknown']:,} faces of unknown label are excluded from all metrics")
+        faces = count_of(counts["unknown"], "face")
+        notes.append(f"{faces} of unknown label: excluded from all metrics")
     return {"total": len(index), **counts}
 
 

@@ -14,7 +14,7 @@ from evaluator.metrics.intervals import Estimate, Resampling
 from evaluator.metrics.localization import localization_metrics, prior_metrics
 from evaluator.scoring.measure import Measured
 from focus.data.index import FaceIndex
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.types import REAL
 
 MOST_GROUPS = 100
@@ -51,7 +51,9 @@ class EvaluatedFaces:
         values = np.array(self.index.column(column), dtype=object)
         names = sorted(set(values.tolist()) - {""})
         if len(names) > MOST_GROUPS:
-            raise InputError(f"--by {column}: {len(names)} values, more than {MOST_GROUPS}")
+            raise InputError(
+                f"--by {column}: {count_of(len(names), 'value')}, more than {MOST_GROUPS}"
+            )
         shared = (values == "") & (self.index.labels == REAL)
         return {name: (values == name) | shared for name in names}
 

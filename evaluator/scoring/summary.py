@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evaluator.metrics import THRESHOLDED
+from focus.errors import count_of
 
 WIDTH = 100
 _FIRST = 24
@@ -18,7 +19,7 @@ def format_summary(result: Mapping[str, Any]) -> str:
     """
     faces, coverage = result["faces"], result["coverage"]
     head = (
-        f"{result['maps']['file']}, split {result['split']}: {faces['total']:,} faces"
+        f"{result['maps']['file']}, split {result['split']}: {count_of(faces['total'], 'face')}"
         f" ({faces['real']:,} real, {faces['fake']:,} fake),"
         f" maps for {coverage['with_map']:,} of {coverage['faces']:,}"
     )
@@ -39,7 +40,7 @@ def _missing(coverage: Mapping[str, Any]) -> Iterator[str]:
     for name, noun in (("missing", "prediction"), ("without_score", "score")):
         fakes, reals = coverage[name]["fake"], coverage[name]["real"]
         if fakes or reals:
-            yield f"without a {noun}: {fakes:,} fake, {reals:,} real faces, which {rule}"
+            yield f"without a {noun}: {fakes:,} fake, {count_of(reals, 'real face')}, which {rule}"
 
 
 def _whole(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

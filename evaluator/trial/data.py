@@ -13,7 +13,7 @@ from focus.data.index import SPLITS, FaceIndex
 from focus.data.overlap import FileTable, check_val, find_overlap, find_similar
 from focus.data.sources import Source, open_source
 from focus.data.splits import split_index
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.mapstore import MapReader
 from focus.types import FAKE
 
@@ -165,13 +165,14 @@ def _covered(train: FaceIndex, maps: Maps, name: str, notes: list[str]) -> FaceI
     share = 1 - without.sum() / fakes.sum()
     if share < 0.5:
         missing = [train.keys[row] for row in np.flatnonzero(without)[:LISTED]]
+        count = count_of(int(fakes.sum()), "fake")
         raise InputError(
-            f"--maps {name}: has maps of {fakes.sum() - without.sum()} of {fakes.sum()} fakes to "
+            f"--maps {name}: has maps of {fakes.sum() - without.sum():,} of {count} to "
             f"train on; is this the right map file? Missing, among others: {', '.join(missing)}"
         )
     notes.append(
-        f"{without.sum():,} of {fakes.sum():,} fakes have no map in {name} ({share:.1%} covered): "
-        "they are excluded from training"
+        f"no map in {name} for {without.sum():,} of {count_of(int(fakes.sum()), 'fake')} "
+        f"({share:.1%} covered): excluded from training"
     )
     return train.take(~without)
 
@@ -186,12 +187,12 @@ def _count_empty(train: FaceIndex, maps: Maps, name: str, hard: float, notes: li
     rows = np.sort([maps.row(key) for key in fakes])
     blocks = (rows[start : start + 4096] for start in range(0, len(rows), 4096))
     highest = np.concatenate([maps.read(block).max(axis=(1, 2)) for block in blocks])
-    total = f"of {len(fakes):,} fakes"
+    total = f"of {count_of(len(fakes), 'fake')}"
     if empty := int((highest == 0).sum()):
-        notes.append(f"{empty:,} {total} have an empty map in {name}; they are kept")
+        notes.append(f"kept with an empty map in {name}: {empty:,} {total}")
     if faint := int((highest < hard).sum()) - empty:
         notes.append(
-            f"{faint:,} {total} have no value of {hard:g} or more in {name}: this detector "
+            f"without a value of {hard:g} or more in {name}: {faint:,} {total}; this detector "
             "binarises maps, so these become empty (see map_threshold and map_mode=soft)"
         )
 

@@ -11,7 +11,7 @@ from evaluator.trial.options import JudgeCommand
 from evaluator.trial.results import RESULT
 from focus.data.index import FaceIndex
 from focus.data.sources import open_source, reopen
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.folders import hold
 from focus.mapstore import MapReader
 from focus.runs import RunFolder, sha256
@@ -71,7 +71,8 @@ def _take(command: JudgeCommand, test: EvaluationSet, given: Path, folder: Path)
         failed = [f"{key}: {reason}" for key, reason in found.missing if reason != ABSENT]
         if found.unmatched:
             listed = ", ".join(found.unmatched[:LISTED])
-            note(f"note: {len(found.unmatched)} predictions match no face: {listed}", quiet)
+            count = count_of(len(found.unmatched), "prediction")
+            note(f"note: no face is matched by {count}: {listed}", quiet)
     facts = {
         "model": given.name,
         "maps": {"source": "", "sha256": ""},

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.files import replace_file
 from focus.texts import BLOCK, Lookup, TextGatherer, Texts
 from focus.types import FAKE, REAL, UNKNOWN
@@ -75,7 +75,8 @@ class FaceIndex:
         self.root = Path(root)
         for name, values in self.columns.items():
             if len(values) != len(self.labels):
-                raise InputError(f"column {name}: {len(values)} values for {len(self.labels)} rows")
+                rows = count_of(len(self.labels), "row")
+                raise InputError(f"column {name}: {count_of(len(values), 'value')} for {rows}")
 
     @classmethod
     def of(cls, faces: Iterable[Face], root: Path | str) -> FaceIndex:
@@ -236,7 +237,8 @@ def _check_rows(reader: Any, width: int, path: Path) -> Iterator[list[str]]:
         if len(row) == width:
             yield row
         elif row:
-            raise InputError(f"{path}: line {before + 1} has {len(row)} fields, the header {width}")
+            fields = count_of(len(row), "field")
+            raise InputError(f"{path}: line {before + 1} has {fields}, the header {width}")
         before = reader.line_num
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.mapstore.rows import LONGEST_KEY, NO_ROWS, Rows, check_alike, longest_key
 from focus.texts import BLOCK, Lookup, TextGatherer, Texts, hash_texts
 
@@ -308,7 +308,7 @@ def _check_layout(file: h5py.File, path: Path, arrays: Mapping[str, tuple[type, 
         _check_storage(dataset, path)
         if dataset.shape[:1] != count:
             rows = dataset.shape[0] if dataset.ndim else 0
-            raise InputError(f"{path}: /{name} has {rows} rows, /maps has {count[0]}")
+            raise InputError(f"{path}: /{name} has {count_of(rows, 'row')}, /maps has {count[0]}")
 
 
 def _check_keys(dataset: h5py.Dataset, path: Path) -> None:

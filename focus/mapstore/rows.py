@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 
 PLACES, RELATIVE = ("data", "root"), "relative"
 """Attributes that may be paths, and the attribute with their paths relative to the map file."""
@@ -203,7 +203,7 @@ def check_rows(
     named = {"maps": rows.levels, "labels": rows.labels, "scores": rows.scores, **rows.parts}
     for name, values in named.items():
         if values.shape[:1] != (count,):
-            raise InputError(f"{name}: shape {values.shape} for {count} keys")
+            raise InputError(f"{name}: shape {values.shape} for {count_of(count, 'key')}")
     if not np.isin(rows.labels, (0, 1, -1)).all():
         raise InputError("labels: must be 0 (real), 1 (fake) or -1 (unknown)")
     return replace(rows, labels=rows.labels.astype(np.int8))

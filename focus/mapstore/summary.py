@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from focus.errors import printable
+from focus.errors import count_of, printable
 from focus.mapstore.reader import MapReader
 from focus.output import present
 from focus.runtime import QuietFlag
@@ -83,8 +83,9 @@ def describe(summary: Mapping[str, Any]) -> str:
     height, width = summary["grid"]
     size = f"{summary['bytes'] / 1e6:.2f} MB"
     each = f", {summary['bytes_per_face']:.0f} bytes a face" if summary["faces"] else ""
+    faces = count_of(summary["faces"], "face")
     lines = [
-        f"{summary['file']}: maps of {summary['faces']} faces, {height}x{width}, {size}{each}",
+        f"{summary['file']}: maps of {faces}, {height}x{width}, {size}{each}",
         f"  made by            {attributes['generator'] or 'unknown'}, {attributes['created']}",
         f"  faces of           {attributes['data'] or 'unknown'}",
         f"  real faces         {_REAL_MAPS.get(str(attributes['real_maps']), 'unknown')}",

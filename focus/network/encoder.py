@@ -9,7 +9,7 @@ import torch
 from timm.layers.pos_embed_sincos import build_sincos2d_pos_embed
 from torch import Tensor, nn
 
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.grids import LARGEST_PREFIX, GridConfig, create_grid
 
 LARGEST_SIDE = 4096
@@ -58,7 +58,7 @@ class Encoder(nn.Module):
         """Freeze all but the last blocks and the final norm."""
         blocks = getattr(self.body, "blocks", None)
         if blocks is None or config.trainable_blocks > len(blocks):
-            found = "no blocks" if blocks is None else f"{len(blocks)} blocks"
+            found = "no blocks" if blocks is None else f"{count_of(len(blocks), 'block')}"
             raise InputError(
                 f"--trainable-blocks {config.trainable_blocks}: {config.encoder} has {found}"
             )

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from focus.data.faces import FaceDataset
 from focus.data.loading import TrainingPlan, build_loader
 from focus.detectors import Trainable
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.optim import build_optimizer, learning_rate
 from focus.runs import RunFolder, save_weights
 from focus.runtime import Progress, Runtime, note, seed_everything
@@ -315,7 +315,8 @@ class Fit:
                 raise
             micro = self.config.batch // self.config.accumulation
             raise InputError(
-                f"{micro} faces at once do not fit in the memory of {self.accelerator.device}; "
+                f"the memory of {self.accelerator.device} is too small for "
+                f"{count_of(micro, 'face')} at once; "
                 f"use --accumulation {self.config.accumulation * 2} (the same result) or a "
                 "smaller --batch"
             ) from None

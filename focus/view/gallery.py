@@ -14,7 +14,7 @@ import numpy as np
 
 from focus.data.index import FaceIndex
 from focus.data.sources import Source, reopen
-from focus.errors import InputError
+from focus.errors import InputError, count_of
 from focus.files import make_folder, replace_file
 from focus.mapstore import MapReader
 from focus.runtime import QuietFlag, note
@@ -77,8 +77,7 @@ def view_command(command: ViewCommand) -> None:
     make_folder(out.parent)
     write = write_image if command.png else write_page
     write(collection, out, command.runtime.quiet)
-    faces = "1 face" if len(collection) == 1 else f"{len(collection):,} faces"
-    note(f"{out}: {faces}", command.runtime.quiet)
+    note(f"{out}: {count_of(len(collection), 'face')}", command.runtime.quiet)
 
 
 def open_collection(command: ViewCommand) -> Collection:

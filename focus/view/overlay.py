@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from focus.errors import count_of
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
@@ -165,7 +167,8 @@ def contact_sheet(
         raise ValueError("a contact sheet needs at least one row")
     for row in rows:
         if len(row.images) != len(headings):
-            raise ValueError(f"{len(row.images)} images under {len(headings)} headings")
+            images, names = count_of(len(row.images), "image"), count_of(len(headings), "heading")
+            raise ValueError(f"{images} under {names}")
     return _Sheet(rows, headings, title, cell, colour_bar).draw()
 
 

@@ -357,7 +357,7 @@ def test_split_test_is_judged_unless_another_is_named(corpus):
         choose_faces(index, Source("faces"), 0)
     unknown = FaceIndex(corpus.columns, np.where(corpus.labels == 1, -1, 0), corpus.root)
     found, notes = choose_faces(unknown, Source("faces"), 0)
-    assert (len(found), notes) == (16, ["16 faces of unknown label were left out"])
+    assert (len(found), notes) == (16, ["left out 16 faces of unknown label"])
     with pytest.raises(InputError, match="no face has a label"):
         choose_faces(unknown.take(unknown.labels == -1), Source("faces"), 0)
 

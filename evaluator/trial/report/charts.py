@@ -23,6 +23,7 @@ from evaluator.trial.report.curves import (
     reliability,
 )
 from evaluator.trial.report.elements import Content, element
+from focus.errors import count_of
 from focus.types import FAKE, REAL
 
 WIDTH, HEIGHT = 320, 280
@@ -167,7 +168,7 @@ def _thin_lines(curves: Sequence[Sequence[tuple[float, float]]]) -> list[Element
 
 
 def _mean_of(seeds: Seeds) -> str:
-    return f"mean of {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
+    return f"mean of {count_of(len(seeds), 'seed')}" if len(seeds) > 1 else "one seed"
 
 
 def _thin_key(seeds: Seeds, keys: list[Element]) -> list[Element]:

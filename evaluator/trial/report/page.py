@@ -15,6 +15,7 @@ from evaluator.trial.report.charts import draw_charts
 from evaluator.trial.report.curves import Scores
 from evaluator.trial.report.elements import element, table, to_html
 from evaluator.trial.report.values import draw_comparison, draw_metrics, draw_tiles
+from focus.errors import count_of
 from focus.files import replace_file
 from focus.mapstore import MapReader
 
@@ -98,11 +99,11 @@ def _supervision(result: Mapping[str, Any]) -> str:
 
 def _subtitle(result: Mapping[str, Any]) -> str:
     seeds = result.get("seeds") or []
-    parts = [] if "predictions" in result else [_count(len(seeds), "seed")]
+    parts = [] if "predictions" in result else [count_of(len(seeds), "seed")]
     fit = result.get("fit") or {}
     if "steps" in fit:
-        parts.append(f"{fit['steps']:,} steps of {fit['batch']} faces")
-    return ", ".join([*parts, _count(len(result["tests"]), "test set")])
+        parts.append(f"{count_of(fit['steps'], 'step')} of {count_of(fit['batch'], 'face')}")
+    return ", ".join([*parts, count_of(len(result["tests"]), "test set")])
 
 
 def _draw_overview(result: Mapping[str, Any], tests: Sequence[EvaluationSet]) -> Iterator[Element]:
@@ -144,7 +145,7 @@ def _draw_test(
 
 def _describe(judged: Mapping[str, Any]) -> str:
     faces, threshold = judged["faces"], judged["threshold"]
-    text = f"{faces['total']:,} faces: {faces['real']:,} real, {faces['fake']:,} fake."
+    text = f"{count_of(faces['total'], 'face')}: {faces['real']:,} real, {faces['fake']:,} fake."
     if threshold.get("value") is not None:
         origin = "chosen on val" if threshold["rule"] == "val" else "fixed"
         text += f" Maps are marked above {threshold['value']:.3g} ({origin})."
@@ -228,9 +229,9 @@ def _facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for part, name in (("train", "Trained on"), ("val", "Selected on")):
         if part in result:
             found = result[part]
-            yield name, f"{found['faces']:,} faces ({str(found['fingerprint'])[:DIGITS]})"
+            yield name, f"{count_of(found['faces'], 'face')} ({str(found['fingerprint'])[:DIGITS]})"
     for name, test in result["tests"].items():
-        yield "Tested on", f"{name}: {test['faces']['total']:,} faces"
+        yield "Tested on", f"{name}: {count_of(test['faces']['total'], 'face')}"
     fit = result.get("fit") or {}
     optimizer = fit.get("optimizer") or {}
     if "lr" in optimizer:
@@ -258,12 +259,8 @@ def _footnote(result: Mapping[str, Any]) -> str:
         return "The numbers are in result.json."
     text = (
         f"Intervals: {intervals['level']:.0%}, bootstrap over {intervals['over']}s, "
-        f"{intervals['draws']:,} draws"
+        f"{count_of(intervals['draws'], 'draw')}"
     )
     if len(result.get("seeds") or []) > 1:
         text += ", combined with the uncertainty of the mean over seeds"
     return f"{text}. The numbers are in result.json."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

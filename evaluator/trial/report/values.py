@@ -10,6 +10,7 @@ from evaluator.metrics import METRICS, PRIOR
 from evaluator.tables import LOWER_IS_BETTER
 from evaluator.trial.report.charts import draw_interval, draw_legend
 from evaluator.trial.report.elements import Content, element, table
+from focus.errors import count_of
 
 HEADLINE = (
     "frame_auc",
@@ -158,7 +159,7 @@ def _draw_tile(name: str, metrics: Metrics) -> Element:
     prior = prior_of(metrics, name)
     spread = spread_of(found)
     notes = [interval_of(found)] if interval_of(found) else []
-    notes += [f"{spread} over {len(found['seeds'])} seeds"] if spread else []
+    notes += [f"{spread} over {count_of(len(found['seeds']), 'seed')}"] if spread else []
     notes += [f"place prior {prior['value']:.3f}"] if prior else []
     notes += ["lower is better"] if name in LOWER_IS_BETTER else []
     return element(

@@ -3,7 +3,8 @@
 import sys
 
 from focus.data.demo import write_demo_corpus
+from focus.errors import count_of
 
 if __name__ == "__main__":
     index = write_demo_corpus(sys.argv[1], workers=2)
-    print(f"{sys.argv[1]}: {len(index)} drawn faces")
+    print(f"{sys.argv[1]}: {count_of(len(index), 'drawn face')}")

@@ -10,7 +10,7 @@ from focus.data.doctor.options import DoctorCommand
 from focus.data.index import DuplicateKeyError
 from focus.data.loading import count_workers
 from focus.data.sources import find_corpus, open_listed
-from focus.errors import CheckFailedError
+from focus.errors import CheckFailedError, count_of
 from focus.output import present
 
 
@@ -70,7 +70,7 @@ def _describe_counts(examination: Examination) -> str:
     parts = ", ".join(f"{count:,} {name}" for name, count in labels.items() if count)
     sizes = examination.facts["sizes"]
     size = f"; {next(iter(sizes))} pixels" if len(sizes) == 1 else ""
-    return f"{examination.counts['faces']:,} faces ({parts}){size}"
+    return f"{count_of(examination.counts['faces'], 'face')} ({parts}){size}"
 
 
 def _describe_splits(examination: Examination) -> Iterator[str]:

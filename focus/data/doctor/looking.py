@@ -32,7 +32,7 @@ from focus.data.images import (
 )
 from focus.data.pillow import identify
 from focus.data.videos import FrameReader, silence_opencv
-from focus.errors import UnreadableError
+from focus.errors import UnreadableError, count_of
 
 FACE, MASK, ORIGINAL = 1, 2, 4
 UNSEEN, FINE, MISSING, UNREADABLE, DAMAGED = range(5)
@@ -144,7 +144,7 @@ def _look_at_image(look: np.ndarray, root: Path, where: FacePath, role: int, qui
     look["height"], look["width"], look["exif"] = height, width, _has_exif(data)
     if height * width > max(BOMB_PIXELS, BOMB_RATIO * len(data)):
         raise UnreadableError(
-            f"{len(data)} bytes declare {width} x {height} pixels: a decompression bomb"
+            f"{count_of(len(data), 'byte')} for {width} x {height} pixels: a decompression bomb"
         )
     if FORMATS[look["format"]] == "JPEG":
         try:

@@ -130,7 +130,7 @@ def _forge(plan: ForgePlan, faces: FaceIndex, command: ForgeCommand) -> list[str
     methods = Counter(face.method for face in rows if face.label == FAKE)
     counts = ", ".join(f"{count} {method}" for method, count in sorted(methods.items()))
     real = len(rows) - methods.total()
-    print(f"{plan.out}: {real} real and {methods.total()} forged faces ({counts})")
+    print(f"{plan.out}: {real} real and {count_of(methods.total(), 'forged face')} ({counts})")
     return failures
 
 

@@ -28,7 +28,7 @@ from focus.data.index import Face
 from focus.data.prepare.frames import ImageReader, at_frame, spread
 from focus.data.prepare.planning import Clip
 from focus.data.prepare.tracks import follow, steady_boxes
-from focus.errors import InputError, UnreadableError
+from focus.errors import InputError, UnreadableError, count_of
 from focus.files import replace_file
 from focus.types import FAKE
 
@@ -152,7 +152,7 @@ class Cropper:
             outcome.counts["faceless"] += not seen.faces
             outcome.rows += self._save(seen, clip, reader, losses, outcome.counts)
         if not outcome.rows:
-            where = f" in {len(sources)} frames" if clip.is_video else ""
+            where = f" in {count_of(len(sources), 'frame')}" if clip.is_video else ""
             outcome.gaps.append((clip.path, f"no face found{where}"))
         outcome.gaps += losses.describe(len(sources))
         outcome.counts.update(losses.counts)

@@ -256,8 +256,8 @@ def test_labels_of_the_index_win_and_unknown_ones_are_excluded(corpus):
     assert result["metrics"]["frame_auc"]["n"] == 15
     assert result["metrics"]["pxap"]["n"] == 8
     notes = " ".join(result["notes"])
-    assert "2 labels differ" in notes
-    assert "1 fakes have no mask" in notes
+    assert "differ in 2 labels" in notes
+    assert "1 fake without a mask" in notes
 
 
 def run(corpus, **options):

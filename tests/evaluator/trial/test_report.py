@@ -111,7 +111,7 @@ class Trial:
             "metrics": join_seeds([seed["metrics"] for seed in found]),
             "by": join_groups([seed["by"] for seed in found]),
             "seeds": [seed["metrics"] for seed in found],
-            **{name: found[0][name] for name in KEPT},
+            **{name: found[0][name] for name in (*KEPT, "notes")},
         }
 
     def result(self, name="set"):

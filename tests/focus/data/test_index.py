@@ -75,7 +75,7 @@ def test_columns_that_are_empty_everywhere_are_left_out(tmp_path: Path) -> None:
 
 
 def test_columns_have_a_value_a_row(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="column mask: 1 values for 2 rows"):
+    with pytest.raises(InputError, match="column mask: 1 value for 2 rows"):
         FaceIndex({"path": ["a", "b"], "mask": ["m"]}, np.zeros(2), tmp_path)
 
 

@@ -163,7 +163,7 @@ def test_text_grows_in_a_wide_sheet():
 
 
 def test_contact_sheet_refuses_rows_that_do_not_fit():
-    with pytest.raises(ValueError, match="2 images under 1 headings"):
+    with pytest.raises(ValueError, match=r"2 images under 1 heading$"):
         contact_sheet([SheetRow("", [picture(1), picture(2)])], ["Face"])
     with pytest.raises(ValueError, match="at least one row"):
         contact_sheet([], ["Face"])
