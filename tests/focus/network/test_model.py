@@ -74,6 +74,12 @@ def test_a_third_proposal_maps_the_fused_tokens():
     torch.testing.assert_close(after - before, 0.1 * change)
 
 
+def test_settings_of_the_encoder_are_checked_too():
+    for name, value in (("image_size", 16), ("output_stride", 4)):
+        with pytest.raises(InputError, match=f"--{name.replace('_', '-')} {value}"):
+            FoCusConfig(**{name: value})
+
+
 def test_attention_has_no_third_proposal():
     with pytest.raises(InputError, match="--map-source fused"):
         FoCus(dataclasses.replace(TINY_VIT, map_source="fused", proposal="attention"))
