@@ -81,8 +81,8 @@ def test_the_readme_runs_on_a_default_installation(workplace):
         words += SHORT.get(words[1], "").split()
         done = run_without_extras(words, workplace)
         assert done.returncode == 0, (line, done.stderr)
-    snippet = re.search(r"```python\n(.*?)```", text, re.DOTALL)
-    code = snippet[1] + "\nassert maps['photo.jpg'].max() <= 1"
+    examine, read = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    code = f"{examine}\nassert 0 <= face.score <= 1\n{read}\nassert maps['photo.jpg'].max() <= 1"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=workplace)
 
     words = ["focus", "export", "runs/first", "--out", "first.onnx"]

@@ -240,7 +240,7 @@ def _judge_track(
     elif score < calibration.low:
         verdict = NO_SIGN
     else:
-        bounds = f"{calibration.low:.2f} and {calibration.high:.2f}"
+        bounds = f"{calibration.low:.3g} and {calibration.high:.3g}"
         reason = f"the mean score is between the thresholds {bounds}"
     return Track(number, tuple(sightings), score, verdict, reason, is_brief)
 

@@ -41,7 +41,7 @@ def judge(
         return SIGNS, ""
     if probability < calibration.low:
         return NO_SIGN, ""
-    bounds = f"{calibration.low:.2f} and {calibration.high:.2f}"
+    bounds = f"{calibration.low:.3g} and {calibration.high:.3g}"
     return UNSURE, f"the score is between the thresholds {bounds}"
 
 
