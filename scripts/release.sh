@@ -10,11 +10,12 @@ run="$out/focus-small"
 mkdir -p "$out"
 python scripts/join_indexes.py "$out/index.csv" "lfw=$lfw" "portraits=$portraits"
 if [ ! -f "$run/finished" ]; then
+    resume=()
+    [ -f "$run/config.json" ] && resume=(--resume)
     focus train small --data "$out/index.csv" --encoder-weights "$weights" \
         --augment self-blend photometric --balance pair --smallest-crop 0.75 \
         --edits blend warp inpaint smooth clone splice recolour noise resample decode \
-        --batch 96 --steps 1100 --validate-every 275 --precision bf16 --out "$run" \
-        $([ -f "$run/config.json" ] && echo --resume)
+        --batch 96 --steps 1100 --validate-every 275 --precision bf16 --out "$run" "${resume[@]}"
 fi
 if [ ! -f "$out/edits/index.csv" ]; then # other kinds of forgery of val people, to report on
     awk -F, 'NR == 1 || ($2 == 0 && $3 == "val" && /portraits/)' "$out/index.csv" > "$out/val.csv"

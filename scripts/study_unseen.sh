@@ -21,10 +21,11 @@ if [ ! -f "$out/edits/index.csv" ]; then
     focus forge --data "$out/val.csv" --forgery $kinds --per-face 8 --out "$out/edits"
 fi
 if [ ! -f "$run/finished" ]; then
+    resume=()
+    [ -f "$run/config.json" ] && resume=(--resume)
     focus train small --data "$index" --encoder-weights "$weights" --augment self-blend photometric \
         --edits $trained --balance pair --smallest-crop 0.75 --batch 32 --steps "$steps" \
-        --validate-every 275 --precision bf16 --out "$run" \
-        $([ -f "$run/config.json" ] && echo --resume)
+        --validate-every 275 --precision bf16 --out "$run" "${resume[@]}"
 fi
 focus generate --data "$out/edits/index.csv" --real-maps fake-class --weights "$run" \
     --precision bf16 --quiet --out "$run.h5"

@@ -88,6 +88,8 @@ ROOMS = (
     "focus/data/corpora/",  # corpora that papers published
     "focus/__init__.py",
     "focus/cli.py",  # focus, the program
+    "focus/released/record.py",
+    "focus/released/catalogue.py",  # its cache folder
     "evaluator/protocols/plans.py",
     *(f"plugins/{name}/" for name in METHODS),
 )

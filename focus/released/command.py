@@ -81,13 +81,14 @@ def _show(name: str, command: WeightsCommand) -> None:
     else:
         error = "" if calibration.error is None else f"; calibration error {calibration.error:.3f}"
         lines.append(
-            f"P(fake) below {calibration.low:.2f}: no sign of manipulation; from "
-            f"{calibration.high:.2f} on: signs of manipulation; cannot say between{error}"
+            f"P(fake) below {calibration.low:.3g}: no sign of manipulation; from "
+            f"{calibration.high:.3g} on: signs of manipulation; cannot say between{error}"
         )
     limits = ", ".join(f"{name} {value:g}" for name, value in to_json(model.limits).items())
     lines.append(f"limits: {limits}")
-    lines += [f"{figure}: {value}" for figure, value in model.figures.items()]
     if model.card:
         lines += ["", model.card.strip()]
+    else:
+        lines += [f"{figure}: {value}" for figure, value in model.figures.items()]
     text = "\n".join(printable(line) for block in lines for line in block.split("\n"))
     present(values, text, command.json)

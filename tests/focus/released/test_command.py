@@ -53,7 +53,7 @@ def test_lists_models_and_shows_one(
     assert main(["weights", "info", str(tiny_model)]) == 0
     text = capsys.readouterr().out
     assert "trained on: nothing" in text
-    assert "from 0.60 on: signs of manipulation" in text
+    assert "from 0.6 on: signs of manipulation" in text
     assert "Not trained." in text
 
 
