@@ -24,12 +24,12 @@ class Input(NamedTuple):
     is_clip: bool
 
 
-def find_inputs(paths: Sequence[str], out: str) -> list[Input]:
+def find_inputs(paths: Sequence[str], out: Path | None) -> list[Input]:
     """Return the files to examine; in folders, all images and videos but our own results.
 
     Args:
         paths: files and folders.
-        out: folder for the results; empty: beside each input.
+        out: folder for the results; None: beside each input.
 
     Raises:
         InputError: a missing path, a file of another type, or a folder without images and videos.
@@ -45,7 +45,7 @@ def find_inputs(paths: Sequence[str], out: str) -> list[Input]:
             raise InputError(f"{text}: not an image or video ({' '.join(IMAGE_SUFFIXES)} ...)")
         else:
             files[path] = None
-    return _plan(list(files), Path(out).expanduser() if out else None)
+    return _plan(list(files), out.expanduser() if out else None)
 
 
 def _list_folder(folder: Path) -> list[Path]:
@@ -79,7 +79,7 @@ def _plan(files: Sequence[Path], folder: Path | None) -> list[Input]:
     return planned
 
 
-def page_path(inputs: Sequence[Input], out: str, paths: Sequence[str]) -> Path:
+def page_path(inputs: Sequence[Input], out: Path | None, paths: Sequence[str]) -> Path:
     """Return the page's file: NAME.focus.html of a single input, else look.focus.html.
 
     It is in ``out``, else in the folder that was given, else beside the first input.
@@ -87,5 +87,5 @@ def page_path(inputs: Sequence[Input], out: str, paths: Sequence[str]) -> Path:
     if len(inputs) == 1:
         return inputs[0].out.with_suffix(".html")
     first = Path(paths[0]).expanduser()
-    folder = Path(out).expanduser() if out else first if first.is_dir() else first.parent
+    folder = out.expanduser() if out else first if first.is_dir() else first.parent
     return folder / f"look{OURS}.html"

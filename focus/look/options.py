@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from focus.data.face_detection import DEFAULT_FACE_DETECTOR, FACE_DETECTORS
@@ -17,8 +18,8 @@ class LookCommand:
     """Photographs, clips, or folders of them."""
     weights: str = ""
     """Name of a released model, its file, or a run folder; empty: the model that comes along."""
-    out: str = ""
-    """Folder for the results; empty: beside each input."""
+    out: Path | None = None
+    """Folder for the results (default: beside each input)."""
     crop: Literal["faces", "frame"] = "faces"
     """faces: examine each face that is detected; frame: each image is one face already."""
     face_detector: str = DEFAULT_FACE_DETECTOR
