@@ -33,6 +33,18 @@ learn) # train MODEL with MAPS on INDEX (set all three) at its paper's input siz
         --validate-every 500 --device "$device" --out "${OUT:-results}/$MODEL-$(basename "$MAPS" .h5)" \
         ${FLAGS:-}
     ;;
+study) # train the paper's two ViT-S on INDEX from DINOV2 (set both), and score its maps: four minutes
+    run="${OUT:-results}/vit"
+    "$python" -m focus train --data "$INDEX" --encoder vit_small_patch14_dinov2 \
+        --encoder-weights "$DINOV2" --positions pretrained --trainable-blocks "${BLOCKS:-6}" \
+        --backbone-rate 0.1 --map-source fused --normalise fused_minmax --loss-weight 0.5 \
+        --optimizer adamw --lr 1e-3 --weight-decay 0.05 --warmup 0.2 --clip 1 --smallest-crop 0.85 \
+        --batch "${BATCH:-32}" --steps "${STEPS:-2500}" --validate-every 250 --precision bf16 \
+        --device "$device" --out "$run"
+    "$python" -m focus generate --data "$INDEX" --split val --weights "$run" --real-maps fake-class \
+        --precision bf16 --device "$device" --out "$run.h5"
+    "$python" -m evaluator score --maps "$run.h5" --split val
+    ;;
 *)
     echo "parts:" && grep -E '^[a-z]+\) #' "$0" | sed 's/) # /: /; s/^/  /'
     exit 2
