@@ -1,4 +1,4 @@
-"""Check what a network learned from synthetic faces: scores and maps."""
+"""Check a network's scores and maps after training on synthetic faces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every test stands on: no network, no GPU asked for, and a small drawn corpus."""
+"""Settings and fixtures of all tests: no network access, and a small synthetic corpus."""
 
 import os
 from pathlib import Path

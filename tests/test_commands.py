@@ -31,7 +31,7 @@ SHARED_FLAGS = {
 }
 # Options without a value by default that are names or words: not paths alone.
 TEXTS = {"data", "weights", "method", "model", "split", "compression", "shard", "normalise"}
-TEXTS |= {"key", "title", "layer", "out"}  # out of focus look: a name is chosen
+TEXTS |= {"key", "title", "layer"}
 
 
 def shell(line, cwd):

@@ -33,7 +33,7 @@ _FLAT = "--format imdl has flat names"
 
 
 def export_command(command: ExportCommand) -> None:
-    """Run ``evaluator export`` and print what was written.
+    """Run ``evaluator export`` and print the names of the written files.
 
     Raises:
         InputError: see :func:`export_maps`.

@@ -207,7 +207,7 @@ def count_levels(
 
 
 class _Pixels(NamedTuple):
-    """Values of B faces at the size of the masks, and what each pixel belongs to."""
+    """Values of B faces at the size of the masks, and the areas that each pixel belongs to."""
 
     values: Tensor  # float64 (B, P), 255 times the map
     inside: Tensor  # bool (B, P): in the mask

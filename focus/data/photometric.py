@@ -1,4 +1,4 @@
-"""Photometric augmentation: what cameras, platforms and players do to a face, drawn once.
+"""Photometric augmentation: random changes as by cameras, platforms and players.
 
 A draw is a plain value, so that the two faces of a pair can share it.
 """

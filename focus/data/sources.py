@@ -1,4 +1,4 @@
-"""Open what ``--data`` names (corpus, index, folder, archive, image or video) as a face index."""
+"""Open the data of ``--data`` (corpus, index, folder, archive, image or video) as a face index."""
 
 from __future__ import annotations
 

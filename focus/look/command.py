@@ -1,4 +1,4 @@
-"""``focus look``: examine photographs and clips, print a line a face, and write what was seen."""
+"""``focus look``: examine photographs and clips, print a line a face, and write the results."""
 
 from __future__ import annotations
 

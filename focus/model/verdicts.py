@@ -1,4 +1,4 @@
-"""Verdicts in words: what is found, or why nothing can be said. Imports no torch."""
+"""Verdicts in words: the finding, or the reason why there is none. Imports no torch."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ class Card:
     modalities: tuple[Picture | None, ...] = ()
     """uint8 RGB like ``image``, one per requested modality; None if unreadable."""
     padded: str = ""
-    """The image's edges within the crop (see :func:`~focus.data.cropping.locate_padding`); what
-    lies beyond is not marked and does not count."""
+    """The image's edges within the crop (see :func:`~focus.data.cropping.locate_padding`); pixels
+    beyond them are not marked and do not count."""
     fault: str = ""
     """Reason why a file of this row could not be read; empty if none."""
 

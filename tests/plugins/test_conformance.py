@@ -226,8 +226,13 @@ def test_every_detector_is_here():
     assert {variant.partition("-")[0] for variant in SMALL} == set(names())
 
 
+FAST_LEARNERS = ("caddm", "gffd")  # large networks that overfit in half of the steps
+
+
 @pytest.mark.parametrize("variant", SMALL)
 def test_it_keeps_the_contract(variant, monkeypatch):
+    if variant in FAST_LEARNERS:
+        monkeypatch.setattr("plugins.conformance.OVERFIT_STEPS", 10)
     monkeypatch.delitem(CHECKS, "two processes")  # the same for all, and half of the time
     found = {finding.check: finding for finding in check_detector(find(variant), SMALL[variant])}
     assert set(found) == set(CHECKS)

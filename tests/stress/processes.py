@@ -156,7 +156,7 @@ class Run:
         return time.monotonic() - began
 
     def lines(self) -> list[str]:
-        """Return what the processes (not the launchers) wrote to their error output."""
+        """Return the error output of the processes, without that of the launchers."""
         found = sorted(self.marks.glob("logs-*/**/stderr.log"))
         return [line for path in found for line in path.read_text().splitlines() if line.strip()]
 
@@ -467,7 +467,7 @@ def main() -> None:
         first = FORK.Process(target=prepare, args=(work,))
         first.start()
         first.join()
-        print("| case | what happened | seconds | what was said |\n|---|---|---|---|")
+        print("| case | outcome | seconds | error output |\n|---|---|---|---|")
         for name in asked:
             try:
                 told = CASES[name](work)

@@ -103,7 +103,7 @@ def _prepare(
     tasks: Sequence[Task],
     command: PrepareCommand,
 ) -> None:
-    """Cut what is not finished, write the index, and print a summary."""
+    """Cut the unfinished faces, write the index, and print a summary."""
     start, out = time.monotonic(), settings.out
     units = [Unit(task, out / RECORDS / f"{task.digest(index.root)}.json") for task in tasks]
     made = _do(settings, cropper, units, command)
