@@ -226,7 +226,12 @@ def test_every_detector_is_here():
     assert {variant.partition("-")[0] for variant in SMALL} == set(names())
 
 
-FAST_LEARNERS = ("caddm", "gffd")  # large networks that overfit in half of the steps
+FAST_LEARNERS = (
+    "caddm",
+    "caddm-mfs",
+    "gffd",
+    "madd",
+)  # large networks that overfit in half of the steps
 
 
 @pytest.mark.parametrize("variant", SMALL)
