@@ -23,7 +23,7 @@ from focus.generators.registry import GENERATORS
 from focus.macs import count_macs
 from focus.output import present
 from focus.runs import build_detector, load_network, read_run, write_run
-from focus.runtime import Runtime, seed_everything
+from focus.runtime import Runtime, return_freed_memory, seed_everything
 from focus.types import InputSpec, Prediction
 
 NATIVE_SIZE = 224  # image side for models without a fixed input size
@@ -217,6 +217,7 @@ def _reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
+    return_freed_memory()  # else work before hides what this work takes
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:  # the peak is then that of the whole process

@@ -107,7 +107,7 @@ def test_what_does_not_fit_is_refused():
     maps, masks = torch.zeros(2, 4, 4), torch.zeros(2, 3, 3, dtype=torch.bool)
     with pytest.raises(ValueError, match="the regions are 2 x 3 x 2, the masks 2 x 3 x 3"):
         count_levels(maps, masks, masks[..., :2])
-    with pytest.raises(ValueError, match="1 maps, 2 masks"):
+    with pytest.raises(ValueError, match="1 map, 2 masks"):
         count_levels(maps[:1], masks)
 
 

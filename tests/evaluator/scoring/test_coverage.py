@@ -80,7 +80,7 @@ def test_faces_without_a_score_are_counted_and_may_count_as_wrong(corpus):
     reader = corpus.save(scores=scores)
     result = judge(corpus, reader)
     assert result["coverage"]["without_score"] == {"real": 0, "fake": 1, "unknown": 0}
-    assert "1 of 16 faces have no score (1 fake, 0 real)" in " ".join(result["notes"])
+    assert "1 of 16 faces has no score (1 fake, 0 real)" in " ".join(result["notes"])
     found = result["metrics"]["frame_acc"]
     assert (found["value"], found["n"]) == (1.0, 15)
     wrong = judge(corpus, reader, missing="wrong")["metrics"]["frame_acc"]
