@@ -156,6 +156,15 @@ class Run:
         return is_released(self.weights)
 
     @property
+    def trained_on(self) -> str:
+        """The training data in words: of a released model, or as given to the training."""
+        if self.is_released:
+            return read_released_record(self.weights).trained_on
+        source = self.config.get("source")
+        given = source.get("data") if isinstance(source, Mapping) else None
+        return given if isinstance(given, str) else ""
+
+    @property
     def source(self) -> Path:
         """The file with the configuration."""
         return self.weights if self.is_released else RunFolder(self.weights.parent).settings

@@ -51,6 +51,8 @@ def generate_command(command: GenerateCommand) -> None:
     if report is None:
         return
     print(report)
+    if "trained_on" in generator.describe():
+        note(f"by a model trained on: {generator.describe()['trained_on']}", quiet)
     for failure in report.failures[:PRINTED_FAILURES]:
         note(f"  {failure.key}: {failure.reason}", quiet)
     if report.failures:
