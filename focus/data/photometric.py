@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from focus.data.degrading import METHODS, colour_change, recompress, rescale
+
 ODDS = {
     "colour": 0.5,
     "grey": 0.05,
@@ -30,8 +32,6 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = 25.0, 0.25, 0.3, 0.12
 """Largest changes: grey levels, shares, and radians about the grey axis."""
 HOLES = (0.1, 0.3)
 """Sides of a cut-out, as shares of the image's."""
-_LUMA = np.array([0.299, 0.587, 0.114])
-_METHODS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,14 @@ class Photometric:
         if self.blur is not None:
             image = cv2.GaussianBlur(image, (0, 0), self.blur * min(image.shape[:2]))
         if self.rescale is not None:
-            image = _rescale(image, *self.rescale)
+            image = rescale(image, *self.rescale)
         if self.noise is not None:
             deviation, seed = self.noise
             grain = np.random.default_rng(seed).standard_normal(image.shape, np.float32)
             mixed = cv2.addWeighted(image, 1.0, grain, deviation, 0, dtype=cv2.CV_8U)
             image = np.asarray(mixed)
         if self.jpeg is not None:
-            code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.jpeg])[1]
-            image = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
+            image = recompress(image, self.jpeg)
         return self._cut(image)
 
     def _cut(self, image: np.ndarray) -> np.ndarray:
@@ -98,7 +97,7 @@ def draw_photometric(rng: np.random.Generator) -> Photometric:
     """Return a random draw; it uses the same random numbers whatever is left out."""
     on = dict(zip(ODDS, rng.random(len(ODDS)) < np.array(list(ODDS.values())), strict=True))
     colour = _draw_colour(rng, on["grey"])
-    methods = [_METHODS[int(number)] for number in rng.integers(len(_METHODS), size=2)]
+    methods = [METHODS[int(number)] for number in rng.integers(len(METHODS), size=2)]
     rescale = float(rng.uniform(*FACTORS)), methods[0], methods[1]
     blur, noise = float(rng.uniform(*SIGMAS)), float(rng.uniform(*NOISES))
     seed, level = int(rng.integers(2**62)), int(rng.integers(256))
@@ -120,21 +119,7 @@ def _draw_colour(rng: np.random.Generator, is_grey: bool) -> np.ndarray:
     """Return an affine colour change (3, 4): contrast, saturation, hue and brightness."""
     contrast, saturation = 1 + np.array([CONTRAST, SATURATION]) * rng.uniform(-1, 1, 2)
     shift, angle = np.array([BRIGHTNESS, HUE]) * rng.uniform(-1, 1, 2)
-    grey = np.tile(_LUMA, (3, 1))
-    # Rotation about the grey axis, by Rodrigues' formula.
-    axis = np.full(3, 3**-0.5)
-    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) * axis
-    turn = np.cos(angle) * np.eye(3) + np.sin(angle) * cross
-    turn += (1 - np.cos(angle)) * np.outer(axis, axis)
-    colour = contrast * (grey + (0 if is_grey else saturation) * (turn - grey @ turn))
-    return np.column_stack([colour, 128 - colour @ np.full(3, 128.0) + shift])
-
-
-def _rescale(image: np.ndarray, factor: float, down: int, up: int) -> np.ndarray:
-    height, width = image.shape[:2]
-    small = max(round(width / factor), 1), max(round(height / factor), 1)
-    less = cv2.resize(image, small, interpolation=down)
-    return cv2.resize(less, (width, height), interpolation=up)
+    return colour_change(contrast, 0 if is_grey else saturation, angle, np.full(3, 128.0), shift)
 
 
 def _cover(low: float, high: float, count: int) -> np.ndarray:

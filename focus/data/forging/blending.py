@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from focus.data.degrading import METHODS, colour_change, recompress, rescale
 from focus.data.forging.areas import Area, random_area
 from focus.data.landmarks import FaceShape
-
-_LUMA = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True)
@@ -99,15 +98,9 @@ def _random_colours(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     contrast = float(np.exp(strength * rng.normal(0, 0.10)))
     saturation = float(np.exp(strength * rng.normal(0, 0.22)))
     hue = strength * rng.normal(0, 0.07)
-    grey = np.tile(_LUMA, (3, 1))
-    # Rotation about the grey axis, by Rodrigues' formula.
-    axis = np.full(3, 3**-0.5)
-    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) * axis
-    turn = np.cos(hue) * np.eye(3) + np.sin(hue) * cross + (1 - np.cos(hue)) * np.outer(axis, axis)
-    colour = contrast * (grey + saturation * (turn - grey @ turn))
     mean = np.array(cv2.mean(image)[:3])
     shift = strength * (rng.normal(0, 8) + rng.normal(0, 4, 3))
-    return np.column_stack([colour, mean - colour @ mean + shift])
+    return colour_change(contrast, saturation, hue, mean, shift)
 
 
 def _resharpen(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
@@ -120,17 +113,10 @@ def _resharpen(image: np.ndarray, size: float, rng: np.random.Generator) -> np.n
 
 
 def _resample(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
-    height, width = image.shape[:2]
     factor = rng.uniform(1.3, 2.2)
-    less = max(round(width / factor), 1), max(round(height / factor), 1)
-    ways = [cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA]
-    down, up = (ways[int(number)] for number in rng.integers(3, size=2))
-    return cv2.resize(
-        cv2.resize(image, less, interpolation=down), (width, height), interpolation=up
-    )
+    down, up = (METHODS[int(number)] for number in rng.integers(len(METHODS), size=2))
+    return rescale(image, factor, down, up)
 
 
 def _compress(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
-    options = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 90))]
-    code = cv2.imencode(".jpg", image, options)[1]
-    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
+    return recompress(image, int(rng.integers(35, 90)))

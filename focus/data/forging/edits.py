@@ -14,6 +14,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from focus.data.degrading import METHODS, recompress, rescale
 from focus.data.forging.areas import Area
 from focus.data.forging.swapping import clone_seamlessly, match_colours
 
@@ -119,9 +120,7 @@ def noise(
     content = image[area.window]
     kind = rng.integers(3)
     if kind == 2:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 70))]
-        code = cv2.imencode(".jpg", np.ascontiguousarray(content), quality)[1]
-        return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
+        return recompress(content, int(rng.integers(20, 70)))
     grain = rng.normal(0, rng.uniform(3, 10), content.shape).astype(np.float32)
     soft = 2 * cv2.GaussianBlur(grain, (0, 0), 0.8)
     return _to_bytes(content + (soft if kind == 1 else grain))
@@ -132,18 +131,14 @@ def resample(
 ) -> np.ndarray:
     """Shrink and enlarge, or sharpen: the traces of an insert of another resolution."""
     content = np.ascontiguousarray(image[area.window])
-    height, width = content.shape[:2]
     if rng.random() < 0.35:
         blurred = cv2.GaussianBlur(content, (0, 0), float(rng.uniform(0.7, 1.6)))
         amount = float(rng.uniform(0.8, 2.5))
         return cv2.addWeighted(content, 1 + amount, blurred, -amount, 0)
     factor = rng.uniform(1.3, 3.0)
-    small = max(round(width / factor), 1), max(round(height / factor), 1)
-    methods = [cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA]
-    down, up = (methods[int(which)] for which in rng.integers(1, len(methods), 2))
-    return cv2.resize(
-        cv2.resize(content, small, interpolation=down), (width, height), interpolation=up
-    )
+    # From 1 on: random integers of another range would be other numbers.
+    down, up = (METHODS[int(which) - 1] for which in rng.integers(1, len(METHODS) + 1, 2))
+    return rescale(content, factor, down, up)
 
 
 def decode(
