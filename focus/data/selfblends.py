@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property, partial
 
 import cv2
 import numpy as np
@@ -62,7 +62,7 @@ class SelfBlends:
             UnreadableError: no visible change in twenty attempts, as in a blank image.
         """
         rng = np.random.default_rng(seed)
-        donor = self._read_donor(row, image, rng) if wants_donor(self.kinds) else None
+        donor = self._choose_donor(row, image, rng) if wants_donor(self.kinds) else None
         region = self._read_region(row)
         for _ in range(_ATTEMPTS):
             forgery = forge_on_the_fly(image, donor, rng, self.kinds, region)
@@ -82,13 +82,15 @@ class SelfBlends:
         except UnreadableError as error:
             raise UnreadableError(f"region {path}: {error}") from None
 
-    def _read_donor(
+    def _choose_donor(
         self, row: int, image: np.ndarray, rng: np.random.Generator
-    ) -> np.ndarray | None:
-        """Return another real face at the size of the image; None if it cannot be read."""
+    ) -> Callable[[], np.ndarray | None] | None:
+        """Choose another real face; return what reads it, once, at the size of the image."""
         donor = int(rng.choice(self._real))
-        if donor == row:
-            return None
+        return None if donor == row else cache(partial(self._read_donor, donor, image))
+
+    def _read_donor(self, donor: int, image: np.ndarray) -> np.ndarray | None:
+        """Return a face at the size of the image; None if it cannot be read."""
         box = self.index.column("box")[donor]
         try:
             other = read_face(self.index.root, self.index.keys[donor], box, min(image.shape[:2]))

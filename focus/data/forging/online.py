@@ -7,7 +7,7 @@ is known, or else an average face near the middle of the crop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -40,7 +40,7 @@ class SoftForgery(Forgery):
 
 def forge_on_the_fly(
     image: np.ndarray,
-    donor: np.ndarray | None,
+    donor: Callable[[], np.ndarray | None] | None,
     rng: np.random.Generator,
     kinds: Sequence[str] = ("blend",),
     region: tuple[float, float, float, float] | None = None,
@@ -49,7 +49,7 @@ def forge_on_the_fly(
 
     Args:
         image: uint8 (H, W, 3), RGB; not modified.
-        donor: another face, uint8 (H, W, 3), or None.
+        donor: reads another face, uint8 (H, W, 3) or None; called only for a kind that inserts it.
         rng: random generator for everything.
         kinds: the kinds to choose from, of :data:`KINDS`.
         region: the face's box: left, top, right and bottom as shares of the image's sides; None:
@@ -71,7 +71,8 @@ def forge_on_the_fly(
     if kind == "blend":
         content = vary(image[area.window], shape.size, rng)
     else:
-        content = EDITS[kind](image, area, rng, donor)
+        other = donor() if donor is not None and kind in NEEDS_DONOR else None
+        content = EDITS[kind](image, area, rng, other)
     forgery = composite(image, content, area)
     if measure_change(image, forgery) < LEAST_CHANGE:
         return None
