@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -294,12 +293,3 @@ def describe_run(kind: str, network: Any, **more: Any) -> dict[str, Any]:
     """Return the configuration of a run, as stored in its folder."""
     values = network if isinstance(network, Mapping) else to_json(network)
     return {"format": RUN_FORMAT, "kind": kind, "network": dict(values), **more}
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

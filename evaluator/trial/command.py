@@ -16,11 +16,11 @@ from focus.data.index import FaceIndex
 from focus.data.sources import open_source, reopen
 from focus.detectors import DETECTORS, config_type
 from focus.errors import InputError
+from focus.files import sha256
 from focus.folders import hold
 from focus.generation import GenerationConfig, generate
 from focus.generators.trained import TrainedGenerator
 from focus.mapstore import MapReader
-from focus.runs import sha256
 from focus.runtime import Runtime, note
 from focus.training.options import OPERATIONAL, FitConfig, list_settings
 from focus.training.trainer import Training, train_run

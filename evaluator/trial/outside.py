@@ -12,9 +12,10 @@ from evaluator.trial.results import RESULT
 from focus.data.index import FaceIndex
 from focus.data.sources import open_source, reopen
 from focus.errors import InputError, count_of
+from focus.files import sha256
 from focus.folders import hold
 from focus.mapstore import MapReader
-from focus.runs import RunFolder, sha256
+from focus.runs import RunFolder
 from focus.runtime import note
 
 MAP_FILES = (".h5", ".hdf5")

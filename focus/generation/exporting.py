@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from focus.detectors import Trainable
 from focus.errors import InputError
-from focus.files import replace_file
+from focus.files import replace_file, sha256
 from focus.generation.options import ExportCommand
-from focus.runs import load_network, read_run, sha256
+from focus.runs import load_network, read_run
 
 OPSET = 18
 

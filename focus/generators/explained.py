@@ -13,8 +13,9 @@ from torch.overrides import TorchFunctionMode
 
 from focus.backbones import create_backbone, first_line, read_tensors
 from focus.errors import InputError
+from focus.files import sha256
 from focus.released.format import is_released
-from focus.runs import Run, RunFolder, load_network, read_run, sha256
+from focus.runs import Run, RunFolder, load_network, read_run
 from focus.types import InputSpec
 
 

@@ -12,9 +12,10 @@ from typing_extensions import Self
 from focus.config import parse_options, to_json
 from focus.detectors import DETECTORS, Trainable, config_type
 from focus.errors import InputError
+from focus.files import sha256
 from focus.generators.contract import Generator
 from focus.normalisation import weigh_evidence
-from focus.runs import Run, load_network, read_run, sha256
+from focus.runs import Run, load_network, read_run
 from focus.types import Prediction
 
 

@@ -7,7 +7,6 @@ bytes and summary. Imports no torch.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from focus.errors import InputError, shorten
-from focus.files import replace_file
+from focus.files import replace_file, sha256
 
 DEFAULT_MODEL = "focus-small"
 CACHE_VARIABLE = "FOCUS_WEIGHTS"
@@ -102,7 +101,7 @@ def fetch_model(name: str, source: Path | None = None) -> Path:
     if name not in known:
         return find_model(name)
     entry, target = known[name], cache_folder() / f"{name}{_SUFFIX}"
-    if target.is_file() and _sha256(target) == entry.sha256:
+    if target.is_file() and sha256(target) == entry.sha256:
         return target
     beside = Path(f"{name}{_SUFFIX}")
     source = source or (beside if beside.is_file() else None)
@@ -111,7 +110,7 @@ def fetch_model(name: str, source: Path | None = None) -> Path:
             _copy(source, temporary)
         else:
             _download(name, entry, temporary)
-        found = _sha256(temporary)
+        found = sha256(temporary)
         if found != entry.sha256:
             raise InputError(
                 f"{source or entry.url}: not {name}: SHA-256 is {found}, not {entry.sha256}"
@@ -141,11 +140,3 @@ def _download(name: str, entry: Download, target: Path) -> None:
             f"model {name}: cannot download {entry.url} ({reason}); download it elsewhere, then: "
             f"focus weights fetch {name} --file FILE"
         ) from None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -19,7 +19,8 @@ from focus.data.sources import open_source
 from focus.data.splits import split_index
 from focus.detectors import DETECTORS, config_type
 from focus.errors import CheckFailedError, InputError, count_of
-from focus.runs import Run, read_run, sha256
+from focus.files import sha256
+from focus.runs import Run, read_run
 from focus.runtime import Runtime, note
 from focus.training.loop import Report
 from focus.training.options import FitConfig, NetworkOptions, list_settings
