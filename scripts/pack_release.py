@@ -30,8 +30,8 @@ from focus.model.faces import FaceModel, load
 from focus.model.packing import measure_features, pack_model
 from focus.model.quality import Quality, fit_limits
 from focus.model.results import Face
-from focus.model.verdicts import SIGNS, UNSURE, judge
-from focus.released.contents import Calibration, Limits
+from focus.model.verdicts import SIGNS, UNSURE
+from focus.released.contents import Calibration
 from focus.released.features import FeatureStatistics
 from focus.runs import load_network, read_run
 from focus.runtime import track
@@ -83,7 +83,7 @@ def main() -> None:
     real = [each.face for each in val if each.label == REAL]
     qualities: list[Quality] = [face.quality for face in real]
     limits = fit_limits(qualities, [face.distance for face in real])
-    val = [judge_again(each, limits, calibration) for each in val]
+    val = [each._replace(face=each.face.judged(limits, calibration)) for each in val]
     pack_model(
         given.run,
         given.out,
@@ -95,8 +95,9 @@ def main() -> None:
     )
     print(calibration, limits, sep="\n")
     report(val)
+    model = load(given.out)
     for path in given.more:
-        report(list(examine(load(given.out), FaceIndex.read(path))))
+        report(list(examine(model, FaceIndex.read(path))))
 
 
 def fit_features(run: Path, train: FaceIndex) -> FeatureStatistics:
@@ -135,17 +136,6 @@ def calibrate(val: list[Examined]) -> Calibration:
         own = ((corpora == corpus) & (labels == REAL)) | (labels == FAKE)
         highs.append(choose_thresholds(probabilities[own], labels[own], FALSE_ALARMS)[1])
     return dataclasses.replace(calibration, high=max(highs))
-
-
-def judge_again(each: Examined, limits: Limits, calibration: Calibration) -> Examined:
-    """Return a face that was examined before calibration, with its probability and verdict."""
-    face = each.face
-    score = float(calibration.probability(np.array(face.score)))
-    verdict, reason = judge(score, face.quality, face.distance, limits, calibration)
-    judged = dataclasses.replace(
-        face, score=score, verdict=verdict, reason=reason, mark=calibration.mark
-    )
-    return each._replace(face=judged)
 
 
 def report(found: list[Examined]) -> None:

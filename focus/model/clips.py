@@ -18,15 +18,7 @@ from focus.data.prepare.tracks import follow
 from focus.data.videos import FrameReader
 from focus.errors import InputError, UnreadableError, count_of
 from focus.model.results import Face
-from focus.model.verdicts import (
-    NO_FACE,
-    NO_SIGN,
-    NOT_CALIBRATED,
-    SIGNS,
-    UNSURE,
-    combine,
-    find_obstacle,
-)
+from focus.model.verdicts import NO_FACE, UNSURE, combine, find_obstacle, judge_score
 from focus.released.contents import logits_of
 
 if TYPE_CHECKING:
@@ -229,19 +221,12 @@ def _judge_track(
     usable = [face for face, obstacle in zip(faces, obstacles, strict=True) if not obstacle]
     scores = np.array([face.score for face in usable or faces])
     score = float(1 / (1 + np.exp(-logits_of(scores).mean())))
-    verdict, reason = UNSURE, ""
+    verdict, reason = judge_score(score, calibration, "mean score")
     if len(usable) < max(min(_FEWEST, len(faces)), _USABLE * len(faces)):
         common = Counter(filter(None, obstacles)).most_common(1)[0][0]
-        reason = f"in {len(faces) - len(usable)} of {count_of(len(faces), 'frame')}: {common}"
-    elif calibration is None:
-        reason = NOT_CALIBRATED
-    elif score >= calibration.high:
-        verdict = SIGNS
-    elif score < calibration.low:
-        verdict = NO_SIGN
-    else:
-        bounds = f"{calibration.low:.3g} and {calibration.high:.3g}"
-        reason = f"the mean score is between the thresholds {bounds}"
+        blind = len(faces) - len(usable)
+        verdict = UNSURE
+        reason = f"in {blind} of {count_of(len(faces), 'frame')}: {common}"
     return Track(number, tuple(sightings), score, verdict, reason, is_brief)
 
 

@@ -25,7 +25,7 @@ from focus.generators.trained import TrainedGenerator
 from focus.model.clips import ClipResult, watch
 from focus.model.quality import measure_quality
 from focus.model.results import Face, Result
-from focus.model.verdicts import judge
+from focus.model.verdicts import UNSURE
 from focus.released.catalogue import DEFAULT_MODEL
 from focus.released.contents import Limits, ReleasedModel
 from focus.released.features import FeatureStatistics, find_module, pooled_features
@@ -157,12 +157,9 @@ class FaceModel:
         values: np.ndarray,
         distance: float,
     ) -> Face:
-        calibration, quality = self.record.calibration, measure_quality(image, box, face)
-        mark = 0.5
-        if calibration is not None:
-            score, mark = float(calibration.probability(np.array(score))), calibration.mark
-        verdict, reason = judge(score, quality, distance, self.record.limits, calibration)
-        return Face(box, score, verdict, reason, values, mark, quality, distance, face)
+        quality = measure_quality(image, box, face)
+        found = Face(box, score, UNSURE, "", values, 0.5, quality, distance, face)
+        return found.judged(self.record.limits, self.record.calibration)
 
     @torch.no_grad()
     def _predict(

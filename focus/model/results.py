@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from focus.data.cropping import Box, FaceBox, paste
 from focus.errors import InputError
 from focus.model.quality import Quality
-from focus.model.verdicts import NO_SIGN, SIGNS, combine
+from focus.model.verdicts import NO_SIGN, SIGNS, combine, judge
+from focus.released.contents import Calibration, Limits
 from focus.view.overlay import OPACITY, outline, overlay, resize_map
 
 if TYPE_CHECKING:
@@ -59,6 +60,17 @@ class Face:
         if height < 1 or width < 1:
             raise InputError(f"map_at({size!r}): height and width must be at least 1")
         return np.clip(resize_map(self.map, (height, width)), 0, 1)
+
+    def judged(self, limits: Limits, calibration: Calibration | None) -> Face:
+        """Return the face with probability, mark and verdict of a calibration; None: of none.
+
+        Its own score must be the network's.
+        """
+        score, mark = self.score, self.mark
+        if calibration is not None:
+            score, mark = float(calibration.probability(np.array(score))), calibration.mark
+        verdict, reason = judge(score, self.quality, self.distance, limits, calibration)
+        return replace(self, score=score, mark=mark, verdict=verdict, reason=reason)
 
     @property
     def marked(self) -> np.ndarray:

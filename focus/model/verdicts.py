@@ -35,6 +35,13 @@ def judge(
     reason = find_obstacle(quality, distance, limits)
     if reason:
         return UNSURE, reason
+    return judge_score(probability, calibration)
+
+
+def judge_score(
+    probability: float, calibration: Calibration | None, noun: str = "score"
+) -> tuple[str, str]:
+    """Return the verdict of P(fake) alone, and its reason; ``noun`` names P in the reason."""
     if calibration is None:
         return UNSURE, NOT_CALIBRATED
     if probability >= calibration.high:
@@ -42,7 +49,7 @@ def judge(
     if probability < calibration.low:
         return NO_SIGN, ""
     bounds = f"{calibration.low:.3g} and {calibration.high:.3g}"
-    return UNSURE, f"the score is between the thresholds {bounds}"
+    return UNSURE, f"the {noun} is between the thresholds {bounds}"
 
 
 def find_obstacle(quality: Quality, distance: float, limits: Limits) -> str:
