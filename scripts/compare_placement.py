@@ -56,7 +56,8 @@ def read(index: FaceIndex, rows: np.ndarray, path: Path) -> Measured:
 def compare(index: FaceIndex, ours: Measured, other: Measured, field: str) -> str:
     """Return ours, theirs, and the difference with its interval."""
     values = [np.asarray(getattr(each.maps, field), np.float64) for each in (ours, other)]
-    videos = [video_names(index)[row] for row in ours.rows]
+    names = video_names(index)
+    videos = [names[row] for row in ours.rows]
     resampling = Resampling.over(videos)
     units = resampling.units
     first, second = (weighted_mean(each, units) for each in values)

@@ -75,7 +75,7 @@ class Output(NamedTuple):
     logits: Tensor  # (B, 2) of the fused head
     first: Proposal  # RGB
     second: Proposal  # Sobel, or the ablation's modality
-    choice: Tensor  # (B, 2, h, w), weights over dim 1: modality of the token at each position
+    choice: Tensor  # (B, 2, h, w), one-hot over dim 1: modality of the token at each position
     fused: Proposal | None  # of the fused tokens, if the map comes from them
 
 

@@ -29,7 +29,7 @@ class TokenSwap(nn.Module):
         self.scores = nn.ModuleList(_score_head(dim) for _ in range(2))
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Return swapped tokens (B, N, D) and the weights of the choice (B, N, 2), float32."""
+        """Return swapped tokens (B, N, D) and the one-hot choice (B, N, 2), float32."""
         pair = (first, second)
         logits = torch.cat([head(x) for head, x in zip(self.scores, pair, strict=True)], dim=-1)
         logits = logits.float()
