@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evaluator.options import ModelsCommand
-from focus.detectors import DETECTORS
+from focus.detectors import DETECTORS, Summary
 from focus.errors import InputError
 from focus.generators.registry import GENERATORS
 from focus.output import present
@@ -32,20 +32,23 @@ def models_command(command: ModelsCommand) -> None:
 
 
 def list_models() -> list[dict[str, str]]:
-    """Return name, kind, distribution, version and error (empty if none) of each, by kind and name.
+    """Return a dictionary of texts for each, by kind and name.
 
-    A name registered as both is listed once per kind; a trained detector also makes maps.
+    name, kind, distribution, version, error (empty if none), and the fields of the detector's
+    :class:`~focus.detectors.Summary`, empty if it has none. A name registered as both is listed
+    once per kind; a trained detector also makes maps.
     Output printed by a module during import is redirected to standard error.
     """
     models = []
     for registry in REGISTRIES:
         for entry in registry.entries():
-            error = ""
+            error, found = "", None
             try:
                 with contextlib.redirect_stdout(sys.stderr):
-                    registry.get(entry.name)
+                    found = getattr(registry.get(entry.name), "summary", None)
             except InputError as reason:
                 error = str(reason)
+            summary = found if isinstance(found, Summary) else Summary()
             models.append(
                 {
                     "name": entry.name,
@@ -53,13 +56,14 @@ def list_models() -> list[dict[str, str]]:
                     "distribution": entry.distribution,
                     "version": entry.version,
                     "error": error,
+                    **summary._asdict(),
                 }
             )
     return models
 
 
 def format_models(models: Sequence[dict[str, str]]) -> str:
-    """Return the list as text: a block per kind; broken entries show the reason."""
+    """Return the list as text: a block per kind, a line each with its summary or its fault."""
     width = max(len(model["name"]) for model in models)
     lines: list[str] = []
     for kind in dict.fromkeys(model["kind"] for model in models):
@@ -67,6 +71,11 @@ def format_models(models: Sequence[dict[str, str]]) -> str:
         for model in models:
             if model["kind"] == kind:
                 origin = f"{model['distribution']} {model['version']}".strip()
-                status = f"{origin}  BROKEN: {model['error']}" if model["error"] else origin
-                lines.append(f"  {model['name']:{width}}  {status}")
+                status = f"BROKEN: {model['error']}" if model["error"] else _summarise(model)
+                lines.append(f"  {model['name']:{width}}  {origin}  {status}".rstrip())
     return "\n".join(lines)
+
+
+def _summarise(model: dict[str, str]) -> str:
+    words = {"paper": "", "output": "", "needs": "needs ", "start": "from "}
+    return "; ".join(word + model[field] for field, word in words.items() if model[field])

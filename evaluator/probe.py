@@ -25,7 +25,7 @@ from focus.config import check_options
 from focus.errors import InputError
 from focus.optim import OptimizerConfig
 from focus.types import Batch, InputSpec, Prediction, resize_maps
-from plugins import Detector
+from plugins import Detector, Summary
 
 EFFICIENTNET = "efficientnet-b4"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -141,6 +141,7 @@ class Probe(Detector[ProbeConfig]):
     """Label and map from one encoder: cross-entropy + 0.1 x the map's binary cross-entropy."""
 
     gmacs = 5.86
+    summary = Summary("Tian et al., TIFS 2024, Fig. 4", "score, map", "maps", "ImageNet")
     optimizer = OptimizerConfig("adam", lr=1e-4)
     steps = 30_000
     batch = 32

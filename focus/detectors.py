@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -14,6 +14,17 @@ from focus.errors import InputError
 from focus.optim import OptimizerConfig
 from focus.registry import Registry
 from focus.types import Batch, InputSpec, Prediction
+
+
+class Summary(NamedTuple):
+    """A detector in a few words, for the list of ``evaluator models``."""
+
+    paper: str = ""
+    output: str = ""
+    needs: str = ""
+    """Requirements of training beside images and labels."""
+    start: str = ""
+    """Initial weights by default."""
 
 
 class Trainable(nn.Module, ABC):
@@ -34,6 +45,7 @@ class Trainable(nn.Module, ABC):
         natural_layer: path of the module that class activation maps explain; empty: search for it.
         gmacs: multiply-adds of one forward pass, in 1e9, for a face (or clip) of the paper's size,
             counted over matrix products and convolutions; 0: unknown.
+        summary: paper, output, needs and start, for the list of detectors.
     """
 
     input_spec: InputSpec = InputSpec()
@@ -45,6 +57,7 @@ class Trainable(nn.Module, ABC):
     normalisation: str = "the detector's own"
     natural_layer: ClassVar[str] = ""
     gmacs: ClassVar[float] = 0.0
+    summary: ClassVar[Summary] = Summary()
 
     def begin(self, steps: int) -> None:
         """Called once before training with the total number of loss calls. Default: no-op."""

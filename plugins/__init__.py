@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from focus.backbones import create_backbone, read_tensors
     from focus.config import check_choices, check_options
     from focus.data.landmarks import FaceShape
+    from focus.detectors import Summary
     from focus.errors import InputError
     from focus.generators.comparison import dissimilarity
     from focus.grids import GridConfig, Reading, create_grid
@@ -36,6 +37,7 @@ __all__ = [
     "OptimizerConfig",
     "Prediction",
     "Reading",
+    "Summary",
     "check_choices",
     "check_options",
     "create_backbone",
@@ -57,6 +59,7 @@ __getattr__ = lazy(
         "focus.backbones": ("create_backbone", "read_tensors"),
         "focus.config": ("check_choices", "check_options"),
         "focus.data.landmarks": ("FaceShape",),
+        "focus.detectors": ("Summary",),
         "focus.errors": ("InputError",),
         "focus.generators.comparison": ("dissimilarity",),
         "focus.grids": ("GridConfig", "Reading", "create_grid"),

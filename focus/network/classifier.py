@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from focus.detectors import Trainable
+from focus.detectors import Summary, Trainable
 from focus.network.carp import CLASSES
 from focus.network.encoder import Encoder, EncoderConfig
 from focus.types import Batch, InputSpec, Prediction
@@ -22,6 +22,7 @@ class Classifier(Trainable):
 
     natural_layer = "encoder"
     gmacs = 4.57
+    summary = Summary("any timm model", "score", "labels alone", "ImageNet")
     mean: Tensor
     std: Tensor
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from focus.detectors import Trainable
+from focus.detectors import Summary, Trainable
 from focus.errors import InputError
 from focus.modalities import MODALITIES
 from focus.network.carp import AttentionProposal, Proposal, RegionProposal
@@ -93,6 +93,7 @@ class FoCus(Trainable):
     maps_without_supervision = True
     natural_layer = "fusion.block.norm1"
     gmacs = 9.6
+    summary = Summary("Tian et al., TIFS 2024", "score, map", "labels alone", "ImageNet")
     first_mean: Tensor
     first_std: Tensor
     second_mean: Tensor

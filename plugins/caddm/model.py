@@ -18,6 +18,7 @@ from plugins import (
     InputSpec,
     OptimizerConfig,
     Prediction,
+    Summary,
     check_choices,
     check_options,
     create_backbone,
@@ -81,6 +82,12 @@ class Caddm(Detector[CaddmConfig]):
 
     input_spec = InputSpec(std=(1 / 255,) * 3)
     gmacs = 6.26
+    summary = Summary(
+        "Dong et al., CVPR 2023",
+        "score, boxes as map",
+        "maps, or column original (mode=mfs)",
+        "ImageNet",
+    )
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="adamw",
         lr=3.6e-4,

@@ -17,6 +17,7 @@ from plugins import (
     InputSpec,
     OptimizerConfig,
     Prediction,
+    Summary,
     check_options,
     create_backbone,
     minmax,
@@ -71,6 +72,9 @@ class Gffd(Detector[GffdConfig]):
     maps_without_supervision = True
     normalisation = "class_minmax"
     gmacs = 14.0
+    summary = Summary(
+        "Luo et al., CVPR 2021", "score, attention as map", "labels alone", "ImageNet"
+    )
     optimizer = OptimizerConfig(optimizer="adam", lr=2e-4, weight_decay=5e-4, schedule="constant")
     steps = 22_500
     batch = 32

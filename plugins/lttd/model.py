@@ -16,6 +16,7 @@ from plugins import (
     InputSpec,
     OptimizerConfig,
     Prediction,
+    Summary,
     check_choices,
     check_options,
 )
@@ -91,6 +92,9 @@ class Lttd(Detector[LttdConfig]):
     """
 
     gmacs = 201.0
+    summary = Summary(
+        "Guan et al., NeurIPS 2022", "score, map of each frame", "clips, maps", "random weights"
+    )
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="adamw", lr=1e-4, weight_decay=0.05
     )

@@ -17,6 +17,7 @@ from plugins import (
     InputSpec,
     OptimizerConfig,
     Prediction,
+    Summary,
     check_options,
     create_backbone,
     minmax,
@@ -90,6 +91,9 @@ class MultiAttention(Detector[MultiAttentionConfig]):
     maps_without_supervision = True
     normalisation = "class_minmax"
     gmacs = 7.3
+    summary = Summary(
+        "Zhao et al., CVPR 2021", "score, attention as map", "labels alone", "ImageNet"
+    )
     optimizer = OptimizerConfig(
         optimizer="adamw",
         lr=1e-4,

@@ -17,6 +17,7 @@ from plugins import (
     InputSpec,
     OptimizerConfig,
     Prediction,
+    Summary,
     check_choices,
     check_options,
 )
@@ -83,6 +84,7 @@ class MoNFAP(Detector[MoNFAPConfig]):
     """
 
     gmacs = 10.8
+    summary = Summary("Miao et al., arXiv 2024", "score, map", "maps", "ImageNet")
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="adamw", lr=6e-5, weight_decay=0.01, schedule="poly", power=0.9, floor=0.01
     )

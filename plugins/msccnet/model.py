@@ -16,6 +16,7 @@ from plugins import (
     InputSpec,
     OptimizerConfig,
     Prediction,
+    Summary,
     check_choices,
     check_options,
     create_backbone,
@@ -61,6 +62,7 @@ class MSCCNet(Detector[MSCCNetConfig]):
     """
 
     gmacs = 218.6
+    summary = Summary("Miao et al., 2023", "score, map", "maps", "ImageNet")
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="sgd", lr=9e-3, weight_decay=5e-4, schedule="poly", power=0.9, floor=0.01
     )

@@ -21,6 +21,7 @@ from plugins import (
     InputSpec,
     OptimizerConfig,
     Prediction,
+    Summary,
     check_choices,
     check_options,
 )
@@ -72,6 +73,12 @@ class Patches(Detector[PatchesConfig]):
 
     maps_without_supervision = True
     gmacs = 1.63
+    summary = Summary(
+        "Chai et al., ECCV 2020",
+        "mean score of cells, their scores as map",
+        "labels alone, or maps",
+        "ImageNet",
+    )
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="adam", lr=1e-3, schedule="constant"
     )

@@ -16,6 +16,7 @@ from plugins import (
     InputSpec,
     OptimizerConfig,
     Prediction,
+    Summary,
     check_choices,
     check_options,
     create_backbone,
@@ -58,6 +59,7 @@ class PCL(Detector[PCLConfig]):
     """
 
     gmacs = 4.8
+    summary = Summary("Zhao et al., ICCV 2021", "score, inconsistency as map", "maps", "ImageNet")
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="adam", lr=5e-5, schedule="linear", warmup=0.25
     )

@@ -17,6 +17,7 @@ from plugins import (
     InputSpec,
     OptimizerConfig,
     Prediction,
+    Summary,
     check_choices,
     check_options,
     read_tensors,
@@ -89,6 +90,7 @@ class Telltales(Detector[TelltalesConfig]):
     """
 
     gmacs = 15.6
+    summary = Summary("Kong et al., TIFS 2022", "score, map", "maps", "ImageNet")
     optimizer: ClassVar[OptimizerConfig] = OptimizerConfig(
         optimizer="adam", lr=2e-4, weight_decay=1e-5, schedule="constant"
     )

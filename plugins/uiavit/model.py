@@ -18,6 +18,7 @@ from plugins import (
     InputSpec,
     OptimizerConfig,
     Prediction,
+    Summary,
     check_choices,
     check_options,
     create_backbone,
@@ -79,6 +80,9 @@ class UiaVit(Detector[UiaVitConfig]):
     maps_without_supervision = True
     normalisation = "class_minmax"
     gmacs = 17.6
+    summary = Summary(
+        "Zhuang et al., ECCV 2022", "score, attention as map", "labels alone", "ImageNet"
+    )
     optimizer = OptimizerConfig(optimizer="adam", lr=3e-5, schedule="constant")
     steps = 9600
     batch = 96

@@ -10,7 +10,8 @@ from evaluator.models import ModelsCommand, format_models, list_models, models_c
 from focus.detectors import DETECTORS
 from focus.errors import InputError
 
-KEYS = {"name", "kind", "distribution", "version", "error"}
+SUMMARY = ("paper", "output", "needs", "start")
+KEYS = {"name", "kind", "distribution", "version", "error", *SUMMARY}
 
 
 @pytest.fixture
@@ -23,7 +24,9 @@ def stranger(tmp_path, monkeypatch):
         "[focus.detectors]\nbroken = stranger_broken:Net\ntalking = stranger_talking:Net\n"
     )
     (tmp_path / "stranger_broken.py").write_text("import no_such_module\n")
-    (tmp_path / "stranger_talking.py").write_text("print('hello')\nclass Net: ...\n")
+    (tmp_path / "stranger_talking.py").write_text(
+        "print('hello')\nclass Net:\n    def summary(self): ...\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
@@ -40,6 +43,16 @@ def test_all_models_are_listed_and_broken_ones_with_a_reason(stranger, capsys):
     assert (broken["distribution"], broken["version"]) == ("stranger", "2.5")
     assert "no_such_module" in broken["error"]
     assert found["detector", "talking"]["error"] == ""
+    assert found["detector", "talking"]["paper"] == ""
+
+
+def test_every_detector_of_ours_is_summarised_in_its_line():
+    models = [m for m in list_models() if m["distribution"] == "focus-forgery"]
+    for model in (model for model in models if model["kind"] == "detector"):
+        assert all(model[field] for field in SUMMARY), model
+    line = next(line for line in format_models(models).splitlines() if "pcl" in line)
+    said = "Zhao et al., ICCV 2021; score, inconsistency as map; needs maps; from ImageNet"
+    assert line.endswith(said)
 
 
 def test_the_table_and_the_file_contain_every_model(capsys, tmp_path):
