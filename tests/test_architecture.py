@@ -118,6 +118,15 @@ def test_nothing_unpickles():
     assert not [path for path in SOURCES if pattern.search(path.read_text())]
 
 
+def test_configurations_are_frozen():
+    """A dataclass that others hold cannot change under them; those that collect are listed."""
+    pattern = re.compile(r"^@dataclass(?!\(.*frozen=True)", re.M)
+    found = {
+        path.relative_to(ROOT).as_posix() for path in SOURCES if pattern.search(path.read_text())
+    }
+    assert found == {"focus/look/page.py", "focus/data/prepare/crops.py"}
+
+
 def test_files_stay_readable():
     files = [*SOURCES, *TESTS]
     assert not [path for path in files if len(path.read_text().splitlines()) > 400]
