@@ -1,7 +1,8 @@
 """Command-line arguments of a frozen dataclass, parsed by argparse.
 
 A field is a flag: ``image_size: int = 224`` becomes ``--image-size``, its docstring the help.
-Fields of nested dataclasses are flags too, without a prefix. Supported types: str, int, float,
+Fields of nested dataclasses are flags too, without a prefix; a field of the command itself replaces
+one of the same name in them. Supported types: str, int, float,
 bool, Path, Literal, X | None, tuple[X, ...], tuple[X, X] and tuple[tuple[X, X], ...].
 """
 
@@ -108,12 +109,14 @@ def unparse(command: Any, positional: str = "") -> list[str]:
 def list_options(config: type, default: Any = None, path: tuple[str, ...] = ()) -> Iterator[Option]:
     """Yield the flags of a command's dataclass, those of nested ones included."""
     hints = typing.get_type_hints(config)
+    own = {name for name, kind in hints.items() if not dataclasses.is_dataclass(kind)}
     for field in dataclasses.fields(config):
         here = (*path, field.name)
         value = _default_of(field) if default is None else getattr(default, field.name)
         if dataclasses.is_dataclass(hints[field.name]):
             nested = None if value is dataclasses.MISSING else value
-            yield from list_options(hints[field.name], nested, here)
+            found = list_options(hints[field.name], nested, here)
+            yield from (option for option in found if option.path[-1] not in own)
         else:
             yield Option(here, hints[field.name], value, config)
 

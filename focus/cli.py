@@ -20,8 +20,8 @@ COMMANDS = {
         words="words",
     ),
     "index": Command(
-        "focus.data.sources:IndexCommand",
-        "focus.data.sources:index_command",
+        "focus.data.indexing:IndexCommand",
+        "focus.data.indexing:index_command",
         "write the face index of a data source",
         "focus index --data faces/ --out index.csv",
     ),

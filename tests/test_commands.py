@@ -22,11 +22,11 @@ COMMANDS = [
 
 # Of --quiet, --seed, --device and --precision, those of a command that does not use all.
 SHARED_FLAGS = {
-    **dict.fromkeys(["index", "prepare", "doctor", "merge", "renormalise", "info"], "quiet"),
+    **dict.fromkeys(["prepare", "doctor", "merge", "renormalise", "info"], "quiet"),
     **dict.fromkeys(["view", "export", "models", "import", "table"], "quiet"),
     "weights": "",
     "look": "quiet device",
-    **dict.fromkeys(["forge", "check"], "quiet seed"),
+    **dict.fromkeys(["index", "forge", "check"], "quiet seed"),
     **dict.fromkeys(["score", "judge"], "quiet seed device"),
 }
 # Options without a value by default that are names or words: not paths alone.

@@ -17,8 +17,9 @@ from evaluator.protocols.records import CLEAN, COSTS, Faces, Maps, Network, Prot
 from evaluator.robustness.options import RobustnessCommand
 from evaluator.scoring.options import ScoreCommand
 from evaluator.trial.options import RunCommand
+from focus.data.indexing import IndexCommand
 from focus.data.prepare import PrepareCommand
-from focus.data.sources import INDEX_NAME, IndexCommand, Source
+from focus.data.sources import INDEX_NAME, Source
 from focus.errors import InputError
 from focus.generation import GenerateCommand
 from focus.runs import RunFolder
@@ -115,8 +116,9 @@ class Builder:
         else:
             source = self._source(faces)
         out = self.out / "lists" / f"{faces.name}{'-test' if test else ''}.csv"
-        source = replace(source, methods=faces.methods, split="test" if test else "")
-        return self._add(IndexCommand(source, str(out)), out, [faces])
+        source = replace(source, methods=faces.methods)
+        split = ("test",) if test else ()
+        return self._add(IndexCommand(source, str(out), split), out, [faces])
 
     # Networks trained on labels, and maps
 

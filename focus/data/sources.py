@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,8 +28,7 @@ from focus.data.listing import drop_missing, index_files, list_archive, list_fol
 from focus.data.published import count_missing, count_published
 from focus.data.videos import VIDEO_SUFFIXES
 from focus.errors import InputError, UnreadableError, count_of
-from focus.runtime import QuietFlag, note
-from focus.types import FAKE, REAL, UNKNOWN
+from focus.runtime import note
 
 INDEX_NAME = "index.csv"
 ROOT_VARIABLE = "FOCUS_DATA"
@@ -76,42 +75,6 @@ class Source:
             raise InputError(f"--split {self.split}: use {', '.join(SPLITS)}")
 
 
-@dataclass(frozen=True)
-class IndexCommand:
-    """Write the face index of any source. Images are decoded only for --crop faces."""
-
-    source: Source
-    out: str
-    """CSV file to write; paths in it are relative to its folder."""
-    runtime: QuietFlag = field(default_factory=QuietFlag)
-
-
-def index_command(config: IndexCommand) -> None:
-    """Run ``focus index``: write the rows and print their counts on one line.
-
-    Raises:
-        InputError: the source cannot be opened, or --out is not a CSV file or is the source.
-    """
-    out = Path(config.out)
-    if out.suffix.lower() != ".csv" or out.is_dir():
-        raise InputError(f"--out {out}: must be a file that ends in .csv")
-    index = open_source(config.source, config.runtime.quiet)
-    given = Path(config.source.data)
-    read = given if given.is_file() else index.root / INDEX_NAME
-    if out.exists() and read.exists() and read.samefile(out):
-        raise InputError(
-            f"--out {out}: is the index that was read; remove it or choose another file"
-        )
-    index.relocated(out.parent).write(out)
-    labels = {"real": REAL, "fake": FAKE, "unknown": UNKNOWN}
-    counts = [f"{np.sum(index.labels == label)} {name}" for name, label in labels.items()]
-    splits = _count_splits(index)
-    print(
-        f"{out}: {count_of(len(index), 'face')} "
-        f"({', '.join(counts)}){'; ' if splits else ''}{splits}"
-    )
-
-
 def open_source(source: Source, quiet: bool = False) -> FaceIndex:
     """Return the index of the source that ``source.data`` names.
 
@@ -138,7 +101,7 @@ def open_listed(source: Source, quiet: bool = False) -> tuple[FaceIndex, list[st
     if source.methods and "method" in index.columns and source.data not in CORPORA.names():
         index = index.where(methods=source.methods)
     if source.split:
-        splits = _count_splits(index) or "no splits"
+        splits = count_splits(index) or "no splits"
         index = index.where(split=source.split)
         if len(index) == 0:
             raise InputError(
@@ -334,6 +297,7 @@ def _explain_unknown(name: str) -> str:
     return f"no such file, folder or corpus (known: {known}){hint}"
 
 
-def _count_splits(index: FaceIndex) -> str:
+def count_splits(index: FaceIndex) -> str:
+    """Return the faces of each split, such as ``8 train, 2 val``; empty if there are none."""
     values = index.column("split")
     return ", ".join(f"{values.count(name)} {name}" for name in SPLITS if name in values)

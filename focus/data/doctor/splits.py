@@ -11,14 +11,18 @@ import numpy as np
 from focus.data.doctor.files import Files
 from focus.data.doctor.findings import Finding, Severity
 from focus.data.index import SPLITS, FaceIndex
+from focus.data.splits import PERSON_COLUMNS
 from focus.types import FAKE
 
 # Units that must not cross splits. People may cross in a published split: only a warning.
 _UNITS: tuple[tuple[Severity, str, tuple[str, ...]], ...] = (
     ("serious", "videos", ("video",)),
-    ("warning", "people", ("person",)),
-    ("warning", "ids", ("id",)),
-    ("warning", "sources and targets", ("source", "target")),
+    *(
+        ("warning", name, columns)
+        for name, columns in zip(
+            ("people", "ids", "sources and targets"), PERSON_COLUMNS, strict=True
+        )
+    ),
 )
 
 

@@ -13,16 +13,13 @@ from focus.data.images import read_face
 from focus.data.index import Face, FaceIndex
 from focus.data.prepare import PrepareCommand, prepare_command
 from focus.data.sources import (
-    IndexCommand,
     Source,
     choose_crop,
     describe_source,
-    index_command,
     open_listed,
     open_source,
 )
 from focus.errors import InputError
-from focus.runtime import Runtime
 from tests.focus.data.planted_files import put, put_clip, rows
 
 
@@ -232,34 +229,6 @@ def test_corpora_find_their_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert open_source(Source("toy-corpus", root=str(other))).root == other
         FaceIndex.of([Face("a.png", 1)], home).write(home / "index.csv")
         assert rows(open_source(Source("toy-corpus"))) == [("a.png", 1, "")]
-
-
-def test_index_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    put(tmp_path / "data", "real/1.png", "fake/1.png", "fake/2.png")
-    out = tmp_path / "lists" / "index.csv"
-    index_command(IndexCommand(Source(str(tmp_path / "data")), str(out)))
-    assert capsys.readouterr().out == f"{out}: 3 faces (1 real, 2 fake, 0 unknown)\n"
-    index = open_source(Source(str(out)))
-    assert rows(index)[2] == ("../data/real/1.png", 0, "")
-    assert all(read_face(index.root, key).any() for key in index.keys)
-
-
-def test_index_command_counts_splits_and_spares_its_source(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = tmp_path / "index.csv"
-    FaceIndex.of([Face("a", 0, split="train"), Face("/b", 1, split="test")], tmp_path).write(source)
-    for data in (source, tmp_path):
-        with pytest.raises(InputError, match="is the index that was read"):
-            index_command(IndexCommand(Source(str(data), split="test"), str(source)))
-    out = tmp_path / "deep" / "other.csv"
-    index_command(IndexCommand(Source(str(source)), str(out), Runtime(quiet=True)))
-    assert capsys.readouterr().out.endswith(
-        "2 faces (1 real, 1 fake, 0 unknown); 1 train, 1 test\n"
-    )
-    assert FaceIndex.read(out).keys == ["../a", "/b"]
-    with pytest.raises(InputError, match=r"must be a file that ends in \.csv"):
-        index_command(IndexCommand(Source(str(source)), str(tmp_path / "index.txt")))
 
 
 def test_photographs_are_cropped_for_a_model_of_crops(
