@@ -14,10 +14,10 @@ from typing import Any, Literal
 from evaluator.metrics import DETECTION, METRICS, PRIOR
 from focus.cells import write_rows
 from focus.errors import InputError, count_of, printable
+from focus.metric_names import describe_metric
 from focus.runtime import QuietFlag, note
 
 RESULT = "result.json"
-LOWER_IS_BETTER = frozenset({"frame_eer", "fp_area_real"})
 PRIOR_NAME = "place prior"
 _LATEX = str.maketrans(
     {
@@ -173,7 +173,7 @@ def best(rows: Sequence[Row], metric: str) -> set[int]:
 
 
 def _best_of(rows: Sequence[Row], places: Sequence[int], metric: str) -> int | None:
-    sign = -1 if metric in LOWER_IS_BETTER else 1
+    sign = -1 if describe_metric(metric).lower_is_better else 1
     spans = []
     for place in places:
         found = rows[place].metrics[metric]
@@ -283,10 +283,14 @@ def to_latex(rows: Sequence[Row], metrics: Sequence[str]) -> str:
 
 
 def to_html(rows: Sequence[Row], metrics: Sequence[str]) -> str:
-    """Return an HTML table."""
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ["", *metrics])
+    """Return an HTML table; each column has the metric's plain name, and its meaning on hover."""
+    known = [describe_metric(name) for name in metrics]
+    head = "<th></th>" + "".join(
+        f'<th scope="col" title="{html.escape(each.tooltip)}">{html.escape(each.name)}</th>'
+        for each in known
+    )
     body = [
-        f"<tr><th>{html.escape(line[0])}</th>"
+        f'<tr><th scope="row">{html.escape(line[0])}</th>'
         + "".join(f"<td>{cell}</td>" for cell in line[1:])
         + "</tr>"
         for line in _cells(rows, metrics, "<b>{}</b>")

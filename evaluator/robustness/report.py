@@ -16,16 +16,17 @@ from evaluator.scoring.coverage import fingerprint_faces
 from focus.cells import write_rows
 from focus.data.index import FaceIndex
 from focus.errors import count_of
+from focus.metric_names import describe_metric
 from focus.types import FAKE, REAL
 
-MEANINGS = {
-    "frame_auc": "AUC of the scores of faces",
-    "video_auc": "AUC of the mean scores of videos",
-    "map_iou": "IoU of the areas above 0.5 with those of the clean map, mean over fakes",
-    "map_overlap": "sum of minima over sum of maxima with the clean map, mean over fakes",
-    "pixel_auc": "AUC of the map against the mask, mean over fakes",
-    "pixel_auc_region": "the same inside the region",
-}
+_METRICS = (
+    "frame_auc",
+    "video_auc",
+    "map_iou",
+    "map_overlap",
+    "pixel_auc",
+    "pixel_auc_region",
+)
 _ORIGIN = ("generator", "weights_sha256", "normalisation", "data", "root")
 PARTS = ("value", "low", "high", "n")
 _NAME, _CELL = 12, 8
@@ -142,14 +143,14 @@ def known_metrics(result: Mapping[str, Any]) -> list[str]:
     means = [found["mean"] for found in result["kinds"].values()]
     return [
         name
-        for name in MEANINGS
+        for name in _METRICS
         if any(mean.get(name, {}).get("value") is not None for mean in means)
     ]
 
 
 def _table(result: Mapping[str, Any], metric: str) -> Iterator[str]:
     levels = sorted({x["level"] for found in result["kinds"].values() for x in found["levels"]})
-    yield f"{metric}: {MEANINGS[metric]}"
+    yield f"{metric}: {describe_metric(metric).meaning}"
     names = "".join(f"{level:>{_CELL}}" for level in levels)
     yield f"{'level':{_NAME}}{names}{'mean':>{_CELL + 2}}   95 % interval"
     if metric in result["clean"]:
@@ -178,4 +179,4 @@ def _cell(found: Mapping[str, Any] | None, whole: bool = False) -> str:
 
 
 def _to_json(metrics: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:
-    return {name: metrics[name].to_json() for name in MEANINGS if name in metrics}
+    return {name: metrics[name].to_json() for name in _METRICS if name in metrics}

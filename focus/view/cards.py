@@ -66,7 +66,7 @@ class Collection:
     notices: Sequence[str] = ()
     """Warnings about how to interpret the maps."""
     metrics: Sequence[Mapping[str, str]] = ()
-    """Each with ``name``, ``value`` and ``note``."""
+    """Each with ``name``, ``meaning``, ``value`` and ``note``."""
     frames: Path | None = None
     """Folder of the images that the faces were cut from, to show maps on those instead."""
     modalities: Mapping[str, str] = field(default_factory=dict)

@@ -356,8 +356,8 @@ function fillHead() {
   at("notices").replaceChildren(...data.notices.map((notice) => make("li", {}, notice)));
   at("metrics").hidden = data.metrics.length === 0;
   at("metrics").open = matchMedia("(min-width: 1100px)").matches;
-  at("metrics").append(make("p", {}, data.basis), make("dl", {}, ...data.metrics.map(({ name, value, note }) =>
-    make("div", {}, make("dt", {}, name), make("dd", {}, value, " ", make("small", {}, note))))));
+  at("metrics").append(make("p", {}, data.basis), make("dl", {}, ...data.metrics.map(({ name, meaning, value, note }) =>
+    make("div", {}, make("dt", {}, make("abbr", { title: meaning }, name)), make("dd", {}, value, " ", make("small", {}, note))))));
   const context = at("scale").getContext("2d");
   const ramp = context.createImageData(256, 1);
   for (let value = 0; value < 256; value++) ramp.data.set([...colours.slice(3 * value, 3 * value + 3), 255], 4 * value);

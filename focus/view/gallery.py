@@ -17,6 +17,7 @@ from focus.data.sources import Source, reopen
 from focus.errors import InputError, count_of
 from focus.files import make_folder, replace_file
 from focus.mapstore import MapReader
+from focus.metric_names import describe_metric
 from focus.runtime import QuietFlag, note
 from focus.types import FAKE, REAL
 from focus.view.cards import Card, Collection, read_card
@@ -139,7 +140,7 @@ def write_image(collection: Collection, out: Path, quiet: bool = False) -> None:
 def read_metrics(path: Path) -> tuple[list[dict[str, str]], str]:
     """Return the metrics of an `evaluator score` JSON, and a line with split and threshold.
 
-    Each metric has ``name``, ``value`` and ``note`` (its interval and count).
+    Each metric has ``name``, ``meaning``, ``value`` and ``note`` (its interval and count).
 
     Raises:
         InputError: no such file, not JSON, or no ``metrics`` in it.
@@ -168,8 +169,10 @@ def _describe_basis(summary: Mapping[str, Any]) -> str:
 
 
 def _describe_metric(name: str, metric: Mapping[str, Any]) -> dict[str, str]:
+    about = describe_metric(name)
+    head = {"name": about.name, "meaning": f"{name}: {about.tooltip}"}
     if metric["value"] is None:
-        return {"name": name, "value": "none", "note": str(metric.get("reason", ""))}
+        return {**head, "value": "none", "note": str(metric.get("reason", ""))}
     notes = []
     if metric.get("low") is not None:
         notes.append(f"{metric['low']:.3f} to {metric['high']:.3f}")
@@ -177,7 +180,7 @@ def _describe_metric(name: str, metric: Mapping[str, Any]) -> dict[str, str]:
         notes.append(str(metric["reason"]))
     if metric.get("n") is not None:
         notes.append(f"n {metric['n']:,}")
-    return {"name": name, "value": f"{metric['value']:.3f}", "note": ", ".join(notes)}
+    return {**head, "value": f"{metric['value']:.3f}", "note": ", ".join(notes)}
 
 
 def _describe_modalities(names: tuple[str, ...]) -> dict[str, str]:

@@ -7,10 +7,10 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from evaluator.metrics import METRICS, PRIOR
-from evaluator.tables import LOWER_IS_BETTER
 from evaluator.trial.report.charts import draw_interval, draw_legend
 from evaluator.trial.report.elements import Content, element, table
 from focus.errors import count_of
+from focus.metric_names import describe_metric
 
 HEADLINE = (
     "frame_auc",
@@ -23,45 +23,6 @@ HEADLINE = (
     "iou_fake",
 )
 COMPARED = ("frame_auc", "video_auc", "frame_acc", "pixel_auc", "pixel_auc_region", "iou_fake")
-NAMES = {
-    "frame_auc": "Frame AUC",
-    "frame_acc": "Frame accuracy",
-    "frame_eer": "Frame EER",
-    "frame_ap": "Frame average precision",
-    "video_auc": "Video AUC",
-    "video_acc": "Video accuracy",
-    "pixel_f1_macro": "Pixel F1, both classes",
-    "pixel_miou": "Pixel mean IoU",
-    "f1_fake": "Pixel F1, fakes",
-    "iou_fake": "IoU, fakes",
-    "iou_frame": "IoU per fake",
-    "pxap": "Pixel average precision",
-    "pixel_auc": "Pixel AUC",
-    "pointing": "Pointing",
-    "energy_inside": "Energy inside",
-    "fp_area_real": "False area on real faces",
-    "pixel_auc_region": "Pixel AUC inside the region",
-}
-MEANINGS = {
-    "frame_auc": "share of (fake, real) pairs of faces that the scores order correctly",
-    "frame_acc": "share of faces on the right side of a score of 0.5",
-    "frame_eer": "equal error rate: error rate where misses and false alarms are equally frequent",
-    "frame_ap": "average precision of fakes",
-    "video_auc": "frame AUC computed on mean scores of videos",
-    "video_acc": "share of videos whose mean score is on the right side of 0.5",
-    "pixel_f1_macro": "mean F1 of forged and untouched pixels, pooled over all faces",
-    "pixel_miou": "mean IoU of forged and untouched pixels, pooled over all faces",
-    "f1_fake": "F1 of forged pixels, pooled over all fakes",
-    "iou_fake": "IoU of forged pixels, pooled over all fakes",
-    "iou_frame": "IoU of forged pixels, mean over fakes",
-    "pxap": "average precision over the pixels of all fakes, at every threshold",
-    "pixel_auc": "AUC over the pixels of one fake, mean over fakes",
-    "pointing": "share of fakes whose map maximum is inside the mask",
-    "energy_inside": "share of the map's sum inside the mask, mean over fakes",
-    "fp_area_real": "share of a real face that is marked, mean over real faces",
-    "pixel_auc_region": "pixel AUC inside the region only (such as the face)",
-}
-
 Metrics = Mapping[str, Mapping[str, Any]]
 
 
@@ -90,7 +51,8 @@ def draw_metrics(metrics: Metrics) -> Element:
     names = [name for name in METRICS if name in metrics and name not in PRIOR]
     rows: list[Sequence[Content]] = []
     for name in names:
-        title = element("span", NAMES[name], element("small", f"{name}: {MEANINGS[name]}"))
+        about = describe_metric(name)
+        title = element("span", about.name, element("small", f"{name}: {about.tooltip}"))
         found = metrics[name]
         if not known(metrics, name):
             rows.append([title, "", _absent(found), "", "", ""])
@@ -113,7 +75,9 @@ def draw_comparison(
         for name in COMPARED
         if name in shown and any(known(found, name) for found in rows.values())
     ]
-    head = [title, *(NAMES[name] for name in names), "faces"]
+    heads = [describe_metric(name) for name in names]
+    explained = [element("abbr", about.name, title=about.tooltip) for about in heads]
+    head = [title, *explained, "faces"]
     lines: list[Sequence[Content]] = [
         [
             element("bdi", name),
@@ -161,11 +125,11 @@ def _draw_tile(name: str, metrics: Metrics) -> Element:
     notes = [interval_of(found)] if interval_of(found) else []
     notes += [f"{spread} over {count_of(len(found['seeds']), 'seed')}"] if spread else []
     notes += [f"place prior {prior['value']:.3f}"] if prior else []
-    notes += ["lower is better"] if name in LOWER_IS_BETTER else []
+    about = describe_metric(name)
+    notes += ["lower is better"] if about.lower_is_better else []
     return element(
         "div",
-        element("dt", NAMES[name]),
+        element("dt", element("abbr", about.name, title=about.tooltip)),
         element("dd", f"{found['value']:.3f}", draw_interval(found, prior)),
         *(element("dd", note, class_="note") for note in notes),
-        title=MEANINGS[name],
     )

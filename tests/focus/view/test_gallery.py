@@ -96,7 +96,14 @@ def test_metrics_without_a_value_give_their_reason(tmp_path):
     path = tmp_path / "summary.json"
     none = {"value": None, "low": None, "high": None, "n": 0, "reason": "no masks"}
     path.write_text(json.dumps({"metrics": {"pxap": none}}))
-    assert read_metrics(path) == ([{"name": "pxap", "value": "none", "note": "no masks"}], "")
+    (found,), basis = read_metrics(path)
+    assert (found["name"], found["value"], found["note"]) == (
+        "Pixel average precision",
+        "none",
+        "no masks",
+    )
+    assert found["meaning"].startswith("pxap: average precision over the pixels")
+    assert basis == ""
     path.write_text("[]")
     with pytest.raises(InputError, match="not a JSON file with metrics"):
         read_metrics(path)

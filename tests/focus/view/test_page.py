@@ -225,7 +225,9 @@ def test_unreadable_faces_are_shown_with_the_reason(page):
 def test_the_head_names_the_maps(page):
     assert page.text("h1") == "Manipulation maps: test"
     assert "13 (7 real, 6 fake)" in page.text("#facts")
-    assert "pixel_auc0.900 0.800 to 0.950, n 6" in page.text("#metrics")
+    assert "Pixel AUC0.900 0.800 to 0.950, n 6" in page.text("#metrics")
+    meaning = page.run("return document.querySelector('#metrics abbr').title")
+    assert meaning.startswith("pixel_auc: share of (forged, untouched) pixel pairs")
     assert "split test, map threshold 0.250 (chosen on val)" in page.text("#metrics")
 
 
