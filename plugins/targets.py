@@ -31,6 +31,20 @@ def area_average(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
     return F.adaptive_avg_pool2d(planes, (height, width)).view(*maps.shape[:-2], height, width)
 
 
+def edges(maps: Tensor, width: int) -> Tensor:
+    """Return the edges of binary maps (B, 1, H, W): dilation minus erosion, in the same shape.
+
+    The border of the image is not an edge.
+
+    Args:
+        maps: 0 or 1.
+        width: side of the square element in pixels, odd; 1 gives no edges. The edge of a half-plane
+            is ``width - 1`` pixels wide.
+    """
+    spread = {"kernel_size": width, "stride": 1, "padding": width // 2}
+    return F.max_pool2d(maps, **spread) + F.max_pool2d(-maps, **spread)
+
+
 def consistency_volume(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Return V[i, j] = 1 - |m_i - m_j| for every two cells of a grid (PCL).
 

@@ -25,9 +25,9 @@ from plugins import (
 )
 from plugins.gffd.cross_modal_attention import CrossModalAttention
 from plugins.gffd.fusion import Fusion
-from plugins.gffd.losses import am_softmax
 from plugins.gffd.multi_scale import FeatureResidual
 from plugins.gffd.residual_attention import ResidualAttention
+from plugins.losses import am_softmax, cosines
 
 MIDDLE, DEEP = 728, 2048  # channels of Xception after block 3, and at its end
 EXCHANGES, BLOCKS = (3, 7), 12  # blocks after which the streams exchange; number of blocks
@@ -106,7 +106,8 @@ class Gffd(Detector[GffdConfig]):
             if number in EXCHANGES:
                 rgb, noise = next(exchanges)(rgb, noise)
         features = self.fusion(_leave(self.rgb, rgb), _leave(self.noise, noise))
-        return Output(self._compare(features.mean(dim=(2, 3))), attention.float())
+        found = cosines(features.mean(dim=(2, 3)), self.classes.weight)
+        return Output(found, attention.float())
 
     def _enter(self, images: Tensor, residual: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
         """Run the entry flow's convolutions: (B, 64, h, w) of both streams."""
@@ -118,19 +119,11 @@ class Gffd(Detector[GffdConfig]):
         noise = F.relu(noise + self.residuals[1](rgb))
         return self.attended(rgb * (1 + attention)), noise
 
-    def _compare(self, features: Tensor) -> Tensor:
-        with torch.autocast(features.device.type, enabled=False):
-            features = F.normalize(features.float(), dim=1)
-            return F.linear(features, F.normalize(self.classes.weight, dim=1))
-
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the AM-softmax."""
-        cosines = self(batch.images).cosines
-        return {
-            "classification": am_softmax(
-                cosines, batch.labels, self.config.scale, self.config.margin
-            )
-        }
+        config, output = self.config, self(batch.images)
+        loss = am_softmax(output.cosines, batch.labels, config.scale, config.margin)
+        return {"classification": loss}
 
     def predict(self, images: Tensor) -> Prediction:
         """Return P(fake), the attention in [0, 1] times P(fake), and the raw attention."""

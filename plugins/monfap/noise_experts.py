@@ -1,4 +1,6 @@
-"""The noise extractors of MoNFAP as experts, Sec. III-C: HFConv, SRMConv, BayarConv and CDConv.
+"""The noise extractors of MoNFAP as experts, Sec. III-C: HFConv, SRMConv and CDConv.
+
+The fourth, BayarConv, is :mod:`plugins.bayar`.
 
 All map features (B, C, H, W) to noise features of the same shape, and initially respond with 0 to a
 constant (CDConv with the share 1 - theta).
@@ -17,8 +19,6 @@ from plugins import srm_kernels
 SrmLayout = Literal["intended", "code"]
 
 SRM_CLAMP = 3.0
-BAYAR_FLOOR = 1e-3
-CENTRE = 12  # of the 25 taps of a 5 x 5 kernel
 
 
 class HighFrequencyExpert(nn.Module):
@@ -67,38 +67,6 @@ class SteganalysisExpert(nn.Module):
         """Return noise features, at least 0, of features (B, C, H, W)."""
         residuals = self.residuals(features).clamp(-SRM_CLAMP, SRM_CLAMP)
         return F.relu(self.norm(self.mix(residuals)))
-
-
-class BayarExpert(nn.Module):
-    """BayarConv: 5 x 5 prediction errors; the taps around a centre of -1 sum to 1.
-
-    The constraint is part of the forward pass, so gradients include it and stored weights are not
-    overwritten. In float32 also under autocast: the errors are small differences of large
-    numbers.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        taps = torch.rand(width, width, 24)
-        self.taps = nn.Parameter(taps / taps.sum(dim=-1, keepdim=True))
-
-    def kernels(self) -> Tensor:
-        """Return the constrained kernels (C, C, 5, 5), float32.
-
-        The magnitude of a sum is at least 0.001, so that taps stay bounded.
-        """
-        taps = self.taps.float()
-        total = taps.sum(dim=-1, keepdim=True)
-        floor = torch.where(total < 0, -BAYAR_FLOOR, BAYAR_FLOOR)
-        taps = taps / torch.where(total.abs() < BAYAR_FLOOR, floor, total)
-        centre = taps.new_full((*taps.shape[:2], 1), -1.0)
-        flat = torch.cat([taps[..., :CENTRE], centre, taps[..., CENTRE:]], dim=-1)
-        return flat.unflatten(-1, (5, 5))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return prediction errors, float32, of features (B, C, H, W)."""
-        with torch.autocast(features.device.type, enabled=False):
-            return F.conv2d(features.float(), self.kernels(), padding=2)
 
 
 class CentralDifferenceExpert(nn.Module):

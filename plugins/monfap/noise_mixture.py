@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plugins.bayar import BayarConv
 from plugins.monfap.noise_experts import (
-    BayarExpert,
     CentralDifferenceExpert,
     HighFrequencyExpert,
     SrmLayout,
@@ -61,7 +61,7 @@ class NoiseMixture(nn.Module):
         self.experts = nn.ModuleList(
             [
                 CentralDifferenceExpert(width),
-                BayarExpert(width),
+                BayarConv(width, width),
                 SteganalysisExpert(width, layout),
                 HighFrequencyExpert(width),
             ]

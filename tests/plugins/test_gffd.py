@@ -1,7 +1,5 @@
 """GFFD against the paper's sizes, the shared residuals, and an AM-softmax worked out by hand."""
 
-import math
-
 import pytest
 import torch
 
@@ -10,8 +8,8 @@ from focus.macs import count_macs
 from focus.modalities import srm
 from plugins.gffd import Gffd, GffdConfig
 from plugins.gffd.cross_modal_attention import CrossModalAttention
-from plugins.gffd.losses import am_softmax
 from plugins.gffd.multi_scale import channel_residuals
+from plugins.losses import am_softmax
 
 
 @pytest.fixture(scope="module")
@@ -81,17 +79,6 @@ def test_channel_residuals_are_the_shared_ones():
         expected = srm(features[:, channel : channel + 1].expand(-1, 3, -1, -1) / (3 * 255))
         torch.testing.assert_close(found[:, channel], expected, atol=1e-4, rtol=1e-4)
     assert found.abs().max() == 3
-
-
-def test_am_softmax_by_hand():
-    cosines = torch.tensor([[0.8, 0.2], [0.8, 0.2]])
-    # true class 0: 30 (0.8 - 0.5) = 9 against 6; true class 1: 30 (0.2 - 0.5) = -9 against 24
-    expected = [math.log1p(math.exp(-3)), math.log1p(math.exp(33))]
-    for label in (0, 1):
-        found = am_softmax(cosines[:1], torch.tensor([label]), 30.0, 0.5)
-        assert found.item() == pytest.approx(expected[label], rel=1e-5)
-    both = am_softmax(cosines, torch.tensor([0, 1]), 30.0, 0.5)
-    assert both.item() == pytest.approx(sum(expected) / 2, rel=1e-5)
 
 
 def test_the_loss_is_the_am_softmax_of_its_settings(network, noise_faces):

@@ -11,10 +11,10 @@ from torch import nn
 
 from focus.errors import InputError
 from focus.types import Batch
+from plugins.bayar import BayarConv
 from plugins.monfap import MoNFAP, MoNFAPConfig
 from plugins.monfap.forgery_aware import Attention, ForgeryAwareTransformer, FourierPlaces
 from plugins.monfap.noise_experts import (
-    BayarExpert,
     CentralDifferenceExpert,
     HighFrequencyExpert,
     SteganalysisExpert,
@@ -124,7 +124,7 @@ def test_filters_see_nothing_in_a_constant(layout):
     residuals = SteganalysisExpert(6, layout).residuals(flat)
     assert inside(differences).abs().max() < 1e-6
     assert inside(residuals).abs().max() < 1e-5
-    assert inside(BayarExpert(6)(flat)).abs().max() < 1e-4
+    assert inside(BayarConv(6, 6)(flat)).abs().max() < 1e-4
     assert inside(CentralDifferenceExpert(6, theta=1.0)(flat)).abs().max() < 1e-5
     assert residuals[..., 0, :].abs().max() > 0.1  # the zero border is not constant
 
@@ -144,33 +144,6 @@ def test_srm_layouts_count_alike_but_mix_differently():
     assert torch.allclose(corners[0], torch.tensor([0, -1 / 12, 0]).expand(9, 3))
     assert torch.allclose(corners[1][3:6], torch.full((3, 3), -1 / 12))  # the middle third
     assert not corners[1][:3].any()
-
-
-def test_bayar_constraint_survives_training():
-    torch.manual_seed(0)
-    expert = BayarExpert(4)
-    assert count(expert) == 24 * 16
-    features, wanted = torch.randn(2, 2, 4, 12, 12)
-    optimiser = torch.optim.AdamW(expert.parameters(), lr=1e-2)
-    for _ in range(100):
-        optimiser.zero_grad()
-        F.mse_loss(expert(features), wanted).backward()
-        optimiser.step()
-    kernels = expert.kernels()
-    assert torch.equal(kernels[..., 2, 2], torch.full((4, 4), -1.0))
-    assert torch.allclose(kernels.sum(dim=(2, 3)), torch.zeros(4, 4), atol=1e-4)
-    assert kernels.abs().max() < 10
-
-
-@pytest.mark.parametrize("total", [0.0, 1e-5, -1e-5])
-def test_bayar_guard_keeps_the_sign_and_the_gradient_finite(total):
-    expert = BayarExpert(1)
-    expert.taps.data.copy_(torch.cat([torch.full((12,), 0.5), torch.full((12,), -0.5)]))
-    expert.taps.data[0, 0, 0] += total
-    kernels = expert.kernels()
-    assert kernels[0, 0, 0, 1].item() == pytest.approx(math.copysign(500, total))
-    kernels.square().sum().backward()
-    assert expert.taps.grad.isfinite().all()
 
 
 def test_central_difference_is_two_convolutions():

@@ -1,4 +1,5 @@
 import cv2
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +8,7 @@ from plugins.targets import (
     area_average,
     class_probabilities,
     consistency_volume,
+    edges,
     harden,
     pixel_cross_entropy,
 )
@@ -104,3 +106,17 @@ def test_cross_entropy_at_the_size_of_the_maps_over_a_part_of_the_batch():
     none.backward()
     assert none.item() == 0
     assert logits.grad.eq(0).all()
+
+
+def test_edges_are_opencvs_and_stop_at_the_border():
+    maps = (torch.rand(3, 1, 40, 33) > 0.9).float()
+    maps[0] = 0
+    maps[0, :, 10:, :20] = 1  # touches three borders
+    found = edges(maps, 7)
+    element = np.ones((7, 7), np.uint8)
+    for plane, edge in zip(maps[:, 0].numpy(), found[:, 0], strict=True):
+        truth = cv2.morphologyEx(plane, cv2.MORPH_GRADIENT, element)
+        assert torch.equal(edge, torch.from_numpy(truth))
+    assert found[0, 0, 39].tolist() == [0.0] * 17 + [1.0] * 6 + [0.0] * 10
+    assert not edges(torch.ones(1, 1, 9, 9), 3).any()
+    assert not edges(maps, 1).any()
