@@ -11,6 +11,8 @@ import numpy as np
 from focus.data.cropping import FaceBox
 from focus.data.index import FaceIndex
 from focus.data.prepare import PrepareCommand, prepare_command
+from focus.data.prepare.crops import Cropper
+from focus.data.prepare.running import CropperSettings
 from focus.data.sources import Source
 from focus.runtime import Runtime
 
@@ -31,6 +33,13 @@ class SquareDetector:
             FaceBox(x, y, x + w, y + h, 0.9) for x, y, w, h, area in found.tolist() if area > 9
         ]
         return sorted(faces, key=lambda face: -face.area)
+
+
+class SquareSettings(CropperSettings):
+    """Settings of worker processes that take bright squares for faces."""
+
+    def open(self) -> Cropper:
+        return Cropper(self.root, self.out, self.config, SquareDetector(), self.detector)
 
 
 def draw(*corners, side=SIDE, back=40):
