@@ -237,6 +237,8 @@ FAST_LEARNERS = (
 
 @pytest.mark.parametrize("variant", SMALL)
 def test_it_keeps_the_contract(variant, monkeypatch):
+    if variant == "smp":
+        pytest.importorskip("segmentation_models_pytorch")
     if variant in FAST_LEARNERS:
         monkeypatch.setattr("plugins.conformance.OVERFIT_STEPS", 10)
     monkeypatch.delitem(CHECKS, "two processes")  # the same for all, and half of the time
