@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from evaluator.perturbations import weather
-from evaluator.perturbations.transmission import code_jpeg
+from focus.data.degrading import recompress
 
 Operation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 HUES, HUE_STEPS = 180, 255  # hues of a full circle in OpenCV, and in the units of the shifts
@@ -28,7 +28,7 @@ JPEG_QUALITIES = (25, 18, 15, 10)
 def mix(image: np.ndarray, _: float, generator: np.random.Generator) -> np.ndarray:
     """Apply one or two of the families, then JPEG coding at quality 100."""
     families = _choose((_recolour, _one_of(TEXTURE), _one_of(EFFECTS)), generator, 2)
-    return code_jpeg(_apply(families, image, generator), SAVED_QUALITY, None)
+    return recompress(_apply(families, image, generator), SAVED_QUALITY)
 
 
 def _recolour(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -161,7 +161,7 @@ def sharpen(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 def code_coarsely(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """JPEG of quality 25, 18, 15 or 10."""
-    return code_jpeg(image, int(generator.choice(JPEG_QUALITIES)), None)
+    return recompress(image, int(generator.choice(JPEG_QUALITIES)))
 
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from focus.data.degrading import recompress
 from focus.errors import InputError
 
 ENCODER = "libx264"
@@ -80,11 +81,9 @@ def require_encoder() -> None:
         raise InputError(f"compress needs {ENCODER}, which this PyAV lacks: {fix}") from None
 
 
-def code_jpeg(image: np.ndarray, quality: float, _: np.random.Generator | None) -> np.ndarray:
+def code_jpeg(image: np.ndarray, quality: float, _: np.random.Generator) -> np.ndarray:
     """Encode as JPEG (libjpeg's quality, 4:2:0 chroma) and decode."""
-    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    coded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
-    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB))
+    return recompress(image, int(quality))
 
 
 def resize_back(image: np.ndarray, factor: float, _: np.random.Generator) -> np.ndarray:

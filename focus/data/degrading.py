@@ -40,7 +40,7 @@ def rescale(image: np.ndarray, factor: float, down: int, up: int) -> np.ndarray:
 
 
 def recompress(image: np.ndarray, quality: int) -> np.ndarray:
-    """Return an image, uint8 (h, w, 3), after JPEG of a quality in [0, 100]."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    code = cv2.imencode(".jpg", np.ascontiguousarray(image), options)[1]
-    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
+    """Return an image, uint8 (h, w, 3) RGB, after JPEG (4:2:0 chroma) of a quality in [0, 100]."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    code = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR_RGB))

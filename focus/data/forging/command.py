@@ -26,7 +26,7 @@ from focus.folders import claim, hold
 from focus.runtime import SeedFlags, note, track
 from focus.types import FAKE, REAL
 
-FORGING_VERSION = 1
+FORGING_VERSION = 2
 """Incremented when the same command gives different images."""
 RECORD = "forge.json"
 _SPLIT_SHARES = (0.7, 0.8)
