@@ -151,7 +151,7 @@ def index_files(
 
     Args:
         root: folder that the paths of ``files`` are relative to.
-        files: images only, or videos only; at least one.
+        files: images or video frames only, or videos only; at least one.
         every: sample every N-th frame of a video.
         detector: add a row for each face that it detects; None: whole images.
         quiet: show no progress and no notes.

@@ -19,6 +19,7 @@ from focus.data.corpus import CORPORA, Corpus, ScanOptions
 from focus.data.face_detection import (
     DEFAULT_FACE_DETECTOR,
     FACE_DETECTORS,
+    FaceDetector,
     enlarge,
     open_face_detector,
 )
@@ -125,26 +126,35 @@ def open_listed(source: Source, quiet: bool = False) -> tuple[FaceIndex, list[st
     return index, missing
 
 
-def choose_crop(source: Source, quiet: bool = False) -> Source:
-    """Return the source of a model of face crops with ``--crop auto`` decided.
+def open_crops(source: Source, quiet: bool = False) -> tuple[FaceIndex, Source]:
+    """Open the source of a model of face crops: as :func:`open_source`, ``--crop auto`` decided.
 
     The largest face of up to eight evenly spaced images is detected. If its square, 1.3 times as
     large, has a median side below 0.7 of the image's shorter one, these are photographs, and their
     faces are cropped; else they are crops already. An index or a corpus lists the faces to use, and
     images without a face stay whole: auto stays.
 
+    Returns:
+        The index, and the source with the decision.
+
     Raises:
         InputError: as in :func:`open_source`.
     """
-    if source.crop != "auto":
-        return source
-    whole = replace(source, crop="frame")
+    index = open_source(source, quiet)
     path = Path(source.data).expanduser()
     listed = (path / INDEX_NAME).is_file() or path.name.lower().endswith(".csv")
-    if source.data in CORPORA.names() or listed or not path.exists():
-        return source
-    index = open_source(whole, quiet=True)
+    if source.crop != "auto" or listed or source.data in CORPORA.names():
+        return index, source
     detector = open_face_detector(source.face_detector, source.face_detector_weights)
+    if not _shows_photographs(index, detector):
+        return index, source
+    note("photographs: crops each face that is detected (--crop frame: uses whole images)", quiet)
+    faces = index_files(index.root, list(index), source.every, detector, quiet)
+    return faces, replace(source, crop="faces")
+
+
+def _shows_photographs(index: FaceIndex, detector: FaceDetector) -> bool:
+    """Return whether faces take a small part of the images of an index."""
     places = np.linspace(0, len(index) - 1, min(len(index), _SAMPLED)).round().astype(int)
     shares = []
     for key in (index.keys[place] for place in places.tolist()):
@@ -152,10 +162,7 @@ def choose_crop(source: Source, quiet: bool = False) -> Source:
             image = read_face(index.root, key)
             for left, _, right, _ in [enlarge(face) for face in detector.detect(image)[:1]]:
                 shares.append((right - left) / min(image.shape[:2]))
-    if not shares or np.median(shares) >= _CROP_SHARE:
-        return source
-    note("photographs: crops each face that is detected (--crop frame: uses whole images)", quiet)
-    return replace(source, crop="faces")
+    return bool(shares) and bool(np.median(shares) < _CROP_SHARE)
 
 
 def find_corpus(source: Source, root: Path) -> Corpus | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from focus.config import split_options
-from focus.data.sources import choose_crop, open_source
+from focus.data.sources import open_crops
 from focus.errors import CheckFailedError, InputError, count_of
 from focus.generation.options import GenerateCommand
 from focus.generation.running import generate
@@ -28,8 +28,7 @@ def generate_command(command: GenerateCommand) -> None:
     """
     quiet = command.runtime.quiet
     find_generator(command.method)  # report a wrong name before anything is read
-    source = choose_crop(command.source, quiet)
-    index = open_source(source, quiet)
+    index, source = open_crops(command.source, quiet)
     seed_everything(command.runtime.seed)
     options = split_options(command.options)
     if command.normalise:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from focus.data import listing
 from focus.data.corpus import CORPORA, Corpus
 from focus.data.demo import draw_face
 from focus.data.images import read_face
@@ -14,8 +16,8 @@ from focus.data.index import Face, FaceIndex
 from focus.data.prepare import PrepareCommand, prepare_command
 from focus.data.sources import (
     Source,
-    choose_crop,
     describe_source,
+    open_crops,
     open_listed,
     open_source,
 )
@@ -241,16 +243,36 @@ def test_photographs_are_cropped_for_a_model_of_crops(
     for name, image in images.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(image).save(tmp_path / f"{name}.png")
-    chosen = choose_crop(Source(str(tmp_path / "photos")))
+    index, chosen = open_crops(Source(str(tmp_path / "photos")))
+    assert index.keys == ["a.png#0.0", "b.png#0.0"]
     assert chosen.crop == "faces"
     assert describe_source(chosen)["source"] == {"crop": "faces", "face_detector": "centerface"}
     assert "crops each face that is detected" in capsys.readouterr().err
-    assert choose_crop(Source(str(tmp_path / "photos/a.png")), quiet=True).crop == "faces"
+    assert open_crops(Source(str(tmp_path / "photos/a.png")), quiet=True)[1].crop == "faces"
     kept = [Source(str(tmp_path / "photos"), crop="frame"), Source(str(demo_corpus))]
-    kept += [Source(str(tmp_path / name)) for name in ("crops", "none", "missing")]
+    kept += [Source(str(tmp_path / name)) for name in ("crops", "none")]
     kept.append(Source(str(demo_corpus.parent / "real")))
-    assert [choose_crop(source) for source in kept] == kept
+    for source in kept:
+        index, same = open_crops(source)
+        assert (index.keys, same) == (open_source(source).keys, source)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("bright")
+def test_the_files_of_a_model_of_crops_are_listed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "crops", "a.png")
+    put_clip(tmp_path / "clips" / "a.mp4")
+    walks = Mock(wraps=listing.walk_files)
+    counts = Mock(wraps=listing.count_frames)
+    monkeypatch.setattr(listing, "walk_files", walks)
+    monkeypatch.setattr(listing, "count_frames", counts)
+    assert open_crops(Source(str(tmp_path / "crops")))[0].keys == ["a.png"]
+    assert (walks.call_count, counts.call_count) == (1, 0)
+    index, _ = open_crops(Source(str(tmp_path / "clips"), every=8))
+    assert index.keys == ["a.mp4#16.0", "a.mp4#24.0", "a.mp4#24.1"]
+    assert (walks.call_count, counts.call_count) == (2, 1)
 
 
 def test_an_earlier_map_file_keeps_its_face_detector(
