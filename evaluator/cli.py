@@ -23,6 +23,12 @@ COMMANDS = {
         "evaluator judge theirs.csv --data index.csv --out results/theirs",
         words="predictions",
     ),
+    "compare": Command(
+        "evaluator.comparison.options:CompareCommand",
+        "evaluator.comparison.command:compare_command",
+        "train detectors under several kinds of maps and compare them",
+        "evaluator compare --model pcl caddm --maps focus.h5 ssim.h5 none --seeds 3",
+    ),
     "protocol": Command(
         "evaluator.protocols:ProtocolCommand",
         "evaluator.protocols:protocol_command",
@@ -90,6 +96,7 @@ COMMANDS = {
         "compare results in one table",
         "evaluator table focus.json gradcam.json --format latex",
         words="results",
+        moved={"--metrics": "--columns"},
     ),
 }
 

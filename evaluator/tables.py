@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 import json
 import math
@@ -10,15 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+from xml.etree.ElementTree import Element
 
-from evaluator.metrics import DETECTION, METRICS, PRIOR
+from evaluator.metrics import DETECTION, HEADLINE, METRICS, PRIOR
+from evaluator.pages import Content, build_page, element, table
 from focus.cells import write_rows
 from focus.errors import InputError, count_of, printable
 from focus.metric_names import describe_metric
 from focus.runtime import QuietFlag, note
 
 RESULT = "result.json"
+ALL = "all"
 PRIOR_NAME = "place prior"
+LEGEND = "Bold: clearly best, its 95 % interval touches no other over the same faces."
 _LATEX = str.maketrans(
     {
         **{sign: f"\\{sign}" for sign in "_%&#${}"},
@@ -40,17 +43,17 @@ class TableCommand:
 
     results: tuple[str, ...]
     """Result files (JSON), each as FILE or NAME=FILE, or folders with a result.json."""
-    metrics: tuple[str, ...] = ()
-    """Metrics to show, in this order. Default: all that any result has."""
+    columns: tuple[str, ...] = ()
+    """Metrics to show, in this order, or all. Default: the eight that are asked for most."""
     format: Literal["md", "csv", "latex", "html"] = "md"
     """Output format."""
     runtime: QuietFlag = field(default_factory=QuietFlag)
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.metrics if name not in METRICS]
-        if unknown:
+        unknown = [name for name in self.columns if name not in METRICS]
+        if unknown and self.columns != (ALL,):
             raise InputError(
-                f"--metrics {unknown[0]}: unknown metric (choose from {', '.join(METRICS)})"
+                f"--columns {unknown[0]}: unknown metric (choose from {', '.join(METRICS)}, or all)"
             )
 
 
@@ -77,14 +80,26 @@ def table_command(command: TableCommand) -> None:
         InputError: a result cannot be read, or no result has any of the requested metrics.
     """
     rows = with_prior([row for text in command.results for row in read_result(text)])
-    shown = command.metrics or tuple(
-        name for name in METRICS if name not in PRIOR and any(is_known(row, name) for row in rows)
-    )
+    shown = choose_columns(rows, command.columns)
     if not any(is_known(row, name) for row in rows for name in shown):
         raise InputError(f"no result has a value for {', '.join(shown) or 'any metric'}")
     print(FORMATS[command.format](mark_sets(rows), shown), end="")
     for line in describe_sets(rows):
         note(f"note: {line}", command.runtime.quiet)
+    hidden = len(set(choose_columns(rows, (ALL,))) - set(shown))
+    if hidden and not command.columns:
+        columns = count_of(hidden, "more column")
+        note(f"note: {columns} with --columns all", command.runtime.quiet)
+
+
+def choose_columns(rows: Sequence[Row], given: Sequence[str] = ()) -> Sequence[str]:
+    """Return the metrics to show: those given, all known ones, or the known ones of HEADLINE."""
+    if given and tuple(given) != (ALL,):
+        return given
+    known = [
+        name for name in METRICS if name not in PRIOR and any(is_known(row, name) for row in rows)
+    ]
+    return known if given else [name for name in HEADLINE if name in known] or known
 
 
 def read_result(text: str) -> list[Row]:
@@ -96,23 +111,33 @@ def read_result(text: str) -> list[Row]:
     Raises:
         InputError: the file cannot be read or contains no metrics.
     """
-    name, _, given = text.rpartition("=")
+    # A path may contain "=".
+    name, _, given = ("", "", text) if Path(text).exists() else text.rpartition("=")
     path = Path(given)
     path = path / RESULT if path.is_dir() else path
+    found = read_tests(path)
+    name = name or (path.parent.name if path.name == RESULT else path.stem)
+    if len(found) == 1:
+        return [replace(row, name=name) for row in found.values()]
+    return [replace(row, name=f"{name}: {test}") for test, row in found.items()]
+
+
+def read_tests(path: Path) -> dict[str, Row]:
+    """Read a result file; return a row, without a name, for every test set.
+
+    Raises:
+        InputError: the file cannot be read or contains no metrics.
+    """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         tests = _list_conditions(result) if "kinds" in result else result.get("tests")
         tests = tests or {"": result}
-        found = {printable(test): _read_row(judged) for test, judged in tests.items()}
+        return {printable(test): _read_row(judged) for test, judged in tests.items()}
     except OSError as error:
         raise InputError(f"{path}: cannot read the result ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         hint = "evaluator score --json FILE writes such a file"
         raise InputError(f"{path}: contains no metrics ({hint})") from None
-    name = name or (path.parent.name if path.name == RESULT else path.stem)
-    if len(found) == 1:
-        return [replace(row, name=name) for row in found.values()]
-    return [replace(row, name=f"{name}: {test}") for test, row in found.items()]
 
 
 def _list_conditions(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -283,19 +308,33 @@ def to_latex(rows: Sequence[Row], metrics: Sequence[str]) -> str:
 
 
 def to_html(rows: Sequence[Row], metrics: Sequence[str]) -> str:
+    """Return a page with the table, in the style of the report of a trial."""
+    return build_page("Results", count_of(len(rows), "result"), [draw_table(rows, metrics)], LEGEND)
+
+
+def draw_table(rows: Sequence[Row], metrics: Sequence[str]) -> Element:
     """Return an HTML table; each column has the metric's plain name, and its meaning on hover."""
-    known = [describe_metric(name) for name in metrics]
-    head = "<th></th>" + "".join(
-        f'<th scope="col" title="{html.escape(each.tooltip)}">{html.escape(each.name)}</th>'
-        for each in known
-    )
-    body = [
-        f'<tr><th scope="row">{html.escape(line[0])}</th>'
-        + "".join(f"<td>{cell}</td>" for cell in line[1:])
-        + "</tr>"
-        for line in _cells(rows, metrics, "<b>{}</b>")
+    about = [describe_metric(name) for name in metrics]
+    head: list[Content] = ["", *(element("abbr", each.name, title=each.tooltip) for each in about)]
+    leaders = {metric: best(rows, metric) for metric in metrics}
+    lines: list[list[Content]] = [
+        [
+            element("bdi", row.name),
+            *(_draw_cell(row, metric, place in leaders[metric]) for metric in metrics),
+        ]
+        for place, row in enumerate(rows)
     ]
-    return "\n".join(["<table>", f"<tr>{head}</tr>", *body, "</table>", ""])
+    return table(head, lines)
+
+
+def _draw_cell(row: Row, metric: str, leads: bool) -> Content:
+    if not is_known(row, metric):
+        return "-"
+    found = row.metrics[metric]
+    text = f"{found['value']:.3f}"
+    value = element("b", text) if leads else text
+    interval = f"{found['low']:.3f} to {found['high']:.3f}" if _has_interval(row, metric) else ""
+    return element("span", value, element("small", interval) if interval else None)
 
 
 FORMATS = {"md": to_markdown, "csv": to_csv, "latex": to_latex, "html": to_html}

@@ -40,6 +40,6 @@ focus view "$out/focus.h5" --compare Grad-CAM="$out/gradcam.h5" --summary "$out/
 
 echo
 evaluator table FoCus="$out/focus.json" Grad-CAM="$out/gradcam.json" \
-    --metrics frame_auc pixel_auc pixel_auc_region pxap
+    --columns frame_auc pixel_auc pixel_auc_region pxap
 echo
 echo "Open $out/report.html"

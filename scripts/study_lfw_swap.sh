@@ -52,4 +52,4 @@ for seed in $seeds; do
         --data "$index"
 done
 evaluator table "$out"/*.json \
-    --metrics frame_auc pixel_auc pixel_auc_region pxap pointing fp_area_real
+    --columns frame_auc pixel_auc pixel_auc_region pxap pointing fp_area_real

@@ -50,7 +50,7 @@ def test_from_folder_to_table(demo_corpus, maps, tmp_path, capsys):
     assert metrics["prior_pixel_auc"]["n"] == 20
     assert metrics["fp_area_real"]["value"] is not None
     capsys.readouterr()
-    assert evaluator(["table", str(result), "--metrics", "pixel_auc"]) == 0
+    assert evaluator(["table", str(result), "--columns", "pixel_auc"]) == 0
     assert "place prior" in capsys.readouterr().out
     page = tmp_path / "report.html"
     assert focus(["view", str(maps), "--out", str(page), "--quiet"]) == 0

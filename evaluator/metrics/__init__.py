@@ -24,3 +24,14 @@ METRICS = (
     "pixel_auc_region",
     *PRIOR,
 )
+HEADLINE = (
+    "frame_auc",
+    "video_auc",
+    "frame_acc",
+    "frame_eer",
+    "pixel_auc",
+    "pixel_auc_region",
+    "pxap",
+    "iou_fake",
+)
+"""The metrics that are asked for most: tiles of a report, columns of a table."""

@@ -6,24 +6,38 @@ import dataclasses
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evaluator.trial.data import EvaluationSet, TrainingData, check_apart, open_tests, open_training
 from evaluator.trial.judging import Trial, judge_trial
 from evaluator.trial.options import RunCommand
+from evaluator.trial.results import RESULT
 from focus.config import fingerprint, parse_options, split_options, to_json
 from focus.data.index import FaceIndex
 from focus.data.sources import open_source, reopen
 from focus.detectors import DETECTORS, config_type
 from focus.errors import InputError
 from focus.files import sha256
-from focus.folders import hold
+from focus.folders import hold, read_record
 from focus.generation import GenerationConfig, generate
 from focus.generators.trained import TrainedGenerator
 from focus.mapstore import MapReader
 from focus.runtime import Runtime, note
 from focus.training.options import OPERATIONAL, FitConfig, list_settings
 from focus.training.trainer import Training, train_run
+
+
+class OpenTrial(NamedTuple):
+    """A trial whose names, settings and data are known; nothing is trained yet."""
+
+    command: RunCommand
+    config: Any
+    """Configuration of the detector."""
+    fit: FitConfig
+    data: TrainingData
+    tests: list[EvaluationSet]
+    facts: dict[str, Any]
+    """All inputs of the result except the seed."""
 
 
 def run_command(command: RunCommand) -> None:
@@ -34,16 +48,66 @@ def run_command(command: RunCommand) -> None:
             --out that contains another trial.
         CheckFailedError: some faces could not be read; the result covers the others.
     """
+    run_trial(open_trial(command))
+
+
+def open_trial(command: RunCommand) -> OpenTrial:
+    """Check the names and settings of a trial, and open its data.
+
+    Raises:
+        InputError: an unknown name or setting, or invalid faces or maps.
+    """
     # Check names and settings before reading any data.
-    kind = config_type(DETECTORS.get(command.model))
-    config = parse_options(kind, split_options(command.options))
+    config = parse_settings(command)
     index = _open_faces(command)
     tests = open_tests(command.test, index, command.hold_out)
+    hard = config.map_threshold if getattr(config, "map_mode", "") == "hard" else 0.0
+    self_blend = bool(command.fit.augmentation.forged_share)
+    data = open_training(
+        index, command.maps, command.hold_out, command.runtime.seed, hard, self_blend
+    )
+    fit = command.fit.complete(DETECTORS.get(command.model))
+    return OpenTrial(command, config, fit, data, tests, _facts(command, data, tests, config, fit))
+
+
+def parse_settings(command: RunCommand) -> Any:
+    """Return the configuration of the detector.
+
+    Raises:
+        InputError: an unknown detector or setting.
+    """
+    return parse_options(config_type(DETECTORS.get(command.model)), split_options(command.options))
+
+
+def is_finished(trial: OpenTrial) -> bool:
+    """Return whether the folder of a trial holds its result, from the same inputs."""
+    command, result = trial.command, read_record(Path(trial.command.out) / RESULT) or {}
+    given = {**trial.facts, "seeds": _seeds(command)}
+    del given["notes"]
+    judged = result.get("tests", {})
+    if [*judged] != [*given.pop("tests")]:
+        return False
+    same = all(
+        judged[test.name]["fingerprint"] == test.faces.fingerprint()
+        and judged[test.name]["intervals"]["draws"] == command.draws
+        for test in trial.tests
+    )
+    return same and all(result.get(name) == value for name, value in given.items())
+
+
+def run_trial(trial: OpenTrial) -> None:
+    """Train and judge a trial.
+
+    Raises:
+        InputError: a test set overlaps with training data, or the folder contains another trial.
+        CheckFailedError: some faces could not be read; the result covers the others.
+    """
+    command = trial.command
     is_main = command.runtime.accelerator().is_main_process
     with hold(Path(command.out)) if is_main else nullcontext():
-        trial = _train(command, config, index, tests)
+        trained = _train(trial)
         if is_main:
-            judge_trial(trial, tests, Path(command.out), command.draws, command.runtime)
+            judge_trial(trained, trial.tests, Path(command.out), command.draws, command.runtime)
 
 
 def _open_faces(command: RunCommand) -> FaceIndex:
@@ -54,15 +118,9 @@ def _open_faces(command: RunCommand) -> FaceIndex:
         return reopen(reader.attributes, command.source, command.maps, all_splits=True)
 
 
-def _train(
-    command: RunCommand, config: Any, index: FaceIndex, tests: Sequence[EvaluationSet]
-) -> Trial:
+def _train(trial: OpenTrial) -> Trial:
     """Train and predict with every seed."""
-    hard = config.map_threshold if getattr(config, "map_mode", "") == "hard" else 0.0
-    self_blend = bool(command.fit.augmentation.forged_share)
-    data = open_training(
-        index, command.maps, command.hold_out, command.runtime.seed, hard, self_blend
-    )
+    command, config, fit, data, tests, facts = trial
     check_apart(data, tests)
     if any(test.selected for test in tests):
         data.notes.append(
@@ -71,12 +129,10 @@ def _train(
         )
     for line in data.notes:
         note(f"note: {line}", command.runtime.quiet)
-    fit = command.fit.complete(DETECTORS.get(command.model))
-    facts = _facts(command, data, tests, config, fit)
     folder = Path(command.out)
     files: dict[str, list[Path]] = {test.name: [] for test in tests}
     failed, judged_maps = list[str](), data.maps is not None
-    for seed in range(command.runtime.seed, command.runtime.seed + command.seeds):
+    for seed in _seeds(command):
         runtime = dataclasses.replace(command.runtime, seed=seed)
         here = folder / f"seed-{seed}"
         failed += _fit_seed(command, data, config, fit, runtime, here, facts)
@@ -87,6 +143,10 @@ def _train(
             _predict(command, fit, generator, test, out, runtime)
             files[test.name].append(out)
     return Trial(files, facts, judged_maps, failed=failed)
+
+
+def _seeds(command: RunCommand) -> list[int]:
+    return list(range(command.runtime.seed, command.runtime.seed + command.seeds))
 
 
 def _facts(

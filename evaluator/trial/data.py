@@ -18,6 +18,8 @@ from focus.mapstore import MapReader
 from focus.types import FAKE
 
 LISTED = 10
+MAP_WORDS = ("none", "zeros", "truth")
+"""Supervision that is not a map file."""
 
 
 class EvaluationSet(NamedTuple):
@@ -152,7 +154,7 @@ def _open_maps(maps: str, train: FaceIndex) -> Maps | None:
     if maps == "truth":
         return TruthMaps(train)
     if not Path(maps).is_file():
-        raise InputError(f"--maps {maps}: no such file; give a map file, none, zeros or truth")
+        raise InputError(f"--maps {maps}: no such file; give a map file, {', '.join(MAP_WORDS)}")
     return MapReader(maps)
 
 

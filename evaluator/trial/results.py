@@ -34,10 +34,13 @@ def join_seeds(found: Sequence[Metrics]) -> dict[str, dict[str, Any]]:
     ``seeds`` has each value.
     """
     names = [name for name in METRICS if any(name in metrics for metrics in found)]
-    return {name: _join([metrics[name] for metrics in found if name in metrics]) for name in names}
+    return {
+        name: join_values([metrics[name] for metrics in found if name in metrics]) for name in names
+    }
 
 
-def _join(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def join_values(values: Sequence[Mapping[str, Any]], least: float = 0.0) -> dict[str, Any]:
+    """Return one metric over seeds, see :func:`join_seeds`; values are in [``least``, 1]."""
     known = [value for value in values if value["value"] is not None]
     if len(known) < len(values) or not known:
         return {**values[0], "value": None, "low": None, "high": None, "spread": None, "seeds": []}
@@ -51,8 +54,7 @@ def _join(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for end, sign in (("low", -1), ("high", 1)):
             reach = abs(float(np.mean([value[end] for value in known])) - mean)
             margin = error * _quantile(reach / NORMAL, error, len(numbers))
-            # Metrics are in [0, 1]; clip the interval.
-            joined[end] = min(max(mean + sign * math.hypot(reach, margin), 0.0), 1.0)
+            joined[end] = min(max(mean + sign * math.hypot(reach, margin), least), 1.0)
     else:
         reasons = [value["reason"] for value in known if value.get("reason")]
         joined |= {"reason": reasons[0]} if reasons else {}

@@ -197,17 +197,36 @@ def reopen(
 ) -> FaceIndex:
     """Return the faces that a map file was made from, or those of ``source`` if it names any.
 
-    Args:
-        attributes: attributes of the map file.
-        source: flags from the user; its ``root`` and ``split`` apply in either case.
-        maps: name of the map file, for messages.
-        all_splits: return the faces of all splits, even if the maps are of one split.
+    See :func:`recall_source`.
 
     Raises:
         InputError: the map file does not record its faces, or they are missing.
     """
+    recalled = recall_source(attributes, source, maps, all_splits)
+    try:
+        return open_source(recalled)
+    except InputError as error:
+        if source.data:
+            raise
+        raise InputError(f"{error} (the faces recorded in {maps}; give --data)") from None
+
+
+def recall_source(
+    attributes: Mapping[str, Any], source: Source, maps: str, all_splits: bool = False
+) -> Source:
+    """Return the source that a map file was made from, or ``source`` if it names any.
+
+    Args:
+        attributes: attributes of the map file.
+        source: flags from the user; its ``root`` and ``split`` apply in either case.
+        maps: name of the map file, for messages.
+        all_splits: the faces of all splits, even if the maps are of one split.
+
+    Raises:
+        InputError: the map file does not record its faces.
+    """
     if source.data:
-        return open_source(source)
+        return source
     if not attributes.get("data"):
         raise InputError(f"{maps}: does not record which faces it is of; give --data")
     try:
@@ -219,7 +238,7 @@ def reopen(
         made_in = str(attributes.get("root", ""))
         root = source.root or (Path(made_in) if made_in else None)
         split = source.split or ("" if all_splits else recorded.split)
-        return open_source(replace(recorded, root=root, split=split))
+        return replace(recorded, root=root, split=split)
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{error} (the faces recorded in {maps}; give --data)") from None
 

@@ -33,4 +33,4 @@ for model in "${detectors[@]}"; do
       --smallest-crop 0.85 --precision bf16 --out "$out/$model-$kind" --options $(options "$model")
   done
 done
-evaluator table "$out"/*-{focus,ssim} --metrics frame_auc frame_acc pixel_auc pixel_auc_region pxap
+evaluator table "$out"/*-{focus,ssim} --columns frame_auc frame_acc pixel_auc pixel_auc_region pxap

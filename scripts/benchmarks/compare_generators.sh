@@ -51,6 +51,6 @@ for mode in class_minmax global image_minmax; do
 done
 evaluator table "$out"/{focus,focus-max,gradcam,gradcam++,layercam,scorecam,attention,rollout}.json \
   "$out"/{ssim,dssim,pixel,pixel@0.1,annotation}.json \
-  --metrics pixel_auc pxap pixel_auc_region fp_area_real
+  --columns pixel_auc pxap pixel_auc_region fp_area_real
 evaluator table "$out"/{focus,gradcam}-{class_minmax,global,image_minmax}.json \
-  --metrics pixel_auc pxap pixel_auc_region iou_fake fp_area_real
+  --columns pixel_auc pxap pixel_auc_region iou_fake fp_area_real

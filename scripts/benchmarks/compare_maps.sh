@@ -27,4 +27,4 @@ for kind in none "$out/maps/focus.h5" "$out/maps/ssim.h5" "$out/maps/pixel@0.1.h
     --out "$out/$name"
 done
 evaluator table "$out"/{none,focus,ssim,pixel@0.1,truth} \
-  --metrics frame_auc frame_ap pixel_auc pixel_auc_region pxap iou_fake fp_area_real
+  --columns frame_auc frame_ap pixel_auc pixel_auc_region pxap iou_fake fp_area_real

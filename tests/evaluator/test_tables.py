@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from evaluator.metrics import HEADLINE, METRICS, PRIOR
 from evaluator.tables import (
     FORMATS,
     Row,
@@ -140,8 +141,17 @@ def test_formats_are_read_back():
     read = list(csv.DictReader(io.StringIO(table["csv"])))
     assert float(read[0]["pixel_auc_low"]) == pytest.approx(0.89)
     assert read[2]["pixel_auc_value"] == ""
-    cells = [[cell.text for cell in row] for row in ElementTree.fromstring(table["html"])]
-    assert cells[1][0] == "a & b"
+    page = table["html"]
+    inner = page[page.index("<table") : page.index("</table>") + len("</table>")]
+    cells = [
+        ["".join(cell.itertext()) for cell in row]
+        for row in ElementTree.fromstring(inner).iter("tr")
+    ]
+    assert cells[0] == ["", "Pixel AUC", "False area on real faces"]
+    assert cells[1] == ["a & b", "0.9000.890 to 0.910", "0.3000.290 to 0.310"]
+    assert cells[3][1] == "-"
+    assert inner.count("<b>") == 1
+    assert "--surface" in page  # styled like the report
     assert "**0.900** (0.890 to 0.910)" in table["md"]
     assert len({len(line) for line in table["md"].splitlines()}) == 1
     assert r"a \& b & \textbf{0.900}" in table["latex"]
@@ -171,6 +181,27 @@ def test_command_reads_files_folders_and_names(tmp_path, capsys):
         TableCommand(("x",), ("auc",))
     with pytest.raises(InputError, match="no result has a value for pxap"):
         table_command(TableCommand((str(tmp_path / "x.json"),), ("pxap",)))
+
+
+def test_eight_columns_unless_others_are_asked_for(tmp_path, capsys):
+    known = [name for name in METRICS if name not in PRIOR]
+    path = tmp_path / "lr=0.1.json"  # an "=" of the path is no name
+    path.write_text(json.dumps({"metrics": {name: value(0.7) for name in known}}))
+
+    def columns(*words):
+        table_command(TableCommand((str(path),), words, format="csv"))
+        said = capsys.readouterr()
+        head = next(csv.reader(io.StringIO(said.out)))
+        return [name.removesuffix("_value") for name in head if name.endswith("_value")], said.err
+
+    shown, notes = columns()
+    assert shown == list(HEADLINE)
+    assert len(shown) == 8
+    assert f"{len(known) - 8} more columns with --columns all" in notes
+    assert columns("all") == (known, "")
+    assert columns("pointing", "frame_auc") == (["pointing", "frame_auc"], "")
+    path.write_text(json.dumps({"metrics": {"pointing": value(0.7)}}))
+    assert columns() == (["pointing"], "")
 
 
 def test_a_run_of_several_test_sets_has_a_row_each(tmp_path):

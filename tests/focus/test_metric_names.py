@@ -49,7 +49,7 @@ def test_the_glossary_names_formula_range_direction_code_and_source():
 def test_heads_of_html_tables_are_plain_names_with_their_meaning():
     value = {"value": 0.1, "low": 0.0, "high": 0.2, "n": 9}
     page = to_html([Row("<a>", {"fp_area_real": value})], ["fp_area_real"])
-    assert ">False area on real faces</th>" in page
+    assert ">False area on real faces</abbr></th>" in page
     assert 'title="share of a real face that is marked as manipulated' in page
     assert "lower is better" in page
     assert "fp_area_real" not in page

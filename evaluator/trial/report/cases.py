@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 
 from evaluator.metrics.ranking import auc
+from evaluator.pages import element
 from evaluator.scoring.measure import masked_fakes, measure, video_names
 from evaluator.trial.data import EvaluationSet
 from evaluator.trial.report.curves import Scores
-from evaluator.trial.report.elements import element
 from focus.data.index import FaceIndex
 from focus.mapstore import MapReader
 from focus.types import FAKE, REAL

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from evaluator.pages import Content, element
 from evaluator.trial.report.curves import (
     BARS,
     GRID,
@@ -22,7 +23,6 @@ from evaluator.trial.report.curves import (
     receiver_curve,
     reliability,
 )
-from evaluator.trial.report.elements import Content, element
 from focus.errors import count_of
 from focus.types import FAKE, REAL
 

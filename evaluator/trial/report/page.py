@@ -1,26 +1,24 @@
-"""A trial as one HTML file: no external resources, no scripts, all text escaped."""
+"""A trial as one HTML file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from evaluator.metrics import DETECTION, METRICS
+from evaluator.pages import build_page, element, table
 from evaluator.trial.data import EvaluationSet
 from evaluator.trial.report.cases import Group, draw_case, draw_scale, find_cases
 from evaluator.trial.report.charts import draw_charts
 from evaluator.trial.report.curves import Scores
-from evaluator.trial.report.elements import element, table, to_html
 from evaluator.trial.report.values import draw_comparison, draw_metrics, draw_tiles
 from focus.errors import count_of
 from focus.files import replace_file
 from focus.mapstore import MapReader
 
 REPORT = "report.html"
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 MAPS = {
     "none": "labels only",
     "zeros": "labels and maps of zeros",
@@ -60,30 +58,12 @@ def write_report(
         _draw_test(f"set-{number}", test, result["tests"][test.name], files[test.name])
         for number, test in enumerate(tests)
     ]
-    body = element(
-        "body",
-        element("header", element("h1", title), element("p", _subtitle(result), class_="quiet")),
-        element("main", *_draw_overview(result, tests), *sections, _draw_facts(result)),
-        element("footer", element("p", _footnote(result), class_="quiet")),
-    )
+    content = [*_draw_overview(result, tests), *sections, _draw_facts(result)]
     path = folder / REPORT
     with replace_file(path) as temporary:
-        page = element("html", _head(title), body, lang="en")
-        temporary.write_text(to_html(page), encoding="utf-8")
+        page = build_page(title, _subtitle(result), content, _footnote(result))
+        temporary.write_text(page, encoding="utf-8")
     return path
-
-
-def _head(title: str) -> Element:
-    style = package_files("evaluator.trial.report").joinpath("page.css").read_text(encoding="utf-8")
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        Element("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}),
-        element("title", title),
-        element("style", style),
-    )
 
 
 def _title(result: Mapping[str, Any]) -> str:

@@ -6,22 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from evaluator.metrics import METRICS, PRIOR
+from evaluator.metrics import HEADLINE, METRICS, PRIOR
+from evaluator.pages import Content, element, table
 from evaluator.trial.report.charts import draw_interval, draw_legend
-from evaluator.trial.report.elements import Content, element, table
 from focus.errors import count_of
 from focus.metric_names import describe_metric
 
-HEADLINE = (
-    "frame_auc",
-    "video_auc",
-    "frame_acc",
-    "frame_eer",
-    "pixel_auc",
-    "pixel_auc_region",
-    "pxap",
-    "iou_fake",
-)
 COMPARED = ("frame_auc", "video_auc", "frame_acc", "pixel_auc", "pixel_auc_region", "iou_fake")
 Metrics = Mapping[str, Mapping[str, Any]]
 
@@ -77,7 +67,7 @@ def draw_comparison(
     ]
     heads = [describe_metric(name) for name in names]
     explained = [element("abbr", about.name, title=about.tooltip) for about in heads]
-    head = [title, *explained, "faces"]
+    head: list[Content] = [title, *explained, "faces"]
     lines: list[Sequence[Content]] = [
         [
             element("bdi", name),

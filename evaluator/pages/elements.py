@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib.resources import files as package_files
 from xml.etree.ElementTree import Element, tostring
 
 Content = Element | str | None
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def element(tag: str, *content: Content, **attributes: object) -> Element:
@@ -55,6 +57,30 @@ def table(
     return element("div", filled, class_="scroll", tabindex=0)
 
 
-def to_html(root: Element) -> str:
-    """Return a complete HTML document."""
-    return "<!doctype html>\n" + tostring(root, encoding="unicode", method="html") + "\n"
+def build_page(title: str, subtitle: str, content: Iterable[Content], footnote: str = "") -> str:
+    """Return a complete HTML document: no external resources, no scripts, all text escaped."""
+    page = element(
+        "html",
+        _head(title),
+        element(
+            "body",
+            element("header", element("h1", title), element("p", subtitle, class_="quiet")),
+            element("main", *content),
+            element("footer", element("p", footnote, class_="quiet") if footnote else None),
+        ),
+        lang="en",
+    )
+    return "<!doctype html>\n" + tostring(page, encoding="unicode", method="html") + "\n"
+
+
+def _head(title: str) -> Element:
+    style = package_files("evaluator.pages").joinpath("page.css").read_text(encoding="utf-8")
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        Element("meta", {"http-equiv": "Content-Security-Policy", "content": _POLICY}),
+        element("title", title),
+        element("style", style),
+    )
