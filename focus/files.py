@@ -173,6 +173,18 @@ def _is_alive(process: int) -> bool:
     return process != os.getpid()
 
 
+def relative_path(path: Path | str, folder: Path | str) -> str:
+    """Return a path relative to a folder; absolute if they are on two drives of Windows.
+
+    Links are resolved in both.
+    """
+    path = os.path.realpath(path)
+    try:
+        return os.path.relpath(path, os.path.realpath(folder))
+    except ValueError:
+        return path
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal."""
     digest = hashlib.sha256()

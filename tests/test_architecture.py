@@ -75,6 +75,11 @@ def test_only_one_module_knows_the_parser():
     assert [path.relative_to(ROOT).as_posix() for path in users] == ["focus/arguments.py"]
 
 
+def test_no_module_imports_what_windows_lacks():
+    pattern = re.compile(r"^\s*(import|from) (fcntl|grp|posix|pty|pwd|resource|termios)\b", re.M)
+    assert not [path for path in SOURCES if pattern.search(path.read_text(encoding="utf-8"))]
+
+
 METHODS = {path.name for path in (ROOT / "plugins").iterdir() if (path / "model.py").is_file()}
 METHODS |= {"focus", "FoCus", "FoCusConfig", "sobel", "carp"}
 ROOMS = (

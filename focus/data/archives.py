@@ -35,7 +35,7 @@ ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
 MAX_MEMBER_BYTES = 2**28
 MAX_UNPACKED_BYTES = 2**36
 OPEN_ARCHIVES = 4
-_POSITIONLESS = hasattr(os, "pread")
+_read_position = getattr(os, "pread", None)  # not on Windows
 _ZIP_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and extra field
 _ZIP_ODD = 0x61  # flags: encrypted, a patch, strongly encrypted
 # Errors of the standard library on damaged input; RuntimeError: encrypted, unknown compression.
@@ -307,7 +307,7 @@ def _open(path: Path) -> _Members:
     except (OSError, ValueError) as error:
         raise UnreadableError.because(error) from None
     # After a fork an open file shares its position with the parent; with pread, that is harmless.
-    process = 0 if _POSITIONLESS else os.getpid()
+    process = 0 if _read_position else os.getpid()
     if stat.S_ISDIR(status.st_mode):
         return _cached_lmdb(str(path), process)
     return _cached(str(path), process, status.st_mtime_ns, status.st_size)
@@ -342,8 +342,8 @@ def _open_plain(path: str) -> IO[bytes]:
 
 def _read_at(file: IO[bytes], start: int, size: int) -> bytes:
     """Read up to ``size`` bytes, if possible without moving the file position."""
-    if _POSITIONLESS:
-        return os.pread(file.fileno(), size, start)
+    if _read_position is not None:
+        return _read_position(file.fileno(), size, start)
     file.seek(start)
     return file.read(size)
 

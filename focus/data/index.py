@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from focus.errors import InputError, count_of
-from focus.files import replace_file
+from focus.files import relative_path, replace_file
 from focus.texts import BLOCK, Lookup, TextGatherer, Texts
 from focus.types import FAKE, REAL, UNKNOWN
 
@@ -134,11 +134,11 @@ class FaceIndex:
 
     def relocated(self, folder: Path | str) -> FaceIndex:
         """Return the same faces with paths relative to another folder, to write the index there."""
-        prefix = Path(os.path.relpath(self.root.resolve(), Path(folder).resolve())).as_posix()
+        prefix = Path(relative_path(self.root, folder)).as_posix()
 
         def move(path: str) -> str:
             # An absolute path stays as it is.
-            return f"{prefix}/{path}" if path and not path.startswith("/") else path
+            return f"{prefix}/{path}" if path and not os.path.isabs(path) else path
 
         columns = {name: Texts.of(values) for name, values in self.columns.items()}
         if prefix != ".":

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from focus.errors import InputError, count_of
+from focus.files import relative_path
 
 PLACES, RELATIVE = ("data", "root"), "relative"
 """Attributes that may be paths, and the attribute with their paths relative to the map file."""
@@ -234,9 +235,8 @@ def complete_attributes(given: Mapping[str, Any], folder: Path) -> dict[str, str
 
 def relate(attributes: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Return an attribute with absolute data paths made relative to a map file's folder."""
-    here = os.path.realpath(folder)
     relative = {
-        name: os.path.relpath(os.path.realpath(attributes[name]), here)
+        name: relative_path(attributes[name], folder)
         for name in PLACES
         if os.path.isabs(str(attributes[name]))
     }

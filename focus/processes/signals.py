@@ -67,12 +67,13 @@ def end_with_parent() -> None:
 
 def obey_parent() -> None:
     """End this process on a SIGTERM from its parent, although SIGTERM is blocked here."""
-    if not hasattr(signal, "sigwaitinfo"):
+    receive = getattr(signal, "sigwaitinfo", None)  # not on macOS and Windows
+    if receive is None:
         return
     parent = os.getppid()
 
     def wait() -> None:
-        while signal.sigwaitinfo((signal.SIGTERM,)).si_pid != parent:
+        while receive((signal.SIGTERM,)).si_pid != parent:
             pass
         os._exit(0)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from focus.errors import InputError
-from focus.files import replace_file
+from focus.files import relative_path, replace_file
 from focus.output import present
 
 
@@ -128,3 +128,14 @@ def test_a_device_stays_a_device(tmp_path):
     present({}, "", str(link))
     assert link.is_symlink()
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+
+
+def test_a_path_on_another_drive_stays_absolute(tmp_path, monkeypatch):
+    path, folder = tmp_path / "data" / "faces", tmp_path / "maps"
+    assert relative_path(path, folder) == os.path.join("..", "data", "faces")
+
+    def refuse(*_: str) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")  # as ntpath does
+
+    monkeypatch.setattr(os.path, "relpath", refuse)
+    assert relative_path(path, folder) == str(path)
