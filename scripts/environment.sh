@@ -3,15 +3,17 @@
 # TORCH_INDEX: the package index for PyTorch. Default: on Linux without an NVIDIA GPU, the index of
 # PyTorch's CPU builds (a tenth of the size) if it is reachable; otherwise pip's default.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-python=.venv/bin/python
 wanted="$(cksum < pyproject.toml) ${EXTRAS:-}"
-if [ ! -x "$python" ]; then
+if [ ! -e .venv/pyvenv.cfg ]; then
     "${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
         echo "Python 3.10 or later is needed; choose one with PYTHON=python3.12 bash $0" >&2
         exit 2
     }
     "${PYTHON:-python3}" -m venv .venv
 fi
+programs=.venv/bin
+[ -d "$programs" ] || programs=.venv/Scripts # Windows
+python=$programs/python
 # An installation that already matches pyproject.toml is used as it is, also offline.
 if ! grep -qxF "$wanted" .venv/installed 2>/dev/null; then
     echo "Installing into .venv (the first time this fetches PyTorch: some minutes) ..."
@@ -34,5 +36,5 @@ web.urlopen(sys.argv[1] + "/torch/", timeout=5).close()' "$index" 2>/dev/null ||
     "$python" -m pip install --quiet --disable-pip-version-check -e ".${EXTRAS:+[$EXTRAS]}"
     echo "$wanted" >> .venv/installed
 fi
-PATH="$PWD/.venv/bin:$PATH"
+PATH="$PWD/$programs:$PATH"
 export HF_HUB_OFFLINE="${HF_HUB_OFFLINE:-1}"  # nothing here downloads weights

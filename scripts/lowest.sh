@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install the lowest releases that pyproject.toml allows (or, with --newest, the newest) into a
-# new environment, and run each step once there: index, train, generate, score, view, run.
+# new environment, and run each step once there (scripts/smoke.sh).
 #
 #   PYTHON=python3.10 bash scripts/lowest.sh [--newest] [FOLDER]
 #
@@ -15,6 +15,7 @@ if [ -z "$folder" ]; then
     trap 'rm -rf "$folder"' EXIT
 fi
 mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
 "${PYTHON:-python3}" -m venv "$folder/env"
 python="$folder/env/bin/python"
 
@@ -29,21 +30,5 @@ fi
 "$python" --version
 "$python" -m pip freeze --disable-pip-version-check | grep -iE '^(torch|timm|numpy|accelerate)=='
 
-cd "$folder" # so that the installed package is imported, not the source tree
-export HF_HUB_OFFLINE=1 PATH="$PWD/env/bin:$PATH"
-python -c 'from focus.data.demo import DemoConfig, write_demo_corpus as write
-write("corpus", DemoConfig(people=10, images_per_person=2, size=64), quiet=True)'
-small="--steps 2 --batch 8 --validate-every 2 --workers 0 --quiet"
-focus index --data corpus/index.csv --out index.csv --quiet
-focus train demo --data corpus/index.csv --image-size 64 --out run $small
-focus generate --data corpus/index.csv --weights run --out focus.h5 --real-maps fake-class --quiet
-evaluator score focus.h5 --split all --draws 50 --json score.json --quiet
-focus view focus.h5 --out report.html --quiet
-focus view focus.h5 --png sheet.png --quiet
-focus export run --out focus.onnx --quiet
-for model in probe caddm; do
-    evaluator run --model $model --maps focus.h5 --test "own=corpus/index.csv:test" --out "$model" \
-        --options image_size=64 encoder_weights=none $small
-done
-evaluator table probe caddm
-echo "$bounds releases: all steps passed"
+PATH="$folder/env/bin:$PATH" bash scripts/smoke.sh --export "$folder/tried"
+echo "$bounds releases"
