@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, object]] = {
     "lttd": {"image_size": 48, "frames": 4, "width": 32, "heads": 2, "depth": 1, "channels": 8},
     "monfap": {"image_size": 64},
     "msccnet": {"image_size": 64, "width": 64, "encoder": "resnet10t"},
+    "mvss": {"encoder": "test_resnet", "image_size": 64, "width": 16},
     "patches": {"image_size": 64},
     "pcl": {"image_size": 64, "encoder": "resnet10t"},
     "probe": {"encoder": "resnet10t", "image_size": 64, "channels": 8},

@@ -1,0 +1,74 @@
+"""Dual attention (Fu et al., CVPR 2019): over the positions, and over the channels."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+REDUCTION = 8  # of the channels of queries and keys
+DROPOUT = 0.1
+
+
+class PositionAttention(nn.Module):
+    """Adds to every position what similar positions have; its gate starts at 0."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Conv2d(width, width // REDUCTION, 1)
+        # A bias would add the same to all keys of a query, which the softmax removes.
+        self.key = nn.Conv2d(width, width // REDUCTION, 1, bias=False)
+        self.value = nn.Conv2d(width, width, 1)
+        self.gate = nn.Parameter(torch.zeros(()))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features in the shape of the features (B, C, H, W)."""
+        parts = (self.query, self.key, self.value)
+        tokens = [part(features).flatten(2).mT[:, None] for part in parts]  # (B, 1, H * W, c)
+        attended = F.scaled_dot_product_attention(*tokens, scale=1.0)[:, 0]
+        return features + self.gate * attended.mT.unflatten(2, features.shape[-2:])
+
+
+class ChannelAttention(nn.Module):
+    """Adds to every channel what dissimilar channels have; its gate starts at 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Parameter(torch.zeros(()))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features in the shape of the features (B, C, H, W)."""
+        with torch.autocast(features.device.type, enabled=False):
+            channels = features.float().flatten(2)  # (B, C, H * W)
+            energy = channels @ channels.mT
+            shares = (energy.amax(dim=2, keepdim=True) - energy).softmax(dim=2)
+            return features + self.gate * (shares @ channels).view_as(features)
+
+
+class DualAttention(nn.Module):
+    """Map logits from features attended in two ways, each between two convolutions.
+
+    Args:
+        width_in: channels of the features.
+        width: channels inside.
+    """
+
+    def __init__(self, width_in: int, width: int) -> None:
+        super().__init__()
+        self.position = nn.Sequential(
+            *_convolve(width_in, width), PositionAttention(width), *_convolve(width, width)
+        )
+        self.channel = nn.Sequential(
+            *_convolve(width_in, width), ChannelAttention(), *_convolve(width, width)
+        )
+        self.dropout = nn.Dropout2d(DROPOUT)
+        self.locate = nn.Conv2d(width, 1, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return logits (B, 1, H, W) of features (B, width_in, H, W)."""
+        return self.locate(self.dropout(self.position(features) + self.channel(features)))
+
+
+def _convolve(width_in: int, width_out: int) -> tuple[nn.Module, ...]:
+    convolution = nn.Conv2d(width_in, width_out, 3, padding=1, bias=False)
+    return convolution, nn.BatchNorm2d(width_out), nn.ReLU()
