@@ -26,6 +26,7 @@ SMALL: dict[str, dict[str, object]] = {
     "monfap": {"image_size": 64},
     "msccnet": {"image_size": 64, "width": 64, "encoder": "resnet10t"},
     "mvss": {"encoder": "test_resnet", "image_size": 64, "width": 16},
+    "multitask": {"image_size": 64},
     "patches": {"image_size": 64},
     "pcl": {"image_size": 64, "encoder": "resnet10t"},
     "probe": {"encoder": "resnet10t", "image_size": 64, "channels": 8},

@@ -20,6 +20,7 @@ SMALL = {
     "monfap": {"image_size": 64, "drop_path": 0.0},
     "msccnet": {"encoder": "test_byobnet", "image_size": 64, "width": 64},
     "mvss": {"encoder": "test_resnet", "image_size": 64, "width": 16},
+    "multitask": {"image_size": 64},
     "patches": {"image_size": 64},
     "patches-convolutional": {"encoder": "mobilenetv2_100", "image_size": 64, "stage": 3},
     "patches-max": {"encoder": "test_vit", "image_size": 64, "reduction": "max"},
