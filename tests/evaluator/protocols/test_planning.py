@@ -31,6 +31,15 @@ def test_a_plan_lists_missing_corpora_and_a_partial_one_skips_them(tmp_path):
     assert not plan(PROTOCOLS["monfap-table-2"], tmp_path, tmp_path, partial=True).steps
 
 
+def test_a_plan_says_which_rows_are_only_quoted():
+    text = " ".join(format_plan(plan(PROTOCOLS["msccnet-table-3"], NOWHERE, Path("out"))).split())
+    quoted = text.partition("only quoted: ")[2].partition("; all other rows are trained here")[0]
+    assert "SLADD" in quoted
+    assert "Multi-task" not in quoted
+    assert "MSCCNet" not in quoted
+    assert "only quoted" not in format_plan(plan(PROTOCOLS["focus-table-2"], NOWHERE, Path("out")))
+
+
 def test_dry_run_only_prints(tmp_path, capsys):
     run_protocol("monfap-table-4", tmp_path, tmp_path / "out", dry_run=True)
     out = capsys.readouterr().out
