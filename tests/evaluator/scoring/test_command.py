@@ -280,6 +280,30 @@ def test_command_prints_a_table_and_writes_json(tmp_path, capsys):
     assert max(map(len, table.splitlines())) <= 100 + len(str(corpus.root))
 
 
+def test_the_prior_is_of_train_though_the_maps_are_of_one_split(corpus, capsys):
+    made_from = json.dumps({"split": "test"})
+    keys = [face.key for face in corpus.faces if face.split == "test"]
+    corpus.save(keys=keys, source=made_from)
+    run(corpus, json="-")
+    assert json.loads(capsys.readouterr().out)["prior"]["masks_of"] == "train"
+
+
+def test_groups_of_a_column_are_printed_in_blocks_within_the_width(tmp_path, capsys):
+    corpus = Corpus(tmp_path, splits=("test",), videos=7)
+    methods = [f"forgery-{number:02d}" for number in range(14)]
+    names = iter(methods)
+    corpus.faces = [
+        replace(face, method=next(names)) if face.label else face for face in corpus.faces
+    ]
+    corpus.save()
+    run(corpus)
+    _, _, lines = capsys.readouterr().out.partition("by method")
+    heads = [line.split() for line in lines.splitlines() if line.startswith("metric")]
+    assert [name for head in heads for name in head[1:]] == methods
+    assert [len(head) - 1 for head in heads] == [5, 5, 4]
+    assert max(map(len, lines.splitlines())) <= 100
+
+
 def test_command_with_a_dash_prints_only_json(corpus, capsys):
     corpus.save()
     run(corpus, json="-", data=str(corpus.root / "index.csv"), runtime=Runtime())

@@ -22,6 +22,7 @@ from focus.data.images import read_mask
 from focus.data.index import Face, FaceIndex
 from focus.data.sources import Source
 from focus.errors import InputError
+from focus.folders import hold
 from focus.mapstore import MapReader, MapWriter
 from focus.runtime import Runtime
 from focus.training.options import FitConfig
@@ -97,6 +98,11 @@ def test_another_trial_in_the_folder_is_refused(command):
     run_command(command)
     with pytest.raises(InputError, match="started with other settings"):
         run_command(replace(command, maps="zeros"))
+
+
+def test_a_folder_that_another_trial_writes_is_refused(command):
+    with hold(Path(command.out)), pytest.raises(InputError, match="another run is writing it"):
+        run_command(command)
 
 
 def test_training_on_test_faces_is_refused(command, demo_corpus, tmp_path):

@@ -95,6 +95,9 @@ def test_only_the_last_blocks_learn():
         "norm.bias",
     }
     assert learning == {"10", "11", "weight", "bias"}
+    encoder = Encoder(dataclasses.replace(TINY_VIT, trainable_blocks=0))
+    learning = {n for n, p in encoder.body.named_parameters() if p.requires_grad}
+    assert learning == {"norm.weight", "norm.bias"}
     with pytest.raises(InputError, match="--trainable-blocks 13"):
         Encoder(dataclasses.replace(TINY_VIT, trainable_blocks=13))
     with pytest.raises(InputError, match="no blocks"):
