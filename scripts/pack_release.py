@@ -124,11 +124,15 @@ def examine(model: FaceModel, index: FaceIndex) -> Iterator[Examined]:
 
 
 def calibrate(val: list[Examined]) -> Calibration:
-    """Return temperature, bias and thresholds; the upper one is the strictest of all corpora."""
+    """Return temperature, bias and thresholds; the strictest mark and upper one of all corpora."""
     scores = np.array([each.face.score for each in val])
     labels = np.array([each.label for each in val])
     corpora = np.array([each.corpus for each in val])
-    mark = choose_mark([each.face.map for each in val if each.label == REAL])
+    maps: dict[str, list[np.ndarray]] = {}
+    for each in val:
+        if each.label == REAL:
+            maps.setdefault(each.corpus, []).append(each.face.map)
+    mark = max(choose_mark(own) for own in maps.values())
     calibration = fit_calibration(scores, labels, false_alarms=FALSE_ALARMS, mark=mark)
     probabilities = calibration.probability(scores)
     highs = [calibration.high]
