@@ -242,6 +242,19 @@ def test_maps_too_faint_for_a_hard_mask_are_counted(demo_corpus, tmp_path):
     assert open_training(index, str(path), 0, 0, hard=0.2).notes == []
 
 
+def test_compressions_are_scored_apart(command, demo_corpus, tmp_path):
+    index = FaceIndex.read(demo_corpus)
+    faces = [
+        replace(face, extra={"compression": ("c23", "c40")[row // 2 % 2]})
+        for row, face in enumerate(index)
+    ]
+    FaceIndex.of(faces, index.root).write(tmp_path / "index.csv")
+    result = result_of(
+        replace(command, source=Source(str(tmp_path / "index.csv"), root=index.root))
+    )
+    assert set(result["tests"]["test"]["by"]["compression"]) == {"c23", "c40"}
+
+
 def test_truth_as_maps(demo_corpus):
     index = FaceIndex.read(demo_corpus)
     maps = TruthMaps(index, side=64)
