@@ -12,6 +12,7 @@ import os
 import shutil
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,7 +135,10 @@ def _download(name: str, entry: Download, target: Path) -> None:
             while left >= 0 and (block := stream.read(1 << 20)):
                 left -= len(block)
                 file.write(block)
-    except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
+            if left > 0:
+                done = entry.bytes - left
+                raise ConnectionError(f"ended after {done:,} of {entry.bytes:,} bytes")
+    except (urllib.error.URLError, OSError, HTTPException, ValueError) as error:
         reason = shorten(getattr(error, "reason", None) or error, 100)
         raise InputError(
             f"model {name}: cannot download {entry.url} ({reason}); download it elsewhere, then: "
