@@ -12,6 +12,12 @@ COMMANDS = {
         "focus look photo.jpg",
         words="paths",
     ),
+    "app": Command(
+        "focus.app.options:AppCommand",
+        "focus.app.command:app_command",
+        "serve a page that examines photographs and clips on this machine",
+        "focus app --open",
+    ),
     "weights": Command(
         "focus.released.command:WeightsCommand",
         "focus.released.command:weights_command",

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from focus.data.videos import FrameReader, silence_opencv
+from focus.data.videos import FrameReader, clock, silence_opencv
 from focus.errors import InputError, UnreadableError
 from focus.files import replace_file
 from focus.look.picture import PAINTS, draw_boxes, fit, font, scale_face
@@ -23,7 +23,7 @@ from focus.view.overlay import resize_image
 
 LARGEST = 960
 """Longer side of a frame, in pixels."""
-_PLOT = 132  # pixels of height
+_PLOT, _HEAD = 148, 42  # pixels of height, of which the lines of text take
 _GROUND, _INK, _FAINT = (25, 29, 34), (233, 236, 239), (88, 97, 107)
 LINES = ((134, 173, 255), (255, 181, 163), (143, 224, 183), (245, 200, 75))
 """Colours of the curves, in the order of the tracks."""
@@ -112,10 +112,10 @@ def _mark(image: np.ndarray, result: ClipResult, paths: Sequence[_Path], frame: 
 
 
 def draw_plot(result: ClipResult, width: int, calibration: Calibration | None) -> np.ndarray:
-    """Return the curves of P(fake) over time, uint8 (132, width, 3)."""
+    """Return the curves of P(fake) over time, uint8 (148, width, 3)."""
     canvas = Image.new("RGB", (width, _PLOT), _GROUND)
     pen, text = ImageDraw.Draw(canvas), font(12)
-    top, bottom = 26, _PLOT - 8
+    top, bottom = _HEAD, _PLOT - 8
     if calibration is not None:
         for value in {calibration.low, calibration.high}:
             y = bottom - value * (bottom - top)
@@ -124,7 +124,7 @@ def draw_plot(result: ClipResult, width: int, calibration: Calibration | None) -
     paint = PAINTS.get(result.verdict, _INK)
     title = f"{result.verdict}" + (f", P(fake) {leading.score:.2f}" if leading else "")
     pen.text((8, 5), title, fill=paint, font=font(13, bold=True))
-    pen.text((width - 8, 5), "P(fake) over time, 0 to 1", fill=_INK, font=text, anchor="ra")
+    pen.text((width - 8, 23), "P(fake), 0 to 1", fill=_INK, font=text, anchor="ra")
     for number, track in enumerate(result.tracks[:8]):
         points = [
             (
@@ -142,11 +142,14 @@ def draw_plot(result: ClipResult, width: int, calibration: Calibration | None) -
 
 
 def _point(strip: np.ndarray, frame: int, result: ClipResult) -> np.ndarray:
-    """Return the plot with a line at a frame."""
+    """Return the plot with a line at a frame, its time and number."""
     x = round(frame / max(result.frames - 1, 1) * (strip.shape[1] - 1))
     marked = strip.copy()
-    marked[24:, max(x - 1, 0) : x + 1] = _INK
-    return marked
+    marked[_HEAD - 2 :, max(x - 1, 0) : x + 1] = _INK
+    canvas = Image.fromarray(marked)
+    text = f"{clock(frame, result.rate)}, frame {frame}"
+    ImageDraw.Draw(canvas).text((8, 23), text, fill=_INK, font=font(12))
+    return np.asarray(canvas)
 
 
 @contextmanager

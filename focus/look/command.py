@@ -85,7 +85,7 @@ def _look(model: FaceModel, each: Input, name: str, page: Page, quiet: bool) -> 
     title = f"{printable(each.path.name)}, by {model.name}"
     with replace_file(each.out) as temporary:
         draw_image(result, title).save(temporary, format="png")
-    page.add_photo(name, result, each.out)
+    page.add_photo(name, result)
 
 
 def describe_photo(result: Result, name: str) -> list[str]:

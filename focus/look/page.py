@@ -17,6 +17,7 @@ import numpy as np
 from jinja2 import Environment
 
 from focus.data.cropping import paste
+from focus.data.videos import clock
 from focus.errors import count_of, printable
 from focus.files import replace_file
 from focus.look.clip import LINES
@@ -39,7 +40,8 @@ _SIDES = ((20, 1280), (100, 800))  # up to so many images, so many pixels
 _SMALLEST_SIDE = 480
 _CROP, _STRIP = 224, 160
 _STRIP_FRAMES = 6
-_EMBEDDED = 12_000_000  # bytes of a clip inside the page
+EMBEDDED = 12_000_000
+"""Largest marked clip inside a page, in bytes."""
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Page:
         """Longer side of an image in pixels."""
         return next((side for most, side in _SIDES if self.count <= most), _SMALLEST_SIDE)
 
-    def add_photo(self, name: str, result: Result, picture: Path) -> None:
+    def add_photo(self, name: str, result: Result) -> None:
         """Add a photograph and its faces."""
         small = shrink_result(result, fit(result.image.shape[:2], self.side))
         height, width = small.image.shape[:2]
@@ -83,14 +85,21 @@ class Page:
                     self._describe(face, number, result.image)
                     for number, face in enumerate(result.faces, 1)
                 ],
-                "file": picture.name,
             }
         )
 
-    def add_clip(self, name: str, result: ClipResult, film: Path, plays: bool) -> None:
-        """Add a clip: its film if browsers play it, its curves, and frames of each face."""
+    def add_clip(self, name: str, result: ClipResult, film: Path | None, plays: bool) -> None:
+        """Add a clip: its film, its curves, and frames of each face.
+
+        Args:
+            name: of the clip.
+            result: its result.
+            film: the marked clip; it is embedded if browsers play it and it is small, else linked.
+                None: no marked clip.
+            plays: whether browsers play it.
+        """
         leading = result.leading
-        embedded = plays and film.stat().st_size <= _EMBEDDED
+        embedded = film is not None and plays and film.stat().st_size <= EMBEDDED
         self.items.append(
             {
                 "name": printable(name),
@@ -100,8 +109,8 @@ class Page:
                 "score": None if leading is None else f"{leading.score:.2f}",
                 "size": f"{count_of(result.frames, 'frame')}, {result.frames / result.rate:.1f} s"
                 + (f", one in {result.every} examined" if result.every > 1 else ""),
-                "film": _data_url("video/mp4", film.read_bytes()) if embedded else "",
-                "file": film.name,
+                "film": _data_url("video/mp4", film.read_bytes()) if film and embedded else "",
+                "file": film.name if film else "",
                 "plot": _plot(result, self.model.calibration),
                 "tracks": [self._describe_track(track, result) for track in result.tracks[:12]],
                 "faces": [],
@@ -119,13 +128,19 @@ class Page:
         Raises:
             InputError: it cannot be written.
         """
+        text = self.render()
+        with replace_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def render(self) -> str:
+        """Return the page as HTML."""
         home = files("focus.look")
         environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         template = environment.from_string(home.joinpath("page.html").read_text("utf-8"))
         counts = {
             verdict: sum(item["verdict"] == verdict for item in self.items) for verdict in _STYLES
         }
-        text = template.render(
+        return template.render(
             items=self.items,
             model=self.model,
             counts={name: count for name, count in counts.items() if count},
@@ -133,8 +148,6 @@ class Page:
             opacity=round(100 * OPACITY),
             css=home.joinpath("page.css").read_text("utf-8"),
         )
-        with replace_file(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
 
     def _describe(self, face: Face, number: int, image: np.ndarray) -> dict[str, Any]:
         left, top, right, bottom = clip_box(face.box, (image.shape[1], image.shape[0]))
@@ -170,10 +183,10 @@ class Page:
             "score": f"{track.score:.2f}",
             "percent": round(100 * track.score, 1),
             "reason": track.reason + (" (too brief to count)" if track.is_brief else ""),
-            "where": f"{_clock(first, result)} to {_clock(last, result)}",
+            "where": f"{clock(first, result.rate)} to {clock(last, result.rate)}",
             "frames": [
                 {
-                    "time": _clock(each.frame, result),
+                    "time": clock(each.frame, result.rate),
                     "frame": each.frame,
                     "layer": _png(_coloured(resize_map(each.face.map, (_STRIP, _STRIP)))),
                     "image": _jpeg(each.crop),
@@ -234,16 +247,16 @@ def _plot(result: ClipResult, calibration: Calibration | None) -> dict[str, Any]
         for place, track in enumerate(result.tracks[:8])
     ]
     bounds = [] if calibration is None else [calibration.low, calibration.high]
+    ranges = []
+    for track in result.tracks[:8]:
+        scores = [each.face.score for each in track.sightings]
+        ranges.append(f"face {track.number + 1} from {min(scores):.2f} to {max(scores):.2f}")
     return {
+        "label": f"P(fake) over time: {', '.join(ranges) or 'no face'}",
         "curves": curves,
         "bounds": [{"y": 200 - 200 * value, "value": f"{value:.2f}"} for value in bounds],
-        "end": _clock(result.frames - 1, result),
+        "end": clock(result.frames - 1, result.rate),
     }
-
-
-def _clock(frame: int, result: ClipResult) -> str:
-    seconds = frame / result.rate
-    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
 def _jpeg(image: np.ndarray, quality: int = 88) -> str:

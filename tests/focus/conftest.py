@@ -1,5 +1,6 @@
-"""A tiny untrained model, as a run folder and packed as a released one."""
+"""A tiny untrained model, as a run folder and packed as a released one; and a browser."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +51,37 @@ def tiny_model(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         figures={"frame_auc": 0.5},
     )
     return out
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Return a headless Chromium that logs its messages and requests; skip without one."""
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not chromedriver:
+        pytest.skip("needs chromium and chromedriver")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1200,900",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    common = pytest.importorskip("selenium.common", reason="needs selenium")
+    try:
+        driver = webdriver.Chrome(options, webdriver.ChromeService(executable_path=chromedriver))
+        driver.get("data:text/html,<p>text</p>")  # without any font, the page crashes
+        driver.get_screenshot_as_png()
+    except common.WebDriverException as error:
+        pytest.skip(f"chromium cannot show a page here: {error.msg.splitlines()[0]}")
+    yield driver
+    driver.quit()
