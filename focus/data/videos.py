@@ -178,6 +178,22 @@ def count_frames(path: Path) -> int:
     return count
 
 
+def describe_frame(path: Path, frame: int) -> str:
+    """Return number and time of a frame, as ``frame 120 (0:04.8)``; no time of a missing video."""
+    try:
+        status = _check(path)
+        reader = _cached(str(path), os.getpid(), status.st_mtime_ns, status.st_size)
+    except UnreadableError:
+        return f"frame {frame}"
+    return f"frame {frame} ({clock(frame, reader.rate)})"
+
+
+def clock(frame: int, rate: float) -> str:
+    """Return the time code of a frame: minutes and seconds."""
+    tenths = round(10 * frame / rate)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+
+
 def read_frame(path: Path, frame: int) -> np.ndarray:
     """Return a frame as uint8 (H, W, 3), RGB; each process keeps the last four videos open.
 

@@ -13,6 +13,7 @@ import numpy as np
 from focus.data.cropping import PADDED, Box, locate_padding, parse_box, paste
 from focus.data.images import VIDEO_SUFFIXES, read_face, read_mask, split_path
 from focus.data.index import Face, FaceIndex
+from focus.data.videos import describe_frame
 from focus.errors import UnreadableError
 from focus.mapstore import MapReader
 from focus.runtime import track
@@ -40,6 +41,8 @@ class Card:
     padded: str = ""
     """The image's edges within the crop (see :func:`~focus.data.cropping.locate_padding`); pixels
     beyond them are not marked and do not count."""
+    place: str = ""
+    """File, number and time of the frame of a video; empty for an image."""
     fault: str = ""
     """Reason why a file of this row could not be read; empty if none."""
 
@@ -135,7 +138,9 @@ def read_card(
     padded = "" if source is not None else face.extra.get(PADDED, "")
     maps = tuple(_clear_padding(values, padded) for values in maps)
     mask = _clear_padding(mask, padded)
-    return Card(row, face, score, image, mask, maps, tuple(views), padded, "; ".join(faults))
+    place = describe_place(index.root, face, frames)
+    fault = "; ".join(faults)
+    return Card(row, face, score, image, mask, maps, tuple(views), padded, place, fault)
 
 
 def _clear_padding(plane: np.ndarray | None, padded: str) -> np.ndarray | None:
@@ -152,6 +157,24 @@ def _show_modalities(image: Picture, names: Sequence[str]) -> list[Picture]:
     from focus.view.modality import show_modality
 
     return [show_modality(image, name) for name in names]
+
+
+def describe_place(root: Path, face: Face, frames: Path | None) -> str:
+    """Return file, number and time of the video frame that a face is from; empty for an image.
+
+    Args:
+        root: folder of the index.
+        face: a row of the index: a frame of a video, or a prepared face with the columns ``source``
+            and ``frame``.
+        frames: folder that ``source`` is relative to; None: without the time.
+    """
+    name, frame = split_path(face.path), face.extra.get("frame", "")
+    video, number = root / name.file, name.frame
+    if number is None and frame.isdecimal():
+        video, number = (frames or Path()) / face.extra.get("source", ""), int(frame)
+    if number is None or not video.name.lower().endswith(VIDEO_SUFFIXES):
+        return ""
+    return f"{video.name}, {describe_frame(video, number)}"
 
 
 class FrameSource(NamedTuple):

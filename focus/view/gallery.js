@@ -7,6 +7,9 @@ const colours = bytesOf(data.colours);
 const PAGE = 60;
 const WIDEST = 7; // columns of the large view, before it takes more lines
 const LABELS = { 1: "Fake", 0: "Real", "-1": "Unknown" };
+// Scores, and the figures to sort by, are those of the first map file.
+const whose = data.names.length > 1 ? ` of ${data.names[0]}` : "";
+const MEANINGS = { score: "P(fake): the detector's probability that the face is manipulated, 0 to 1", auc: data.auc };
 const several = data.names.length + data.modalities.length > 1;
 const severalSplits = new Set(table.split).size > 1;
 const state = { order: [], page: 0, turn: 0, shown: 0, open: -1, floor: 0, painted: 0 };
@@ -163,8 +166,8 @@ function badge(row) {
   return make("span", { class: `badge ${LABELS[label].toLowerCase()}` }, LABELS[label]);
 }
 
-function figureOf(name, number) {
-  return make("span", { class: "value" }, `${name} `, make("b", {}, shown(number)));
+function figureOf(name, meaning, number) {
+  return make("span", { class: "value" }, make("abbr", { title: meaning }, name), " ", make("b", {}, shown(number)));
 }
 
 function buildCard(card, position) {
@@ -175,12 +178,12 @@ function buildCard(card, position) {
   } else open.append(message("", "This face cannot be read", card.fault));
   open.addEventListener("click", () => enlarge(position));
 
-  const kind = [table.method[row], severalSplits ? table.split[row] : ""].filter(Boolean).join(", ");
+  const kind = [table.method[row], severalSplits ? table.split[row] : "", card.place].filter(Boolean).join(", ");
   const about = make("div", { class: "about" },
     make("div", { class: "line" }, badge(row), make("span", { class: "kind", title: kind }, kind)));
   const figures = make("div", { class: "line figures" });
-  if (table.score[row] !== null) figures.append(figureOf("score", table.score[row]));
-  if (table.auc[row] !== null && !several) figures.append(figureOf("pixel AUC", table.auc[row]));
+  if (table.score[row] !== null) figures.append(figureOf(`score${whose}`, MEANINGS.score, table.score[row]));
+  if (table.auc[row] !== null && !several) figures.append(figureOf("pixel AUC", MEANINGS.auc, table.auc[row]));
   if (figures.hasChildNodes()) about.append(figures);
   if (card.image && card.fault) about.append(make("div", { class: "fault" }, card.fault));
   about.append(keyOf(table.key[row]));
@@ -260,10 +263,10 @@ function columnsOf(columns) {
 
 function factsOf(card) {
   const { row } = card;
-  const facts = [["Label", LABELS[table.label[row]]], ["Method", table.method[row]], ["Split", table.split[row]], ["Video", table.video[row]]];
-  if (table.score[row] !== null) facts.push(["Score", table.score[row].toFixed(3)]);
-  if (table.auc[row] !== null) facts.push(["Pixel AUC", table.auc[row].toFixed(3)]);
-  if (table.mean[row] !== null) facts.push(["Mean of the map", table.mean[row].toFixed(3)]);
+  const facts = [["Label", LABELS[table.label[row]]], ["Method", table.method[row]], ["Split", table.split[row]], ["Video", table.video[row]], ["Frame", card.place]];
+  if (table.score[row] !== null) facts.push([`Score${whose}`, table.score[row].toFixed(3)]);
+  if (table.auc[row] !== null) facts.push([`Pixel AUC${whose}`, table.auc[row].toFixed(3)]);
+  if (table.mean[row] !== null) facts.push([`Mean of the map${whose}`, table.mean[row].toFixed(3)]);
   if (card.fault) facts.push(["Fault", card.fault]);
   return facts.filter(([, value]) => value !== "");
 }
@@ -284,12 +287,12 @@ const merit = table.key.map((_, row) => {
 
 const ORDERS = {
   index: ["Index order", null, 1],
-  score_down: ["Score, highest first", table.score, -1],
-  score_up: ["Score, lowest first", table.score, 1],
-  auc_down: ["Pixel AUC, highest first", table.auc, -1],
-  auc_up: ["Pixel AUC, lowest first", table.auc, 1],
-  mean_down: ["Mean of the map, highest first", table.mean, -1],
-  mean_up: ["Mean of the map, lowest first", table.mean, 1],
+  score_down: [`Score${whose}, highest first`, table.score, -1],
+  score_up: [`Score${whose}, lowest first`, table.score, 1],
+  auc_down: [`Pixel AUC${whose}, highest first`, table.auc, -1],
+  auc_up: [`Pixel AUC${whose}, lowest first`, table.auc, 1],
+  mean_down: [`Mean of the map${whose}, highest first`, table.mean, -1],
+  mean_up: [`Mean of the map${whose}, lowest first`, table.mean, 1],
   key: ["Key", null, 1],
   worst: ["Worst first", merit, 1],
   best: ["Best first", merit, -1],
@@ -375,6 +378,7 @@ function fillFilters() {
   fillSelect("split", table.split);
   const scored = table.score.some((score) => score !== null);
   at("range").hidden = !scored;
+  at("range").firstElementChild.textContent = `Score${whose}`;
   for (const [id, [name, values]] of Object.entries(ORDERS)) {
     if (!values || values.some((value) => value !== null)) at("sort").append(make("option", { value: id }, name));
   }

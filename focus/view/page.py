@@ -23,6 +23,7 @@ import numpy as np
 
 from focus.errors import printable
 from focus.files import replace_file
+from focus.metric_names import describe_metric
 from focus.view.cards import Card, Collection, shrink
 from focus.view.overlay import OPACITY, Mask, Picture, colour_table, find_contours, quantise
 
@@ -59,6 +60,7 @@ def write_page(collection: Collection, out: Path, quiet: bool = False) -> None:
         "metrics": collection.metrics,
         "basis": collection.basis,
         "names": list(collection.readers),
+        "auc": describe_metric("pixel_auc").tooltip,
         "modalities": list(collection.modalities.items()),
         "colours": _encode(colour_table()),
         "table": writer.table,
@@ -133,6 +135,7 @@ class _CardWriter:
             "maps": [None if values is None else _describe_map(values) for values in card.maps],
             "aucs": aucs,
             "truth": None if card.mask is None else _describe_truth(card.mask),
+            "place": card.place,
             "fault": card.fault,
         }
 

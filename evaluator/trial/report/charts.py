@@ -176,7 +176,7 @@ def _thin_key(seeds: Seeds, keys: list[Element]) -> list[Element]:
 
 
 def _figure(title: str, plot: Element, keys: Sequence[Element]) -> Element:
-    plot.set("aria-label", title)
+    plot.set("aria-label", f"{title}: {plot.get('aria-label')}")
     caption = element("figcaption", element("h4", title), element("p", *keys, class_="keys"))
     return element("figure", caption, plot, class_="chart")
 
@@ -209,7 +209,14 @@ def _frame(
     turned = f"rotate(-90 11 {_y(0.5)})"
     parts.append(_text(_x(0.5), HEIGHT - 6, across, "middle"))
     parts.append(element("text", up, x=11, y=_y(0.5), text_anchor="middle", transform=turned))
-    return element("svg", *parts, *marks, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
+    return element(
+        "svg",
+        *parts,
+        *marks,
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
+        role="img",
+        aria_label=f"{up} against {across}",
+    )
 
 
 def _x(share: float) -> float:

@@ -9,8 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from focus.data.index import Face, FaceIndex
 from focus.mapstore import MapReader, MapWriter
-from focus.view.cards import Collection, pixel_auc, read_card, shrink
+from focus.view.cards import Collection, describe_place, pixel_auc, read_card, shrink
 from focus.view.overlay import resize_map
+from tests.focus.making import write_clip
 
 
 @pytest.mark.parametrize("levels", [3, 256])
@@ -114,3 +115,21 @@ def test_maps_are_pasted_back_onto_the_image_that_the_face_was_cut_from(tmp_path
     alone = read_card(index, 2, readers, tmp_path / "videos")
     assert alone.image is not None
     assert alone.image.shape == (20, 20, 3)
+
+
+def test_a_frame_has_its_file_number_and_time(tmp_path):
+    write_clip(tmp_path / "clip.mp4")  # 12 frames a second
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    prepared = {"source": "clip.mp4", "frame": "3"}
+    places = {
+        "clip.mp4#9.1": "clip.mp4, frame 9 (0:00.8)",
+        "gone.mp4#9": "gone.mp4, frame 9",
+        "broken.mp4#9": "broken.mp4, frame 9",
+        "photo.jpg#0.1": "",
+        "photo.jpg": "",
+    }
+    for path, expected in places.items():
+        assert describe_place(tmp_path, Face(path), None) == expected
+    face = Face("crop.png", extra=prepared)
+    assert describe_place(tmp_path, face, tmp_path) == "clip.mp4, frame 3 (0:00.2)"
+    assert describe_place(tmp_path, face, None) == "clip.mp4, frame 3"

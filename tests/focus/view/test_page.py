@@ -43,39 +43,6 @@ def large(tmp_path_factory):
     return folder / "all faces.html"
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        pytest.skip("needs chromium and chromedriver")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--window-size=1200,900",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    common = pytest.importorskip("selenium.common", reason="needs selenium")
-    try:
-        driver = webdriver.Chrome(options, webdriver.ChromeService(executable_path=chromedriver))
-        driver.get("data:text/html,<p>text</p>")  # without any font, the page crashes
-        driver.get_screenshot_as_png()
-    except common.WebDriverException as error:
-        pytest.skip(f"chromium cannot show a page here: {error.msg.splitlines()[0]}")
-    yield driver
-    driver.quit()
-
-
 class Page:
     """A gallery in the browser."""
 
@@ -262,6 +229,18 @@ def test_modalities_are_shown_next_to_the_maps(browser, tmp_path):
     page.wait("document.querySelector('#large[open]')")
     first = ["Face", "Truth", "test, pixel AUC 0.00", "Map: test"]
     assert page.run(captions, "#large figcaption") == [*first, "sobel", "dct", "srm"]
+
+
+def test_a_comparison_says_whose_score_is_shown(browser, tmp_path):
+    maps = make_faces(tmp_path, 4)
+    other = shutil.copy(maps, tmp_path / "other.h5")
+    out = str(tmp_path / "r.html")
+    view_command(ViewCommand(str(maps), out=out, compare=(f"CAM={other}",), runtime=QUIET))
+    page = Page(browser, Path(out))
+    assert page.text(".figures").startswith("score of test ")
+    assert page.text("#range legend") == "Score of test"
+    orders = page.run("return [...document.querySelectorAll('#sort option')].map(o => o.text)")
+    assert {"Score of test, highest first", "Pixel AUC of test, lowest first"} <= set(orders)
 
 
 def test_nothing_is_fetched_from_a_network(page):
