@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from focus.backbones import read_tensors, write_tensors
 from focus.config import from_json, to_json
+from focus.data.subject import Subject
 from focus.detectors import DETECTORS, Trainable, config_type
 from focus.errors import InputError
 from focus.files import replace_file
@@ -159,9 +160,33 @@ class Run:
         """The training data in words: of a released model, or as given to the training."""
         if self.is_released:
             return read_released_record(self.weights).trained_on
-        source = self.config.get("source")
-        given = source.get("data") if isinstance(source, Mapping) else None
-        return given if isinstance(given, str) else ""
+        given = self._source.get("data")
+        drawn = " (drawn faces)" if self.images.get("drawn") else ""
+        return f"{given}{drawn}" if isinstance(given, str) and given else drawn.strip(" ()")
+
+    @property
+    def images(self) -> Mapping[str, bool]:
+        """What the training images show, see :class:`focus.data.subject.Subject`; empty: unknown.
+
+        Released models are of photographed face crops.
+        """
+        if self.is_released:
+            return Subject(False, False)._asdict()
+        found = self.config.get("images")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def margin(self) -> float:
+        """Side of a training crop divided by the longer side of the face; 0: not recorded."""
+        if self.is_released:
+            return read_released_record(self.weights).margin
+        found = self._source.get("margin")
+        return float(found) if isinstance(found, (int, float)) else 0.0
+
+    @property
+    def _source(self) -> Mapping[str, Any]:
+        found = self.config.get("source")
+        return found if isinstance(found, Mapping) else {}
 
     @property
     def source(self) -> Path:

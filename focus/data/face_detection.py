@@ -18,6 +18,8 @@ from focus.errors import InputError
 WEIGHTS_VARIABLE = "FOCUS_DETECTOR_WEIGHTS"
 SMALLEST_SIDE = 320
 DEFAULT_FACE_DETECTOR = "centerface"
+DEFAULT_MARGIN = 1.3
+"""Side of a face crop divided by the longer side of the detected box."""
 _DOWNLOADS = {  # detector -> file to download
     "yunet": "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/"
     "face_detection_yunet_2023mar.onnx",
@@ -176,7 +178,9 @@ class RetinaFaceDetector:
         return sorted(faces, key=lambda face: -face.area)
 
 
-def enlarge(box: FaceBox | Sequence[float], factor: float = 1.3) -> tuple[int, int, int, int]:
+def enlarge(
+    box: FaceBox | Sequence[float], factor: float = DEFAULT_MARGIN
+) -> tuple[int, int, int, int]:
     """Return the square around a box's centre, ``factor`` times its longer side.
 
     Returns:

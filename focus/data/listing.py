@@ -12,7 +12,7 @@ import numpy as np
 
 from focus.data.archives import list_members
 from focus.data.corpora.reading import natural
-from focus.data.face_detection import FaceDetector, enlarge
+from focus.data.face_detection import DEFAULT_MARGIN, FaceDetector, enlarge
 from focus.data.images import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES, read_face, split_path
 from focus.data.index import Face, FaceIndex
 from focus.data.videos import VIDEO_SUFFIXES, count_frames
@@ -143,7 +143,12 @@ def _label(names: Sequence[str]) -> list[Face]:
 
 
 def index_files(
-    root: Path, files: list[Face], every: int, detector: FaceDetector | None, quiet: bool = False
+    root: Path,
+    files: list[Face],
+    every: int,
+    detector: FaceDetector | None,
+    quiet: bool = False,
+    margin: float = DEFAULT_MARGIN,
 ) -> FaceIndex:
     """Return the index of files: the files themselves, frames of videos, or the faces in them.
 
@@ -155,6 +160,7 @@ def index_files(
         every: sample every N-th frame of a video.
         detector: add a row for each face that it detects; None: whole images.
         quiet: show no progress and no notes.
+        margin: side of a face crop divided by the longer side of the detected box.
 
     Raises:
         InputError: no file can be read, or no face is found in any.
@@ -164,7 +170,7 @@ def index_files(
         rows, broken = _list_frames(root, rows, every, quiet)
     seen = len(rows)
     if detector is not None:
-        rows, broken = _list_faces(root, rows, detector, quiet)
+        rows, broken = _list_faces(root, rows, detector, quiet, margin)
     faults = []
     if broken:
         path, reason = next(iter(broken.items()))
@@ -196,14 +202,15 @@ def _list_frames(
 
 
 def _list_faces(
-    root: Path, images: list[Face], detector: FaceDetector, quiet: bool
+    root: Path, images: list[Face], detector: FaceDetector, quiet: bool, margin: float
 ) -> tuple[list[Face], dict[str, str]]:
     """Return a row per face in the images, and path -> reason of unreadable images."""
     rows: list[Face] = []
     broken, faceless = {}, 0
     for image in track(images, len(images), "finding faces", "images", quiet):
         try:
-            boxes = [enlarge(box) for box in detector.detect(read_face(root, image.path))]
+            found = detector.detect(read_face(root, image.path))
+            boxes = [enlarge(box, margin) for box in found]
         except UnreadableError as error:
             broken[image.path] = str(error)
             rows.append(image)

@@ -6,37 +6,32 @@ import difflib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from focus.config import from_json, to_json
 from focus.data.archives import ARCHIVE_SUFFIXES
 from focus.data.corpus import CORPORA, Corpus, ScanOptions
 from focus.data.face_detection import (
     DEFAULT_FACE_DETECTOR,
+    DEFAULT_MARGIN,
     FACE_DETECTORS,
-    FaceDetector,
-    enlarge,
     open_face_detector,
 )
-from focus.data.images import IMAGE_SUFFIXES, read_face
+from focus.data.images import IMAGE_SUFFIXES
 from focus.data.index import SPLITS, Face, FaceIndex
 from focus.data.listing import drop_missing, index_files, list_archive, list_folder
 from focus.data.published import count_missing, count_published
+from focus.data.subject import are_whole
 from focus.data.videos import VIDEO_SUFFIXES
-from focus.errors import InputError, UnreadableError, count_of
+from focus.errors import InputError, count_of
 from focus.runtime import note
 
 INDEX_NAME = "index.csv"
 ROOT_VARIABLE = "FOCUS_DATA"
 _FORMER_FIELDS = {"detector": "face_detector", "detector_weights": "face_detector_weights"}
 
-_SAMPLED = 8
-_CROP_SHARE = 0.7
 _FORMER_FACE_DETECTOR = "yunet"  # of a map file that does not name it
 
 
@@ -57,6 +52,9 @@ class Source:
     """Face detector: centerface (built in), yunet, retinaface or retinaface-mobilenet."""
     face_detector_weights: Path | None = None
     """Weights file of the face detector (default: $FOCUS_DETECTOR_WEIGHTS)."""
+    margin: float = 0.0
+    """Side of a face crop divided by the longer side of the detected box; 0: as the model was
+    trained (focus generate), else 1.3."""
     split: str = ""
     """Use this split only: train, val or test."""
     methods: tuple[str, ...] = ()
@@ -72,6 +70,8 @@ class Source:
         if self.face_detector not in FACE_DETECTORS:
             known = ", ".join(FACE_DETECTORS)
             raise InputError(f"--face-detector {self.face_detector}: use {known}")
+        if self.margin and not 1 <= self.margin <= 4:
+            raise InputError(f"--margin {self.margin:g}: must be in [1, 4], or 0 for the default")
         if self.split and self.split not in SPLITS:
             raise InputError(f"--split {self.split}: use {', '.join(SPLITS)}")
 
@@ -86,7 +86,7 @@ def open_source(source: Source, quiet: bool = False) -> FaceIndex:
 
     Sub-folders named ``real`` and ``fake`` (or ``0_real`` and ``1_fake``, in any case) set the
     labels if both exist. Paths are relative to the folder, or to the folder of the file. With
-    ``crop="faces"`` a row is a detected face with its box (enlarged 1.3 times) in column ``box``.
+    ``crop="faces"`` a row is a detected face, its box enlarged by ``margin`` in column ``box``.
 
     Raises:
         InputError: the source is not found or not usable, or a flag does not apply to it.
@@ -129,10 +129,9 @@ def open_listed(source: Source, quiet: bool = False) -> tuple[FaceIndex, list[st
 def open_crops(source: Source, quiet: bool = False) -> tuple[FaceIndex, Source]:
     """Open the source of a model of face crops: as :func:`open_source`, ``--crop auto`` decided.
 
-    The largest face of up to eight evenly spaced images is detected. If its square, 1.3 times as
-    large, has a median side below 0.7 of the image's shorter one, these are photographs, and their
-    faces are cropped; else they are crops already. An index or a corpus lists the faces to use, and
-    images without a face stay whole: auto stays.
+    The faces of photographs are cropped, and crops stay whole; see
+    :func:`~focus.data.subject.are_whole`. An index or a corpus lists the faces to use, and images
+    without a face stay whole: auto stays.
 
     Returns:
         The index, and the source with the decision.
@@ -146,23 +145,12 @@ def open_crops(source: Source, quiet: bool = False) -> tuple[FaceIndex, Source]:
     if source.crop != "auto" or listed or source.data in CORPORA.names():
         return index, source
     detector = open_face_detector(source.face_detector, source.face_detector_weights)
-    if not _shows_photographs(index, detector):
+    if not are_whole(index, detector):
         return index, source
     note("photographs: crops each face that is detected (--crop frame: uses whole images)", quiet)
-    faces = index_files(index.root, list(index), source.every, detector, quiet)
+    margin = source.margin or DEFAULT_MARGIN
+    faces = index_files(index.root, list(index), source.every, detector, quiet, margin)
     return faces, replace(source, crop="faces")
-
-
-def _shows_photographs(index: FaceIndex, detector: FaceDetector) -> bool:
-    """Return whether faces take a small part of the images of an index."""
-    places = np.linspace(0, len(index) - 1, min(len(index), _SAMPLED)).round().astype(int)
-    shares = []
-    for key in (index.keys[place] for place in places.tolist()):
-        with suppress(UnreadableError):  # reported where the images are read
-            image = read_face(index.root, key)
-            for left, _, right, _ in [enlarge(face) for face in detector.detect(image)[:1]]:
-                shares.append((right - left) / min(image.shape[:2]))
-    return bool(shares) and bool(np.median(shares) < _CROP_SHARE)
 
 
 def find_corpus(source: Source, root: Path) -> Corpus | None:
@@ -282,7 +270,8 @@ def _make_rows(root: Path, files: list[Face], source: Source, quiet: bool) -> Fa
     detector = None
     if source.crop == "faces":
         detector = open_face_detector(source.face_detector, source.face_detector_weights)
-    return index_files(root, files, source.every, detector, quiet)
+    margin = source.margin or DEFAULT_MARGIN
+    return index_files(root, files, source.every, detector, quiet, margin)
 
 
 def _read_index(path: Path, source: Source, root: Path | None = None) -> FaceIndex:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from focus.config import split_options
 from focus.data.sources import open_crops
+from focus.data.subject import list_mismatches
 from focus.errors import CheckFailedError, InputError, count_of
 from focus.generation.options import GenerateCommand
 from focus.generation.running import generate
@@ -28,12 +30,18 @@ def generate_command(command: GenerateCommand) -> None:
     """
     quiet = command.runtime.quiet
     find_generator(command.method)  # report a wrong name before anything is read
-    index, source = open_crops(command.source, quiet)
-    seed_everything(command.runtime.seed)
     options = split_options(command.options)
     if command.normalise:
         options["normalise"] = command.normalise
+    seed_everything(command.runtime.seed)
     generator = load_generator(command.method, command.weights, options, quiet)
+    known = generator.describe()
+    margin = command.source.margin or float(known.get("trained_margin", 0))
+    index, source = open_crops(replace(command.source, margin=margin), quiet)
+    if source.crop != "faces":
+        source = replace(source, margin=command.source.margin)
+    for line in list_mismatches(known.get("trained_images"), index):
+        note(f"warning: {line}", quiet)
     try:
         report = generate(
             index,
@@ -50,8 +58,8 @@ def generate_command(command: GenerateCommand) -> None:
     if report is None:
         return
     print(report)
-    if "trained_on" in generator.describe():
-        note(f"by a model trained on: {generator.describe()['trained_on']}", quiet)
+    if "trained_on" in known:
+        note(f"by a model trained on: {known['trained_on']}", quiet)
     for failure in report.failures[:PRINTED_FAILURES]:
         note(f"  {failure.key}: {failure.reason}", quiet)
     if report.failures:

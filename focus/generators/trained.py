@@ -40,8 +40,12 @@ class TrainedGenerator(Generator):
         # Maps depend on the trained weights (recorded by hash), not on the initial ones.
         known = {**run.network, **changes, "detector": run.kind}
         self._description = {k: v for k, v in known.items() if k != "encoder_weights"}
-        if run.trained_on:
-            self._description["trained_on"] = run.trained_on
+        about = {
+            "trained_on": run.trained_on,
+            "trained_images": dict(run.images),
+            "trained_margin": run.margin,
+        }
+        self._description |= {name: value for name, value in about.items() if value}
 
     @classmethod
     def load(cls, weights: Path | None, options: Mapping[str, str]) -> Self:

@@ -111,6 +111,15 @@ class MapReader(Mapping[str, np.ndarray]):
         return int(height), int(width)
 
     @property
+    def settings(self) -> Mapping[str, Any]:
+        """The generator's settings: attribute ``config``; empty if it is not a JSON object."""
+        try:
+            found = json.loads(str(self.attributes.get("config") or "{}"))
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @property
     def attributes(self) -> dict[str, str | int]:
         """The origin of the maps; missing text is empty.
 

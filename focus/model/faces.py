@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -286,7 +287,8 @@ def _read_record(run: Run) -> tuple[ReleasedModel, FeatureStatistics | None]:
         return content.model, content.features
     limits = Limits()
     name = run.weights.parent.name or str(run.weights.parent)
-    return ReleasedModel(name, run.kind, run.network, limits=limits), None
+    record = ReleasedModel(name, run.kind, run.network, limits=limits, trained_on=run.trained_on)
+    return replace(record, margin=run.margin or record.margin), None
 
 
 def _open_generator(run: Run) -> Generator:

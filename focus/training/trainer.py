@@ -15,6 +15,7 @@ from focus.config import to_json
 from focus.data.faces import Draw, FaceDataset, Maps
 from focus.data.index import FaceIndex
 from focus.data.loading import build_loader
+from focus.data.subject import describe_subject
 from focus.data.transforms import Augmentation
 from focus.detectors import Trainable
 from focus.errors import InputError, count_of
@@ -96,6 +97,7 @@ def train_run(
         train=to_json(training.fit),
         runtime=to_json(training.runtime),
         versions=package_versions(),
+        images=describe_subject(training.train)._asdict(),
         **facts,
     )
     run = RunFolder(folder, content)

@@ -14,6 +14,7 @@ import numpy as np
 
 from focus.data.index import FaceIndex
 from focus.data.sources import Source, reopen
+from focus.data.subject import list_mismatches
 from focus.errors import InputError, count_of
 from focus.files import make_folder, replace_file
 from focus.mapstore import MapReader
@@ -131,7 +132,8 @@ def write_image(collection: Collection, out: Path, quiet: bool = False) -> None:
     masked = any(card.mask is not None for card in cards)
     truth = ["Truth"] if masked else []
     headings = ["Face", *truth, *collection.readers, *collection.modalities]
-    rows = [_sheet_row(card, masked) for card in cards]
+    whose = f" of {next(iter(collection.readers))}" if len(collection.readers) > 1 else ""
+    rows = [_sheet_row(card, masked, whose) for card in cards]
     sheet = contact_sheet(rows, headings, collection.title, SHEET_CELL)
     with replace_file(out) as temporary:
         temporary.write_bytes(cv2.imencode(out.suffix, sheet[..., ::-1])[1].tobytes())
@@ -216,6 +218,7 @@ def _notices(index: FaceIndex, reader: MapReader, mapped: np.ndarray) -> list[st
             "Maps of real faces were set to zero when this file was made: their values "
             "say nothing about the generator."
         )
+    notices += [f"{line[0].upper()}{line[1:]}." for line in _mismatches(index, reader)]
     missing = int((~mapped).sum())
     if missing:
         first = index.keys[int(np.argmin(mapped))]
@@ -226,6 +229,12 @@ def _notices(index: FaceIndex, reader: MapReader, mapped: np.ndarray) -> list[st
     if orphans:
         notices.append(f"Maps in this file that belong to no face of the data: {orphans:,}.")
     return notices
+
+
+def _mismatches(index: FaceIndex, reader: MapReader) -> list[str]:
+    """Return warnings where the faces differ from those that the generator was trained on."""
+    trained = reader.settings.get("trained_images")
+    return list_mismatches(trained if isinstance(trained, dict) else None, index)
 
 
 def _facts(index: FaceIndex, reader: MapReader, rows: np.ndarray) -> list[tuple[str, str]]:
@@ -240,6 +249,7 @@ def _facts(index: FaceIndex, reader: MapReader, rows: np.ndarray) -> list[tuple[
         ("Grid", "{} x {}".format(*reader.shape)),
         ("Normalisation", str(attributes.get("normalisation", ""))),
         ("Real faces' maps", kind.get(real_maps, real_maps)),
+        ("Trained on", str(reader.settings.get("trained_on", ""))),
         ("Data", str(attributes.get("data", ""))),
         ("Created", str(attributes.get("created", ""))),
         ("Weights", str(attributes.get("weights_sha256", ""))[:12]),
@@ -247,11 +257,13 @@ def _facts(index: FaceIndex, reader: MapReader, rows: np.ndarray) -> list[tuple[
     return [(name, value) for name, value in facts if value]
 
 
-def _sheet_row(card: Card, masked: bool) -> SheetRow:
+def _sheet_row(card: Card, masked: bool, whose: str) -> SheetRow:
     """Return the images of one face, enlarged before anything is drawn on them."""
     lines = [_LABELS.get(card.face.label, "unknown"), card.face.method]
     if not math.isnan(card.score):
-        lines.append(f"score {card.score:.2f}")
+        lines.append(f"score{whose} {card.score:.2f}")
+    if card.place:
+        lines.append(card.place)
     face = None if card.image is None else _enlarge(card.image)
     truth = face if face is None or card.mask is None else outline(face, card.mask)
     maps = [

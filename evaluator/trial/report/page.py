@@ -14,6 +14,7 @@ from evaluator.trial.report.cases import Group, draw_case, draw_scale, find_case
 from evaluator.trial.report.charts import draw_charts
 from evaluator.trial.report.curves import Scores
 from evaluator.trial.report.values import draw_comparison, draw_metrics, draw_tiles
+from focus.data.subject import list_mismatches
 from focus.errors import count_of
 from focus.files import replace_file
 from focus.mapstore import MapReader
@@ -105,13 +106,15 @@ def _draw_test(
     scores = Scores.read(test.faces, files)
     charts = list(draw_charts(scores))
     with MapReader(files[0]) as reader:
-        has_maps = reader.shape != (1, 1)
+        has_maps, settings = reader.shape != (1, 1), reader.settings
     shown = METRICS if has_maps else DETECTION
-    notes = [*judged["notes"], *_limits(judged, scores, has_maps)]
+    trained = settings.get("trained_images")
+    mismatches = list_mismatches(trained if isinstance(trained, dict) else None, test.faces)
+    notes = [*mismatches, *judged["notes"], *_limits(judged, scores, has_maps)]
     return element(
         "section",
         element("h2", test.name),
-        element("p", _describe(judged), class_="quiet"),
+        element("p", _describe(judged, str(settings.get("trained_on", ""))), class_="quiet"),
         *_draw_notes(notes),
         *draw_tiles(judged["metrics"], shown),
         element("details", element("summary", "All metrics"), draw_metrics(judged["metrics"])),
@@ -123,12 +126,14 @@ def _draw_test(
     )
 
 
-def _describe(judged: Mapping[str, Any]) -> str:
+def _describe(judged: Mapping[str, Any], trained_on: str) -> str:
     faces, threshold = judged["faces"], judged["threshold"]
     text = f"{count_of(faces['total'], 'face')}: {faces['real']:,} real, {faces['fake']:,} fake."
     if threshold.get("value") is not None:
         origin = "chosen on val" if threshold["rule"] == "val" else "fixed"
         text += f" Maps are marked above {threshold['value']:.3g} ({origin})."
+    if trained_on:
+        text += f" The model was trained on {trained_on}."
     prior = judged.get("prior")
     if prior:
         source = {"train": "training fakes", "judged": "the other judged fakes"}[prior["masks_of"]]

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -29,6 +29,7 @@ from focus.data.demo.drawing import Portrait, draw_face, render
 from focus.data.demo.forging import METHODS, Forgery, forge
 from focus.data.demo.people import Person, Shot, draw_person, draw_shot
 from focus.data.index import Face, FaceIndex
+from focus.data.subject import DRAWN
 from focus.errors import InputError
 from focus.files import replace_file
 from focus.processes.pools import Pool
@@ -183,8 +184,9 @@ def _draw_person_files(folder: Path, config: DemoConfig, number: int) -> list[Fa
         _save(folder / mask, forgery.mask)
         _save(folder / region, portrait.head)
         video = f"{number:04d}"
-        faces.append(Face(real, REAL, split, video=video, region=region))
-        faces.append(Face(fake, FAKE, split, method, video, mask, original=real, region=region))
+        faces.append(Face(real, REAL, split, video=video, region=region, extra={DRAWN: "yes"}))
+        face = Face(fake, FAKE, split, method, video, mask, original=real, region=region)
+        faces.append(replace(face, extra={DRAWN: "yes"}))
     return faces
 
 
