@@ -16,7 +16,7 @@ LOOK, GALLERY, REPORT, APP = (
     for path in (
         "focus/look/page.css",
         "focus/view/gallery.css",
-        "evaluator/trial/report/page.css",
+        "evaluator/pages/page.css",
         "focus/app/app.css",
     )
 )
