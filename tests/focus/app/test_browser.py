@@ -171,3 +171,37 @@ def test_errors_are_a_line_on_the_page(open_app, files: Path) -> None:
     app.give(files / "photo.png")
     app.wait("document.querySelector('#result iframe.report')")
     assert app.run("return document.querySelector('#refused p').textContent") == ""
+
+
+SEND = """
+const [kind, bytes] = arguments;
+const canvas = document.createElement("canvas");
+[canvas.width, canvas.height] = [200, 200];
+canvas.getContext("2d").fillRect(0, 0, 200, 200);
+canvas.toBlob((blob) => {
+  const carried = new DataTransfer();
+  const padding = new Uint8Array(bytes);
+  carried.items.add(new File([blob, padding], `${kind}.png`, { type: "image/png" }));
+  if (kind === "paste") {
+    document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried, bubbles: true }));
+  } else {
+    const place = document.querySelector("#upload button");
+    place.dispatchEvent(new DragEvent("drop", { dataTransfer: carried, bubbles: true }));
+  }
+});
+"""
+
+
+@pytest.mark.parametrize("kind", ["paste", "drop"])
+def test_an_image_can_be_pasted_and_dropped(open_app, kind: str) -> None:
+    app = open_app(1440)
+    app.run(SEND, kind, 2_000_000)
+    text = app.wait("document.querySelector('#refused p').textContent")
+    assert text == f"{kind}.png: 2 MB is too large; the limit is 1 MB"
+    app.run(SEND, kind, 0)
+    text = app.wait("document.querySelector('#result [role=status]')?.textContent")
+    assert text == "Done: no face found."
+    assert (
+        app.run("return document.querySelector('iframe.report').title")
+        == f"Report: {kind}.focus.html"
+    )
