@@ -69,12 +69,16 @@ def build_interface(gradio: Any, model: FaceModel, limit: int, is_loopback: bool
     """
 
     def examine(path: str | None, progress: Any = gradio.Progress()) -> tuple[str, None]:  # noqa: B008
-        return examine_upload(
-            model, path, limit, lambda share, text: progress(share, desc=text)
-        ), None
+        def advance(share: float, text: str) -> None:
+            progress(share, desc=text)
+
+        return examine_upload(model, path, limit, advance), None
 
     with gradio.Blocks(
-        title="FoCus", analytics_enabled=False, fill_width=True, delete_cache=(60, 600)
+        title="FoCus: photographs and clips",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(60, 600),
     ) as blocks:
         gradio.HTML("<h1>FoCus: look at a photograph or a clip</h1>", elem_id="head")
         with gradio.Row(elem_id="columns"):

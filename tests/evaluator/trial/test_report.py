@@ -102,7 +102,10 @@ class Trial:
             noise = np.random.default_rng(seed).uniform(-0.05, 0.05, count)
             scores = np.clip(np.linspace(0.95, 0.05, count) + noise, 0, 1)
             self.files.append(folder / f"seed-{seed}.h5")
-            with MapWriter(self.files[-1], {"generator": "t", "real_maps": "fake-class"}) as file:
+            trained = {"whole": False, "drawn": True}
+            config = {"trained_on": "demo <b>", "trained_images": trained}
+            about = {"generator": "t", "real_maps": "fake-class", "config": config}
+            with MapWriter(self.files[-1], about) as file:
                 keys = [face.key for face in faces]
                 file.append(keys, np.stack(maps).astype(np.float32), self.index.labels, scores)
             with MapReader(self.files[-1]) as reader:
@@ -283,6 +286,18 @@ def test_it_fits_wide_and_narrow_windows(several, tmp_path):
         assert driver.get_log("browser") == []
     finally:
         driver.quit()
+
+
+def test_the_report_says_what_the_model_was_trained_on_and_warns(several):
+    page = several.write().read_text(encoding="utf-8")
+    assert "The model was trained on demo &lt;b&gt;." in page
+    assert "Photographs are given to a model of drawn faces" in page
+
+
+def test_charts_have_labels_and_heads_have_meanings(several):
+    page = several.write().read_text(encoding="utf-8")
+    assert 'aria-label="ROC: true positive rate against false positive rate"' in page
+    assert '<abbr title="share of (fake, real) pairs of faces that the scores order' in page
 
 
 def test_numbers_in_charts_are_numbers(several):
