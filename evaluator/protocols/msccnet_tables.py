@@ -24,6 +24,7 @@ PIXEL = (Column("F1", "pixel_f1_macro"), Column("mIoU", "pixel_miou"))
 OURS = "MSCCNet (ours)"
 TRAINED = {
     "Multi-task": "multitask",
+    "FFD": "ffd",
     OURS: "msccnet",
 }
 """Our detectors of these rows, trained with masks."""

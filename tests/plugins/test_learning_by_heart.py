@@ -21,7 +21,10 @@ class Training(NamedTuple):
     rate: float
 
 
-TRAININGS = {"multitask": Training(60, 3e-3)}
+TRAININGS = {
+    "multitask": Training(60, 3e-3),
+    "ffd": Training(40, 1e-3),
+}
 
 
 def learn(name, batch):
