@@ -23,6 +23,7 @@ IMAGE = (Column("ACC", "frame_acc"), Column("AUC", "frame_auc"))
 PIXEL = (Column("F1", "pixel_f1_macro"), Column("mIoU", "pixel_miou"))
 OURS = "MSCCNet (ours)"
 TRAINED = {
+    "HPFCN": "hpfcn",
     "Multi-task": "multitask",
     "FFD": "ffd",
     OURS: "msccnet",

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plugins import srm_kernels
+from plugins.differences import first_differences
 
 SrmLayout = Literal["intended", "code"]
 
@@ -26,14 +26,9 @@ class HighFrequencyExpert(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.differences = nn.Conv2d(width, 3 * width, 3, padding=1, groups=width, bias=False)
+        self.differences = first_differences(width)
         self.mix = nn.Conv2d(3 * width, width, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
-        kernels = torch.zeros(3, 1, 3, 3)
-        kernels[:, :, 1, 1] = -1
-        for kernel, (row, column) in enumerate(((2, 1), (1, 2), (2, 2))):  # below, right, both
-            kernels[kernel, 0, row, column] = 1
-        self.differences.weight.data.copy_(kernels.repeat(width, 1, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return noise features, at least 0, of features (B, C, H, W)."""

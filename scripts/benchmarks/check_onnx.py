@@ -23,6 +23,7 @@ SMALL: dict[str, dict[str, object]] = {
     "focus": {"encoder": "resnet10t", "image_size": 64, "stage": 2, "output_stride": 8},
     "classifier": {"encoder": "resnet10t", "image_size": 64},
     "caddm": {"backbone": "resnet34", "image_size": 112, "adm_width": 32},
+    "hpfcn": {"image_size": 64, "width": 4},
     "lttd": {"image_size": 48, "frames": 4, "width": 32, "heads": 2, "depth": 1, "channels": 8},
     "monfap": {"image_size": 64},
     "msccnet": {"image_size": 64, "width": 64, "encoder": "resnet10t"},

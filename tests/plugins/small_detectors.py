@@ -15,6 +15,7 @@ SMALL = {
     "ffd": {"image_size": 64},
     "focus": {"encoder": "vit_tiny_patch16_224", "image_size": 64},
     "gffd": {"image_size": 64},
+    "hpfcn": {"image_size": 64, "width": 4},
     "lttd": LTTD,
     "lttd-head": {**LTTD, "integrity_head": True, "position_embedding": True},
     "madd": {"encoder": "tf_efficientnet_b0", "image_size": 64},
