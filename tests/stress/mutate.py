@@ -56,12 +56,9 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.And: ast.Or,
     ast.Or: ast.And,
 }
-SILENT = (
-    "note",
-    "print",
-    "track",
-    "warn",
-)  # progress and messages
+SILENT = {"advance", "note", "print", "track", "warn"}  # progress and messages
+SYMMETRIC = {"hypot", "max", "min"}  # of two arguments in either order
+ELSEWHERE = {"focus/training/loop.py": "tests/test_survival.py"}  # tests that are not mirrored
 
 
 class Fault(NamedTuple):
@@ -109,12 +106,18 @@ def _skipped(tree: ast.AST) -> set[int]:
 def _says_or_imports(node: ast.AST) -> bool:
     """Return whether a node is a message, a docstring or an import."""
     if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Constant)
+        silent = isinstance(node.value, ast.Call) and _called(node.value) in SILENT
+        return silent or isinstance(node.value, ast.Constant)
     if isinstance(node, ast.Call):
-        return getattr(node.func, "id", "") in SILENT
+        return _called(node) in SILENT
     if isinstance(node, ast.If):
         return getattr(node.test, "id", "") == "TYPE_CHECKING"
     return isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr | ast.Import | ast.ImportFrom)
+
+
+def _called(node: ast.Call) -> str:
+    """Return the last name of what a call calls."""
+    return getattr(node.func, "attr", getattr(node.func, "id", ""))
 
 
 def _variants(node: ast.AST) -> int:
@@ -126,7 +129,7 @@ def _variants(node: ast.AST) -> int:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
         return 1
     if isinstance(node, ast.Call):
-        return len(node.keywords) + (len(node.args) == 2)
+        return len(node.keywords) + (len(node.args) == 2 and _called(node) not in SYMMETRIC)
     return int(isinstance(node, ast.Expr | ast.Assign | ast.AugAssign))
 
 
@@ -185,6 +188,7 @@ def tests_for(path: str) -> list[str]:
     found += [test for test in sorted(folder.glob("test_*.py")) if test not in found]
     wider = ROOT / "tests" / module.parts[0]
     found += sorted(test for test in wider.glob("*/test_*.py") if module.stem in test.stem)
+    found += [ROOT / ELSEWHERE[path]] if path in ELSEWHERE else []
     return [test.relative_to(ROOT).as_posix() for test in dict.fromkeys(found)]
 
 

@@ -74,6 +74,18 @@ def test_a_third_proposal_maps_the_fused_tokens():
     torch.testing.assert_close(after - before, 0.1 * change)
 
 
+def test_the_scale_of_global_maps_is_measured():
+    """One quantile over all batches, without a floor above it."""
+    network = FoCus(dataclasses.replace(TINY_CONV, map_source="fused", normalise="global")).eval()
+    network.proposals[2].conv.bias.data.fill_(0.25)
+    network.proposals[2].conv.weight.data.zero_()
+    batches = [batch_of(torch.rand(2, 3, 64, 64)) for _ in range(2)]
+    network.finish(batches)
+    assert network.map_scale == pytest.approx(0.125)  # times P(fake)
+    network.finish([])
+    assert network.map_scale == pytest.approx(0.125)  # times P(fake)
+
+
 def test_settings_of_the_encoder_are_checked_too():
     for name, value in (("image_size", 16), ("output_stride", 4)):
         with pytest.raises(InputError, match=f"--{name.replace('_', '-')} {value}"):

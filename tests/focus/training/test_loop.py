@@ -1,20 +1,21 @@
 """The loop: schedules, batches, resuming, and one-line errors."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from focus.config import from_json, to_json
+from focus.config import from_json, given_values, to_json
 from focus.data.faces import Draw, FaceDataset
 from focus.data.index import FaceIndex
 from focus.data.loading import TrainingPlan, build_loader
 from focus.data.sources import Source
 from focus.data.transforms import Augmentation, Geometry
 from focus.errors import CheckFailedError, InputError
-from focus.network.model import FoCusConfig
+from focus.network.model import FoCus, FoCusConfig
 from focus.optim import OptimizerConfig, learning_rate
 from focus.runtime import Runtime, seed_everything
 from focus.training.command import train_command
@@ -197,6 +198,30 @@ def test_unreadable_faces_are_named_and_the_run_goes_on(demo_corpus, tmp_path):
     )
     with pytest.raises(InputError, match=r"missing.jpg: .*--on-error skip"):
         train_command(stopping)
+
+
+def test_the_end_of_a_training_is_said(demo_corpus, tmp_path, capsys):
+    command = command_for(demo_corpus, tmp_path / "run", fit={"stop_after": 2})
+    command = from_fields(command, runtime=Runtime(device="cpu"))
+    train_command(command)
+    said = capsys.readouterr()
+    assert "stopped after step 2; add --resume to resume" in said.err
+    assert not said.out
+    train_command(from_fields(command, fit=from_fields(command.fit, stop_after=0), resume=True))
+    assert re.search(r"run: best val AUC \d\.\d{4} at step \d of 4", capsys.readouterr().out)
+
+
+def test_recipes_are_what_documents_say():
+    """Grid and loss of the small networks; the paper's has the defaults (test_paper_size)."""
+    networks = {name: FoCusConfig(**given_values(recipe[1])) for name, recipe in RECIPES.items()}
+    assert networks["paper"] == FoCusConfig()
+    free = {name: from_fields(each, encoder_weights="none") for name, each in networks.items()}
+    small, demo = (FoCus(free[name]) for name in ("small", "demo"))
+    assert (small.grid, demo.grid) == ((14, 14), (14, 14))
+    assert (small.encoders[0].dim, demo.encoders[0].dim) == (96, 128)
+    assert (networks["small"].loss_weight, networks["demo"].loss_weight) == (1.0, 0.5)
+    steps = {name: (recipe[2].steps, recipe[2].batch) for name, recipe in RECIPES.items()}
+    assert (steps["small"], steps["demo"]) == ((1000, 32), (300, 32))
 
 
 def test_config_survives_json():
