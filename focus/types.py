@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 REAL, FAKE, UNKNOWN = 0, 1, -1
+LABEL_NAMES = {"real": REAL, "0_real": REAL, "fake": FAKE, "1_fake": FAKE}
+"""Names of classes and their folders, in lower case."""
 Balance = Literal["none", "label", "method", "source", "pair"]
 
 

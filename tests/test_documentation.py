@@ -45,7 +45,7 @@ def test_commands_in_documents_have_the_flags_they_show(words, capsys):
 
 EXTRAS = (
     *("av", "onnx", "onnxscript", "onnxruntime", "pillow_heif", "retinaface", "lmdb", "gradio"),
-    "segmentation_models_pytorch",
+    *("segmentation_models_pytorch", "pyarrow", "aiohttp"),
 )
 SHORT = {"train": "--steps 2 --batch 8 --validate-every 2 --image-size 64 --workers 0 --device cpu"}
 

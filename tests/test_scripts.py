@@ -1,11 +1,14 @@
-"""The GPU checks run, on the CPU, so that nobody borrows a GPU for a script that does not."""
+"""Scripts for a GPU or a cluster run here, so that nobody waits for a machine in vain."""
 
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
+
+from focus.mapstore import MapReader
 
 ROOT = Path(__file__).parent.parent
 
@@ -68,3 +71,61 @@ def test_a_measurement_prints_its_figures(script, flags, lines):
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(done.stdout.splitlines()) == lines
     assert "nan" not in done.stdout
+
+
+@pytest.fixture
+def array(tmp_path):
+    """Return a function that runs a task of scripts/generate_array.sh with this tree's focus."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, line in (
+        ("focus", f'exec "{sys.executable}" -m focus "$@"'),
+        ("scontrol", f'echo "$@" >> {tmp_path}/scontrol.txt'),
+    ):
+        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
+        (programs / name).chmod(0o755)
+    paths = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+    def run(task, *words, tasks=2):
+        numbers = {"SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": str(tasks)}
+        return subprocess.run(
+            ["bash", str(ROOT / "scripts/generate_array.sh"), *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, **paths, **numbers, "SLURM_JOB_ID": "7"},
+        )
+
+    return run
+
+
+def test_each_task_of_an_array_makes_the_maps_of_its_tars(array, tmp_path, demo_corpus):
+    images = sorted(demo_corpus.parent.rglob("*.jpg"))[:6]
+    for number in range(3):
+        with tarfile.open(tmp_path / f"faces-{number}.tar", "w") as tar:
+            for image in images[2 * number : 2 * number + 2]:
+                tar.add(image, f"real/{image.name}")
+                tar.add(image, f"fake/{image.name}")
+    (tmp_path / "tars.txt").write_text("faces-0.tar\nfaces-1.tar\n\nfaces-2.tar\nnone.tar\n")
+    words = ["tars.txt", "maps", "--method", "pixel", "--crop", "frame", "--device", "cpu"]
+    first, second = (array(task, *words) for task in (0, 1))
+    assert first.returncode == 0, first.stderr
+    assert second.returncode == 1
+    assert "none.tar" in second.stderr  # a missing tar stops no other
+    made = sorted(path.name for path in (tmp_path / "maps").glob("*.h5"))
+    assert made == ["faces-0.h5", "faces-1.h5", "faces-2.h5"]
+    with MapReader(tmp_path / "maps" / "faces-1.h5") as reader:
+        assert all(key.startswith("faces-1.tar!/") for key in reader.face_keys)
+    times = [path.stat().st_mtime_ns for path in (tmp_path / "maps").glob("*.h5")]
+    assert array(0, *words).returncode == 0  # finished ones are skipped
+    assert [path.stat().st_mtime_ns for path in (tmp_path / "maps").glob("*.h5")] == times
+    (tmp_path / "tars.txt").write_text("a/x.tar\nb/x.tar\n")
+    refused = array(0, *words)
+    assert (refused.returncode, "two tars are named x.tar" in refused.stdout) == (2, True)
+
+
+def test_a_task_that_runs_out_of_time_is_requeued(array, tmp_path):
+    (tmp_path / "bin" / "focus").write_text("#!/bin/sh\nkill -TERM $PPID; sleep 0.3; exit 130\n")
+    (tmp_path / "tars.txt").write_text("a.tar\nb.tar\n")
+    assert array(0, "tars.txt", "maps").returncode == 1
+    assert (tmp_path / "scontrol.txt").read_text() == "requeue 7\n"

@@ -15,13 +15,11 @@ if TYPE_CHECKING:
     from evaluator.interchange.exporting import export_command, export_maps
     from evaluator.interchange.importing import ABSENT, import_command, import_maps
     from evaluator.interchange.options import ExportCommand, ImportCommand
-    from evaluator.interchange.rle import encode_rle
 
 __all__ = [
     "ABSENT",
     "ExportCommand",
     "ImportCommand",
-    "encode_rle",
     "export_command",
     "export_maps",
     "import_command",
@@ -44,6 +42,5 @@ __getattr__ = lazy(
             "ExportCommand",
             "ImportCommand",
         ),
-        "evaluator.interchange.rle": ("encode_rle",),
     },
 )

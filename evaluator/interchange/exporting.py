@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import cv2
@@ -14,16 +17,18 @@ import torch
 
 from evaluator.interchange.names import flat_names, kept_paths
 from evaluator.interchange.options import ExportCommand, Format
-from evaluator.interchange.rle import encode_rle
 from evaluator.metrics.counting import resize_levels
 from focus.cells import write_rows
-from focus.data.images import read_face
+from focus.data.archives import read_member
+from focus.data.images import IMAGE_SUFFIXES, read_bytes, read_face, split_path
 from focus.data.index import FaceIndex
+from focus.data.masks import encode_rle
+from focus.data.parquet import ImageWriter
 from focus.data.sources import Source, reopen
 from focus.errors import CheckFailedError, InputError, UnreadableError, count_of
 from focus.mapstore import MapReader
 from focus.runtime import note, track
-from focus.types import Failure
+from focus.types import UNKNOWN, Failure
 
 PREDICTIONS, PROBABILITIES = "pred", "pred_label_combined.json"
 SCORES, NAMES, RESULTS = "scores.csv", "names.csv", "results.json"
@@ -83,6 +88,9 @@ def export_maps(
       ``segmentation`` (RLE of the pixels above ``threshold``), ``threshold``, and ``score`` if
       the face has one.
     - ``png``: ``KEY.png``, uint16 (h, w) of the stored size: round(65535 * map).
+    - ``parquet``: ``maps.parquet``, as ``datasets`` reads it: image, map (PNG, uint8 of the image's
+      size), score, label and key.
+    - ``webdataset``: ``maps.tar`` with ``N.jpg`` (or other image), ``N.map.png`` and ``N.json``.
 
     ``wsol`` and ``png`` also write ``scores.csv``. Maps are resized bilinearly.
 
@@ -104,11 +112,11 @@ def export_maps(
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out}: is not an empty folder; give another")
-    writer = _WRITERS[form](reader, out, threshold)
-    sizes = None if form == "png" else ImageSizes(index, reader)
+    faces = None if form == "png" else ExportedFaces(index, reader)
+    writer = _WRITERS[form](reader, out, threshold, faces)
     failures = []
     for row, key in enumerate(track(reader.face_keys, len(reader), "exporting", "maps", quiet)):
-        size = reader.shape if sizes is None else sizes.find(key)
+        size = reader.shape if faces is None else faces.find(key)
         if isinstance(size, str):
             failures.append(Failure(row, key, size))
         else:
@@ -117,8 +125,8 @@ def export_maps(
     return failures
 
 
-class ImageSizes:
-    """Height and width of face images, by key."""
+class ExportedFaces:
+    """The face images, by key: height and width, and the bytes of an image file."""
 
     def __init__(self, index: FaceIndex | None, reader: MapReader) -> None:
         if index is None:
@@ -141,12 +149,29 @@ class ImageSizes:
             return str(error)
         return image.shape[0], image.shape[1]
 
+    def read(self, key: str) -> tuple[bytes, str]:
+        """Return an image file of the face and its suffix: the file itself, or a crop as PNG."""
+        where, root = split_path(key), self._index.root
+        if where.frame is None:
+            path, name = root / where.file, where.member or where.file
+            suffix = PurePosixPath(name).suffix.lower()
+            data = read_member(path, where.member) if where.member else read_bytes(path)
+            return data, suffix if suffix in IMAGE_SUFFIXES else ".png"
+        image = read_face(root, key, self._boxes[self._rows[key]])
+        return encode_png(cv2.cvtColor(image, cv2.COLOR_RGB2BGR)), ".png"
+
+    def label(self, key: str) -> int:
+        """Return the label of a face."""
+        return int(self._index.labels[self._rows[key]])
+
 
 class _Writer(ABC):
     """Write maps one by one, then files about all of them."""
 
-    def __init__(self, reader: MapReader, out: Path, threshold: float) -> None:
-        self.reader, self.out, self.threshold = reader, out, threshold
+    def __init__(
+        self, reader: MapReader, out: Path, threshold: float, faces: ExportedFaces | None
+    ) -> None:
+        self.reader, self.out, self.threshold, self.faces = reader, out, threshold, faces
         self.names = self.name(reader.face_keys)
         out.mkdir(parents=True, exist_ok=True)
 
@@ -206,8 +231,10 @@ class _Imdl(_Writer):
 
 
 class _Coco(_Writer):
-    def __init__(self, reader: MapReader, out: Path, threshold: float) -> None:
-        super().__init__(reader, out, threshold)
+    def __init__(
+        self, reader: MapReader, out: Path, threshold: float, faces: ExportedFaces | None
+    ) -> None:
+        super().__init__(reader, out, threshold, faces)
         self.results: list[dict[str, Any]] = []
 
     def name(self, keys: Sequence[str]) -> dict[str, str]:
@@ -231,17 +258,79 @@ class _Coco(_Writer):
         _write_json(self.out / RESULTS, self.results)
 
 
-_WRITERS: Mapping[Format, Callable[[MapReader, Path, float], _Writer]] = {
+class _Samples(_Writer):
+    """Write faces with their maps into one file."""
+
+    def name(self, keys: Sequence[str]) -> dict[str, str]:
+        return {key: f"{row:08d}" for row, key in enumerate(keys)}
+
+    @cached_property
+    def known(self) -> dict[str, float]:
+        return dict(self.scores(set()))
+
+    @abstractmethod
+    def add(self, key: str, image: bytes, suffix: str, level: bytes, label: int) -> None: ...
+
+    def write(self, key: str, size: tuple[int, int]) -> None:
+        assert self.faces is not None
+        image, suffix = self.faces.read(key)
+        self.add(key, image, suffix, encode_png(self.levels(key, size)), self.faces.label(key))
+
+
+class _Parquet(_Samples):
+    def __init__(
+        self, reader: MapReader, out: Path, threshold: float, faces: ExportedFaces | None
+    ) -> None:
+        writer = ImageWriter(out / "maps.parquet")
+        super().__init__(reader, out, threshold, faces)
+        self.writer = writer
+
+    def add(self, key: str, image: bytes, suffix: str, level: bytes, label: int) -> None:
+        self.writer.add(key, image, level, self.known.get(key), label)
+
+    def finish(self, left_out: set[str]) -> None:
+        self.writer.close()
+
+
+class _WebDataset(_Samples):
+    def __init__(
+        self, reader: MapReader, out: Path, threshold: float, faces: ExportedFaces | None
+    ) -> None:
+        super().__init__(reader, out, threshold, faces)
+        self.tar = tarfile.open(out / "maps.tar", "w")  # noqa: SIM115 (closed by finish)
+
+    def add(self, key: str, image: bytes, suffix: str, level: bytes, label: int) -> None:
+        about: dict[str, Any] = {"key": key, "label": "" if label == UNKNOWN else label}
+        if key in self.known:
+            about["score"] = self.known[key]
+        members = {suffix: image, ".map.png": level, ".json": json.dumps(about).encode()}
+        for ending, data in members.items():
+            info = tarfile.TarInfo(self.names[key] + ending)
+            info.size = len(data)
+            self.tar.addfile(info, io.BytesIO(data))
+
+    def finish(self, left_out: set[str]) -> None:
+        self.tar.close()
+
+
+_WRITERS: Mapping[Format, Callable[[MapReader, Path, float, ExportedFaces | None], _Writer]] = {
     "imdl": _Imdl,
     "wsol": _Wsol,
     "coco": _Coco,
     "png": _Png,
+    "parquet": _Parquet,
+    "webdataset": _WebDataset,
 }
+
+
+def encode_png(levels: np.ndarray) -> bytes:
+    """Return the bytes of a PNG."""
+    return cv2.imencode(".png", levels)[1].tobytes()
 
 
 def _write_png(path: Path, levels: np.ndarray) -> None:
     # Not imwrite, which does not report why writing failed.
-    path.write_bytes(cv2.imencode(".png", levels)[1].tobytes())
+    path.write_bytes(encode_png(levels))
 
 
 def _write_json(path: Path, values: Any) -> None:

@@ -11,7 +11,7 @@ from focus.errors import InputError
 from focus.mapstore.hdf5 import LIMIT_SIDE
 from focus.runtime import QuietFlag
 
-Format = Literal["imdl", "wsol", "coco", "png"]
+Format = Literal["imdl", "wsol", "coco", "png", "parquet", "webdataset"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class ExportCommand:
     out: str
     """Output folder; new or empty."""
     format: Format = "png"
-    """imdl, wsol (NPY), coco (RLE): image size; png: 16 bits, the size of the stored maps."""
+    """imdl, wsol (NPY), coco (RLE): image size; png: 16 bits, the size of the stored maps; parquet,
+    webdataset (tar): image, map, score and label of each face."""
     threshold: float = 0.5
     """Pixels above this value are in the mask (coco only)."""
     data: str = ""

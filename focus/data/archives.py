@@ -1,4 +1,4 @@
-"""Members of tar, tar.gz and zip archives and of LMDB folders, read in place.
+"""Members of archives, read in place: tar, tar.gz, zip, Parquet, LMDB folders, and COCO masks.
 
 Members are never unpacked under their own names, so none can write into a folder of the user.
 """
@@ -27,11 +27,14 @@ from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from focus.data import parquet
+from focus.data.coco import CocoMasks
 from focus.data.lmdb_file import LmdbFile
+from focus.data.remote import find_url, open_copy
 from focus.errors import UnreadableError
 from focus.texts import BLOCK, Lookup, TextGatherer
 
-ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
+ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip", parquet.SUFFIX)
 MAX_MEMBER_BYTES = 2**28
 MAX_UNPACKED_BYTES = 2**36
 OPEN_ARCHIVES = 4
@@ -63,7 +66,7 @@ def read_member(archive: Path, member: str) -> bytes:
         UnreadableError: a missing or broken archive, no such member, a link, a name that is
             absolute or contains "..", a member over 256 MiB, a tar.gz over 64 GiB.
     """
-    return _open(archive).read(member)
+    return open_archive(archive).read(member)
 
 
 def member_size(archive: Path, member: str) -> int:
@@ -72,7 +75,7 @@ def member_size(archive: Path, member: str) -> int:
     Raises:
         UnreadableError: as in :func:`read_member`.
     """
-    return _open(archive).size(member)
+    return open_archive(archive).size(member)
 
 
 def list_members(archive: Path) -> list[str]:
@@ -81,7 +84,7 @@ def list_members(archive: Path) -> list[str]:
     Raises:
         UnreadableError: a missing or broken archive.
     """
-    return _open(archive).names()
+    return open_archive(archive).names()
 
 
 def share_archives(archives: Iterable[Path]) -> None:
@@ -93,15 +96,23 @@ def share_archives(archives: Iterable[Path]) -> None:
     archives = list(archives)
     for archive in archives if len(archives) <= OPEN_ARCHIVES else ():
         with suppress(UnreadableError):
-            _open(archive)
+            open_archive(archive)
 
 
-class _Members(Protocol):
-    def names(self) -> list[str]: ...
+class Members(Protocol):
+    """Members by name."""
 
-    def size(self, name: str) -> int: ...
+    def names(self) -> list[str]:
+        """Return the names that can be read."""
+        ...
 
-    def read(self, name: str) -> bytes: ...
+    def size(self, name: str) -> int:
+        """Return the uncompressed size in bytes."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return the content."""
+        ...
 
 
 class _Member(NamedTuple):
@@ -193,7 +204,7 @@ class _Zip(_Table):
     """The members of a zip archive."""
 
     def __init__(self, path: str) -> None:
-        self._file = open(path, "rb")  # noqa: SIM115 (stays open with the archive)
+        self._file = _open_file(path)
         super().__init__(self._list())
 
     def _list(self) -> Iterator[tuple[str, Sequence[int]]]:
@@ -209,7 +220,10 @@ class _Zip(_Table):
     def _read(self, size: int, *place: int) -> bytes:
         number, start, packed_size, how, checksum = place
         if how not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            with zipfile.ZipFile(self._file.name) as archive:
+            # A copy of a remote file has no name, only a number.
+            with zipfile.ZipFile(
+                name if isinstance(name := self._file.name, str) else self._file
+            ) as archive:
                 return archive.read(archive.infolist()[number])
         header = _read_at(self._file, start, _ZIP_HEADER.size)
         signature, *lengths = _ZIP_HEADER.unpack(header)
@@ -301,21 +315,31 @@ def _damaged_folder(error: Exception) -> UnreadableError:
     return UnreadableError(f"the LMDB folder is damaged ({UnreadableError.because(error)})")
 
 
-def _open(path: Path) -> _Members:
+def open_archive(path: Path) -> Members:
+    """Return the members of an archive, or of a copy of one at a URL; see :func:`read_member`.
+
+    Raises:
+        UnreadableError: a missing archive.
+    """
+    # After a fork an open file shares its position with the parent; with pread, that is harmless.
+    process = 0 if _read_position else os.getpid()
+    if url := find_url(path):  # what it names is taken to stay the same
+        return _cached(url, process, 0, 0)
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
         raise UnreadableError.because(error) from None
-    # After a fork an open file shares its position with the parent; with pread, that is harmless.
-    process = 0 if _read_position else os.getpid()
     if stat.S_ISDIR(status.st_mode):
         return _cached_lmdb(str(path), process)
     return _cached(str(path), process, status.st_mtime_ns, status.st_size)
 
 
 @functools.lru_cache(maxsize=OPEN_ARCHIVES)
-def _cached(path: str, _process: int, _modified: int, _size: int) -> _Archive:
-    return _Archive(path)
+def _cached(path: str, _process: int, _modified: int, _size: int) -> Members:
+    name = path.lower()
+    if name.endswith(parquet.SUFFIX):
+        return parquet.ParquetImages(open_copy(path) if "://" in path else path)
+    return CocoMasks(path) if name.endswith(".json") else _Archive(path)
 
 
 @functools.lru_cache(maxsize=OPEN_ARCHIVES)
@@ -323,9 +347,16 @@ def _cached_lmdb(path: str, _process: int) -> _Lmdb:
     return _Lmdb(path)
 
 
+def _open_file(path: str) -> IO[bytes]:
+    """Open a file that stays open with the archive; a remote one is copied first."""
+    if "://" in path:
+        return open_copy(path)
+    return open(path, "rb")
+
+
 def _open_plain(path: str) -> IO[bytes]:
     """Open a tar file, decompressed if it is a tar.gz."""
-    file: IO[bytes] = open(path, "rb")  # noqa: SIM115 (stays open with the archive)
+    file = _open_file(path)
     is_gzip = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     if not is_gzip:

@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from focus.data.index import FaceIndex
-from focus.data.splits import CLASS_FOLDERS
 from focus.errors import InputError
 from focus.texts import Lookup
-from focus.types import FAKE, REAL, Balance
+from focus.types import FAKE, LABEL_NAMES, REAL, Balance
 
 PAIRED: tuple[Balance, ...] = ("source", "pair")
 
@@ -130,4 +129,4 @@ def _first_folders(paths: Sequence[str]) -> list[str]:
     while shared < shortest and len({parts[shared] for parts in folders}) == 1:
         shared += 1
     names = [parts[shared] if len(parts) > shared else "" for parts in folders]
-    return ["" if name.lower() in CLASS_FOLDERS else name for name in names]
+    return ["" if name.lower() in LABEL_NAMES else name for name in names]

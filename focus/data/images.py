@@ -63,7 +63,9 @@ _PACKINGS = {50000: "Zstandard", 50001: "WebP", 34925: "LZMA", 34887: "LERC"}  #
 _PIXELS_A_BYTE, _DEFLATED = 512, 1032  # tightest compression of JPEG and of deflate
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel, by PNG colour type
 
-_ARCHIVED = re.compile(r"(.*?(?:\.(?:tar|tar\.gz|tgz|zip)|_lmdb))!/(.+)", re.IGNORECASE | re.DOTALL)
+_ARCHIVED = re.compile(
+    r"(.*?(?:\.(?:tar|tar\.gz|tgz|zip|parquet|json)|_lmdb))!/(.+)", re.IGNORECASE | re.DOTALL
+)
 _FRAMED = re.compile(r"(.+)#([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.DOTALL)
 
 

@@ -24,6 +24,11 @@ from focus.types import FAKE, REAL, UNKNOWN
 
 COLUMNS = ("path", "label", "split", "method", "video", "mask", "original", "region")
 SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {
+    **{name: name for name in SPLITS},
+    **dict.fromkeys(("validation", "valid", "dev"), "val"),
+}
+"""Names of splits elsewhere, in lower case -> ours."""
 _PATHS = ("path", "mask", "original", "region")
 _LABELS = {"0": REAL, "1": FAKE, "": UNKNOWN, "-1": UNKNOWN}
 
@@ -137,8 +142,9 @@ class FaceIndex:
         prefix = Path(relative_path(self.root, folder)).as_posix()
 
         def move(path: str) -> str:
-            # An absolute path stays as it is.
-            return f"{prefix}/{path}" if path and not os.path.isabs(path) else path
+            # An absolute path or a URL stays as it is.
+            fixed = not path or os.path.isabs(path) or "://" in path
+            return path if fixed else f"{prefix}/{path}"
 
         columns = {name: Texts.of(values) for name, values in self.columns.items()}
         if prefix != ".":

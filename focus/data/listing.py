@@ -7,25 +7,33 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
-from focus.data.archives import list_members
+from focus.data.archives import open_archive
 from focus.data.corpora.reading import natural
 from focus.data.face_detection import DEFAULT_MARGIN, FaceDetector, enlarge
 from focus.data.images import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES, read_face, split_path
-from focus.data.index import Face, FaceIndex
+from focus.data.index import SPLIT_NAMES, Face, FaceIndex
+from focus.data.parquet import ParquetImages, list_parquet
 from focus.data.videos import VIDEO_SUFFIXES, count_frames
+from focus.data.webdataset import LABEL_SUFFIXES, LINKED, list_samples
 from focus.errors import InputError, UnreadableError, count_of
 from focus.runtime import note, track
 from focus.texts import Texts
-from focus.types import FAKE, REAL, UNKNOWN
+from focus.types import FAKE, LABEL_NAMES, REAL, UNKNOWN
 
-_LABELS = {"real": REAL, "0_real": REAL, "fake": FAKE, "1_fake": FAKE}
+_ARCHIVES_OF_FACES = (".tar", ".parquet")
+"""Suffixes of archives that a folder may hold in place of images."""
 
 
 def list_folder(folder: Path, quiet: bool) -> list[Face]:
-    """Return a labelled row per image below a folder (else per video), in natural order."""
+    """Return a labelled row per image below a folder, in natural order.
+
+    Without images, the rows are those of its tar and Parquet files, else a row per video. If every
+    file is below a folder train, val (or validation, valid, dev) or test, that is its split.
+    """
     names = sorted(walk_files(folder), key=natural)
     try:
         "".join(names).encode()
@@ -33,7 +41,10 @@ def list_folder(folder: Path, quiet: bool) -> list[Face]:
         raise InputError(f"{folder}: contains a file whose name is not UTF-8; rename it") from None
     images = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
     videos = [name for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
+    archives = [name for name in names if name.lower().endswith(_ARCHIVES_OF_FACES)]
     _note_unsupported(folder, names, quiet)
+    if archives and not (images or videos):
+        return [face for name in archives for face in list_archive(folder / name, quiet, name)]
     if not names or not (images or videos):
         content = f"{count_of(len(names), 'file')}, but no image or video" if names else "no file"
         raise InputError(f"{folder}: contains {content} (images: {' '.join(IMAGE_SUFFIXES)})")
@@ -43,7 +54,7 @@ def list_folder(folder: Path, quiet: bool) -> list[Face]:
             f"{count_of(len(videos), 'video')}",
             quiet,
         )
-    faces = _label(images or videos)
+    faces = _take_splits(_label(images or videos))
     if images:
         return faces
     return [replace(face, video=str(PurePosixPath(face.path).with_suffix(""))) for face in faces]
@@ -58,22 +69,44 @@ def _note_unsupported(place: Path, names: Sequence[str], quiet: bool) -> None:
         note(f"{place}: skips {files} in unsupported formats ({named}); convert to PNG", quiet)
 
 
-def list_archive(path: Path, quiet: bool) -> list[Face]:
+def list_archive(path: Path | str, quiet: bool, name: str = "") -> list[Face]:
     """Return a labelled row per image of an archive, in natural order.
+
+    Labels may also be members ``KEY.cls`` or ``KEY.json``, see :mod:`focus.data.webdataset`; a
+    Parquet file has columns, see :mod:`focus.data.parquet`.
+
+    Args:
+        path: the archive, or its URL.
+        quiet: print no notes.
+        name: its path in the index; default: its file name, or the URL.
 
     Raises:
         InputError: the archive cannot be read, or contains no image.
     """
+    name = name or (path if isinstance(path, str) else path.name)
+    place = Path(path)
     try:
-        members = list(list_members(path))
+        opened = open_archive(place)
+        if isinstance(opened, ParquetImages):
+            return list_parquet(opened, name)
+        members = list(opened.names())
     except UnreadableError as error:
         raise InputError(f"{path}: {error}") from None
-    _note_unsupported(path, members, quiet)
-    names = [name for name in members if name.lower().endswith(IMAGE_SUFFIXES)]
+    _note_unsupported(place, members, quiet)
+    names = [member for member in members if member.lower().endswith(IMAGE_SUFFIXES)]
     if not names:
         raise InputError(f"{path}: contains no image (images: {' '.join(IMAGE_SUFFIXES)})")
-    faces = _label(sorted(names, key=natural))
-    return [replace(face, path=f"{path.name}!/{face.path}") for face in faces]
+    names.sort(key=natural)
+    is_set = any(member.endswith(LABEL_SUFFIXES) for member in members)
+    faces = list_samples(place, names, members) if is_set else _label(names)
+    return [_move_into(face, name) for face in faces]
+
+
+def _move_into(face: Face, archive: str) -> Face:
+    """Return a face with the paths of members as paths in the archive."""
+    linked = {name: value for name in LINKED if (value := getattr(face, name))}
+    paths: dict[str, Any] = {name: f"{archive}!/{value}" for name, value in linked.items()}
+    return replace(face, **paths)
 
 
 def drop_missing(index: FaceIndex) -> tuple[FaceIndex, list[str]]:
@@ -134,12 +167,20 @@ def _label(names: Sequence[str]) -> list[Face]:
     faces = []
     for name in names:
         folders = name.split("/")[:-1]
-        at = next((i for i, part in enumerate(folders) if part.lower() in _LABELS), -1)
-        label = _LABELS[folders[at].lower()] if at >= 0 else UNKNOWN
+        at = next((i for i, part in enumerate(folders) if part.lower() in LABEL_NAMES), -1)
+        label = LABEL_NAMES[folders[at].lower()] if at >= 0 else UNKNOWN
         faces.append(Face(name, label, video="/".join(folders) if folders[at + 1 :] else ""))
     if {REAL, FAKE} <= {face.label for face in faces}:
         return faces
     return [replace(face, label=UNKNOWN) for face in faces]
+
+
+def _take_splits(faces: list[Face]) -> list[Face]:
+    """Set the splits if every file is below a folder such as train or test."""
+    splits = [SPLIT_NAMES.get(face.path.partition("/")[0].lower(), "") for face in faces]
+    if not all(splits):
+        return faces
+    return [replace(face, split=split) for face, split in zip(faces, splits, strict=True)]
 
 
 def index_files(

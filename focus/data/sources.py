@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from focus.config import from_json, to_json
 from focus.data.archives import ARCHIVE_SUFFIXES
+from focus.data.coco import list_coco
 from focus.data.corpus import CORPORA, Corpus, ScanOptions
 from focus.data.face_detection import (
     DEFAULT_FACE_DETECTOR,
@@ -23,12 +25,14 @@ from focus.data.images import IMAGE_SUFFIXES
 from focus.data.index import SPLITS, Face, FaceIndex
 from focus.data.listing import drop_missing, index_files, list_archive, list_folder
 from focus.data.published import count_missing, count_published
+from focus.data.remote import is_url
 from focus.data.subject import are_whole
 from focus.data.videos import VIDEO_SUFFIXES
 from focus.errors import InputError, count_of
 from focus.runtime import note
 
 INDEX_NAME = "index.csv"
+_NUMBERED = re.compile(r"\{(\d+)\.\.(\d+)\}")
 ROOT_VARIABLE = "FOCUS_DATA"
 _FORMER_FIELDS = {"detector": "face_detector", "detector_weights": "face_detector_weights"}
 
@@ -40,7 +44,8 @@ class Source:
     """Where the faces are, and which to use."""
 
     data: str = ""
-    """Corpus name, index file (.csv), folder, archive, image or video."""
+    """Corpus name, index file (.csv), folder, archive (tar, zip, Parquet; also a URL), COCO file
+    (.json), image or video."""
     root: Path | None = None
     """Root folder of the corpus (default: $FOCUS_DATA/NAME) or of the index's relative paths."""
     every: int = 10
@@ -81,8 +86,9 @@ def open_source(source: Source, quiet: bool = False) -> FaceIndex:
 
     Tried in this order: a corpus of the entry points ``focus.corpora`` (write ``./NAME`` for a
     folder of the same name); an index file; a folder (its ``index.csv``, else its images, else its
-    videos); an archive of images; an image; a video. Files that a corpus lists but that are not on
-    disk are skipped and counted in one line.
+    archives, else its videos); an archive of images; a COCO file; an image; a video. Archives may
+    be at a URL, or numbered: ``faces-{000..099}.tar``. Files that a corpus lists but that are not
+    on disk are skipped and counted in one line.
 
     Sub-folders named ``real`` and ``fake`` (or ``0_real`` and ``1_fake``, in any case) set the
     labels if both exist. Paths are relative to the folder, or to the folder of the file. With
@@ -236,6 +242,8 @@ def _open(source: Source, quiet: bool) -> FaceIndex:
         kinds = "a corpus name, an index file (.csv), a folder, an archive, an image or a video"
         raise InputError(f"--data is missing: give {kinds}")
     path = Path(source.data).expanduser()
+    if is_url(source.data) or (_NUMBERED.search(source.data) and not path.exists()):
+        return _open_archives(source, quiet)
     if source.data in CORPORA.names():
         if path.exists():
             note(
@@ -243,6 +251,11 @@ def _open(source: Source, quiet: bool) -> FaceIndex:
                 quiet,
             )
         return _open_corpus(source)
+    return _open_path(path, source, quiet)
+
+
+def _open_path(path: Path, source: Source, quiet: bool) -> FaceIndex:
+    """Return the index of a local file or folder."""
     name = path.name.lower()
     if name.endswith((".h5", ".hdf5")):
         raise InputError(f"--data {source.data}: a map file; use --maps for it")
@@ -252,6 +265,9 @@ def _open(source: Source, quiet: bool) -> FaceIndex:
         return _read_index(path, source)
     if not path.exists():
         raise InputError(f"--data {source.data}: {_explain_unknown(source.data)}")
+    if name.endswith(".json"):
+        root = source.root or path.parent
+        return _make_rows(root, list_coco(path, root), source, quiet)
     if source.root:
         raise InputError(f"--root applies to a corpus name or an index file, not to {source.data}")
     if path.is_dir():
@@ -264,6 +280,27 @@ def _open(source: Source, quiet: bool) -> FaceIndex:
     raise InputError(
         f"{source.data}: not an index (.csv), a folder, an archive, an image or a video"
     )
+
+
+def _open_archives(source: Source, quiet: bool) -> FaceIndex:
+    """Return the images of an archive at a URL, or of numbered ones: ``faces-{000..099}.tar``."""
+    if not source.data.lower().endswith(ARCHIVE_SUFFIXES):
+        raise InputError(
+            f"--data {source.data}: only archives are read by URL or by numbers "
+            f"({' '.join(ARCHIVE_SUFFIXES)})"
+        )
+    found = _NUMBERED.search(source.data)
+    names = [source.data]
+    if found:
+        width, last = len(found[1]), int(found[2])
+        numbers = (f"{number:0{width}}" for number in range(int(found[1]), last + 1))
+        names = [source.data.replace(found[0], number) for number in numbers]
+    root = Path() if is_url(source.data) else Path(source.data).expanduser().parent
+    files = names if is_url(source.data) else [root / Path(name).name for name in names]
+    faces = [face for file in files for face in list_archive(file, quiet)]
+    if not faces:
+        raise InputError(f"--data {source.data}: names no archive")
+    return _make_rows(root, faces, source, quiet)
 
 
 def _make_rows(root: Path, files: list[Face], source: Source, quiet: bool) -> FaceIndex:

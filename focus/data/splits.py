@@ -13,13 +13,11 @@ from focus.data.images import split_path
 from focus.data.index import SPLITS, FaceIndex
 from focus.errors import InputError, count_of
 from focus.texts import Texts
-from focus.types import FAKE, REAL, UNKNOWN
+from focus.types import FAKE, LABEL_NAMES, REAL, UNKNOWN
 
 SplitBy = Literal["video", "person", "folder"]
 PERSON_COLUMNS = (("person",), ("id",), ("target", "source", "source_id"))
 """Columns that name persons (or videos of persons); those of a group share their names."""
-CLASS_FOLDERS = ("real", "fake", "0_real", "1_fake")
-"""Folders that name a label, in lower case."""
 
 
 def split_index(
@@ -193,4 +191,4 @@ def _name_file(path: str) -> str:
 def _name_folder(path: str) -> str:
     """Return the folder of a path without class folders; all files of a top folder share it."""
     parts = _name_file(path).split("/")[:-1]
-    return "/".join(part for part in parts if part.lower() not in CLASS_FOLDERS) or "."
+    return "/".join(part for part in parts if part.lower() not in LABEL_NAMES) or "."

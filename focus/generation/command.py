@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from focus.config import split_options
+from focus.data.remote import is_url, write_through
 from focus.data.sources import open_crops
 from focus.data.subject import list_mismatches
 from focus.errors import CheckFailedError, InputError, count_of
@@ -30,6 +31,8 @@ def generate_command(command: GenerateCommand) -> None:
     """
     quiet = command.runtime.quiet
     find_generator(command.method)  # report a wrong name before anything is read
+    if is_url(command.out) and command.runtime.accelerator().num_processes > 1:
+        raise InputError(f"--out {command.out}: a URL is written by one process; use --shard")
     options = split_options(command.options)
     if command.normalise:
         options["normalise"] = command.normalise
@@ -42,22 +45,18 @@ def generate_command(command: GenerateCommand) -> None:
         source = replace(source, margin=command.source.margin)
     for line in list_mismatches(known.get("trained_images"), index):
         note(f"warning: {line}", quiet)
-    try:
-        report = generate(
-            index,
-            generator,
-            command.out,
-            command,
-            command.runtime,
-            name=command.method,
-            source=source,
-        )
-    except KeyboardInterrupt:
-        text = f"{command.out}: stopped; re-run the same command to resume from {command.out}.parts"
-        raise KeyboardInterrupt(text) from None
+    with write_through(command.out, command.overwrite) as out:
+        try:
+            name = command.method
+            report = generate(
+                index, generator, out, command, command.runtime, name=name, source=source
+            )
+        except KeyboardInterrupt:
+            text = f"{command.out}: stopped; re-run the same command to resume from {out}.parts"
+            raise KeyboardInterrupt(text) from None
     if report is None:
         return
-    print(report)
+    print(replace(report, out=command.out))
     if "trained_on" in known:
         note(f"by a model trained on: {known['trained_on']}", quiet)
     for failure in report.failures[:PRINTED_FAILURES]:
@@ -67,7 +66,7 @@ def generate_command(command: GenerateCommand) -> None:
         raise CheckFailedError(
             f"{len(report.failures)} of {count_of(total, 'face')} could not be read and "
             "have no map; "
-            f"{errors_file(report.out)} lists them"
+            f"{command.out.removesuffix(out.name)}{errors_file(out).name} lists them"
         )
 
 

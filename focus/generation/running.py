@@ -37,7 +37,7 @@ QUIET = Runtime(quiet=True)
 class Report:
     """Result of :func:`generate`."""
 
-    out: Path
+    out: Path | str
     faces: int
     """Faces in the file."""
     made: int

@@ -32,12 +32,11 @@ agree with its sums, but unverified). OFV2: 79,462 / 13,984 / 35,104 images, of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 
 from focus.data.corpora.lists import ImageList, find_lists, read_images
@@ -47,14 +46,13 @@ from focus.data.corpus import Corpus, ScanOptions
 from focus.data.cropping import crop, measure_padding
 from focus.data.face_detection import enlarge
 from focus.data.index import Face, FaceIndex
+from focus.data.masks import draw_polygons
 from focus.errors import InputError
 from focus.types import FAKE, REAL
 
 T = TypeVar("T")
 PARTS = {"Train": "train", "Val": "val", "Test-Dev": "test", "Test-Challenge": ""}
 _CATEGORIES = {0: "real", 1: "fake"}
-# Oversampling of polygons: OpenCV fills their border pixels too.
-_OVERSAMPLING = 4
 _MAX_SIDE = 4096
 
 
@@ -137,19 +135,6 @@ def write_image_masks(root: Path, folder: Path) -> int:
             write_mask(folder, image.path, draw_polygons(forged, box))
             count += 1
     return count
-
-
-def draw_polygons(polygons: Iterable[np.ndarray], box: Sequence[int]) -> np.ndarray:
-    """Rasterise polygons within a box (left, top, right, bottom): bool (H, W).
-
-    A pixel is set if half of it is covered. Polygons may extend outside the box and may overlap.
-    """
-    left, top, right, bottom = box
-    fine = np.zeros(((bottom - top) * _OVERSAMPLING, (right - left) * _OVERSAMPLING), np.uint8)
-    for polygon in polygons:
-        corners = np.round((polygon - (left, top)) * _OVERSAMPLING - 0.5).astype(np.int32)
-        cv2.fillPoly(fine, [corners], 255)
-    return cv2.resize(fine, (right - left, bottom - top), interpolation=cv2.INTER_AREA) > 127
 
 
 def _list_forged(image: AnnotatedImage) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 
 from evaluator.interchange import (
     ExportCommand,
-    encode_rle,
     export_command,
     export_maps,
 )
 from evaluator.interchange.names import flat_names
+from focus.data.archives import read_member
 from focus.data.index import Face, FaceIndex
+from focus.data.masks import encode_rle
+from focus.data.sources import Source, open_source
 from focus.errors import CheckFailedError, InputError
 from focus.mapstore import MapReader
 from tests.evaluator.interchange.making import KEYS, SIZES, run_export, write_maps
@@ -101,3 +104,59 @@ def test_a_full_folder_unknown_faces_and_unreadable_images(corpus):
     FaceIndex.of([Face("other.png")], corpus).write(corpus / "index.csv")
     with pytest.raises(InputError, match=r"4 of its 4 faces are not in the index"):
         run_export(corpus, "imdl")
+
+
+def test_webdataset_has_image_map_and_facts_and_is_read_back(corpus):
+    out = run_export(corpus, "webdataset")
+    index = open_source(Source(str(out / "maps.tar")))
+    assert index.labels.tolist() == [0, 1, 1, 1]
+    assert list(index.column("key")) == list(KEYS)
+    assert index[0].path == "maps.tar!/00000000.jpg"
+    for row, (key, size) in enumerate(zip(KEYS, SIZES, strict=True)):
+        assert (
+            read_member(out / "maps.tar", index.keys[row].partition("!/")[2])
+            == (corpus / key).read_bytes()
+        )
+        data = read_member(out / "maps.tar", f"{row:08d}.map.png")
+        level = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        assert level.shape == size
+    assert [score[:5] for score in index.column("score")] == ["0.100", "0.333", "", "0.899"]
+    with MapReader(corpus / "maps.h5") as reader:
+        inside = cv2.imdecode(
+            np.frombuffer(read_member(out / "maps.tar", "00000003.map.png"), np.uint8), -1
+        )
+        assert inside.mean() == pytest.approx(255 * reader[KEYS[3]].mean(), abs=3)
+
+
+def test_parquet_has_image_map_score_and_label(corpus):
+    pq = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow, of the extra datasets")
+    out = run_export(corpus, "parquet")
+    rows = pq.read_table(out / "maps.parquet").to_pylist()
+    assert [row["key"] for row in rows] == list(KEYS)
+    assert [row["label"] for row in rows] == [0, 1, 1, 1]
+    assert [row["score"] for row in rows] == pytest.approx([0.1, 1 / 3, None, 0.9])
+    for row, size in zip(rows, SIZES, strict=True):
+        assert row["image"]["bytes"] == (corpus / row["key"]).read_bytes()
+        level = cv2.imdecode(np.frombuffer(row["map"]["bytes"], np.uint8), cv2.IMREAD_UNCHANGED)
+        assert (level.shape, level.dtype) == (size, np.uint8)
+
+
+def test_parquet_without_pyarrow_is_one_line(corpus, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match=r"pip install 'focus-forgery\[datasets\]'"):
+        run_export(corpus, "parquet")
+    (corpus / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"pip install 'focus-forgery\[datasets\]'"):
+        open_source(Source(str(corpus / "a.parquet")))
+
+
+def test_crops_of_photographs_are_written_as_they_are_seen(tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    face = Face("a.png#0.0", 1, extra={"box": "2 3 12 13"})
+    index = FaceIndex.of([face], tmp_path)
+    path = write_maps(tmp_path / "maps.h5", [face.path], np.zeros((1, 2, 2), np.uint8))
+    with MapReader(path) as reader:
+        export_maps(reader, tmp_path / "out", "webdataset", index, quiet=True)
+    data = read_member(tmp_path / "out" / "maps.tar", "00000000.png")
+    assert (cv2.imdecode(np.frombuffer(data, np.uint8), 1) == image[3:13, 2:12]).all()

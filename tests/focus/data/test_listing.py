@@ -154,3 +154,25 @@ def test_image_files_that_are_not_read_are_counted_and_named(
     assert len(open_source(Source(str(tmp_path / "b.tar")))) == 1
     line = "skips 1 image file in unsupported formats (6.jxl); convert to PNG"
     assert capsys.readouterr().err == f"{tmp_path / 'b.tar'}: {line}\n"
+
+
+def test_folders_of_an_image_folder_give_split_and_label(tmp_path: Path) -> None:
+    put(
+        tmp_path / "set",
+        "Train/real/1.png",
+        "Train/fake/2.png",
+        "valid/fake/3.png",
+        "test/real/4.png",
+    )
+    index = open_source(Source(str(tmp_path / "set")))
+    found = dict(
+        zip(index.keys, zip(index.column("split"), index.labels, strict=True), strict=True)
+    )
+    assert found == {
+        "Train/real/1.png": ("train", 0),
+        "Train/fake/2.png": ("train", 1),
+        "valid/fake/3.png": ("val", 1),
+        "test/real/4.png": ("test", 0),
+    }
+    put(tmp_path / "set", "more/real/5.png")  # not all files are below a split
+    assert not any(open_source(Source(str(tmp_path / "set"))).column("split"))

@@ -5,9 +5,8 @@ import json
 import cv2
 import numpy as np
 import pytest
-from skimage.draw import polygon2mask
 
-from focus.data.corpora.openforensics import CORPUS, CORPUS_V2, draw_polygons
+from focus.data.corpora.openforensics import CORPUS, CORPUS_V2
 from focus.data.corpus import ScanOptions
 from focus.data.images import read_face, read_mask
 from focus.data.index import SPLITS, FaceIndex
@@ -105,25 +104,6 @@ def test_the_lists_of_monfap_take_precedence(plant, root):
         ("Pixel_OpenForensics/Image/Val/y.jpg", 0, "val", ""),
     ]
     assert CORPUS_V2.masks(root, root) == 0
-
-
-def test_polygons_agree_with_another_library():
-    rng = np.random.default_rng(0)
-    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    for _ in range(5):
-        radii = rng.uniform(20, 40, 24)
-        outline = np.stack([60 + radii * np.cos(angles), 50 + radii * np.sin(angles)], 1)
-        mask = draw_polygons([outline], (10, 5, 110, 95))
-        # There, a pixel's coordinate is its centre.
-        other = polygon2mask((90, 100), outline[:, ::-1] - (5.5, 10.5))
-        assert (mask & other).sum() / (mask | other).sum() > 0.98
-
-
-def test_polygons_that_overlap_or_reach_outside():
-    first, second = (np.reshape(square(left, -5, 10), (-1, 2)) for left in (-5, 0))
-    mask = draw_polygons([first, second], (0, 0, 20, 20))
-    assert mask[:5, :10].all()
-    assert mask.sum() == 50
 
 
 def broken(**changes):
