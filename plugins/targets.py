@@ -6,13 +6,34 @@ a fake is used as it is.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from focus.config import check_choices, check_options
+
 MapMode = Literal["hard", "soft"]
+
+
+@dataclass(frozen=True)
+class MapConfig:
+    """Base of the configuration of a detector whose targets are hard or soft maps."""
+
+    map_mode: MapMode = "hard"
+    """hard: threshold maps; soft: use their values."""
+    map_threshold: float = 0.5
+    """Threshold of hard maps."""
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check_options(self, "map_threshold", above=0, most=1)
+
+    def read_maps(self, maps: Tensor) -> Tensor:
+        """Return the maps as targets: thresholded if hard, else unchanged."""
+        return harden(maps, self.map_threshold) if self.map_mode == "hard" else maps
 
 
 def harden(maps: Tensor, threshold: float = 0.5) -> Tensor:

@@ -18,7 +18,6 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
 )
 from plugins.monfap.backbone import Backbone, BackboneName
@@ -26,11 +25,11 @@ from plugins.monfap.forgery_aware import ForgeryAwarePredictor
 from plugins.monfap.noise_experts import SrmLayout
 from plugins.monfap.noise_mixture import EXPERTS, NoiseMixture, importance_loss
 from plugins.monfap.targets import weighted_pixel_loss
-from plugins.targets import MapMode
+from plugins.targets import MapConfig
 
 
 @dataclass(frozen=True)
-class MoNFAPConfig:
+class MoNFAPConfig(MapConfig):
     """The defaults are the paper's MoNFAP-C."""
 
     image_size: int = 512
@@ -51,18 +50,13 @@ class MoNFAPConfig:
     """lambda of Eq. 14: weight of the pixels of fakes."""
     importance_weight: float = 0.1
     """w_im of Eq. 12: weight of the loss that keeps the experts balanced."""
-    map_mode: MapMode = "hard"
-    """hard: threshold maps; soft: use them as class probabilities."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
         check_options(self, "image_size", least=64)
         check_options(self, "top_k", least=1, most=EXPERTS)
         check_options(self, "drop_path", "attention_threshold", least=0, below=1)
         check_options(self, "fake_weight", "importance_weight", least=0)
-        check_options(self, "map_threshold", above=0, most=1)
 
 
 class Output(NamedTuple):

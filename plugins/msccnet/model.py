@@ -17,17 +17,16 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
     create_backbone,
 )
 from plugins.msccnet.mfa import MultiLevelAggregation, convolve
 from plugins.msccnet.mscc import CLASSES, DctBases, MultiSpectralClassCenter
-from plugins.targets import MapMode, pixel_cross_entropy
+from plugins.targets import MapConfig, pixel_cross_entropy
 
 
 @dataclass(frozen=True)
-class MSCCNetConfig:
+class MSCCNetConfig(MapConfig):
     """The defaults are the paper's."""
 
     image_size: int = 512
@@ -40,16 +39,11 @@ class MSCCNetConfig:
     """Channels of MFA, MSCC and the decoder."""
     dct_bases: DctBases = "paper4"
     """The paper's four bases, or the 64 of the released code."""
-    map_mode: MapMode = "hard"
-    """hard: threshold maps; soft: use them as class probabilities."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_options(self, "image_size", least=64)
         check_options(self, "width", least=64, multiple=64)
-        check_options(self, "map_threshold", above=0, most=1)
-        check_choices(self)
 
 
 class MSCCNet(Detector[MSCCNetConfig]):

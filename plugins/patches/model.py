@@ -22,17 +22,16 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
 )
 from plugins.patches.backbone import XCEPTION, TokenPlanes, TruncatedXception, initialise
-from plugins.targets import MapMode, area_average, class_probabilities
+from plugins.targets import MapConfig, area_average, class_probabilities
 
 Reduction = Literal["cells", "mean", "max"]
 
 
 @dataclass(frozen=True)
-class PatchesConfig(GridConfig):
+class PatchesConfig(MapConfig, GridConfig):
     """The defaults are the paper's, from ImageNet weights."""
 
     encoder: str = XCEPTION
@@ -48,15 +47,10 @@ class PatchesConfig(GridConfig):
     reduction: Reduction = "cells"
     """Loss of labels: at every cell, of the mean of the cells' probabilities, or at the cell of the
     largest margin of fake over real."""
-    map_mode: MapMode = "hard"
-    """hard: threshold maps; soft: use them as class probabilities."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_options(self, "image_size", least=32)
-        check_options(self, "map_threshold", above=0, most=1)
-        check_choices(self)
         if self.encoder == XCEPTION and self.stage != -1:
             raise InputError(f"--options stage={self.stage}: {XCEPTION} is cut by block=1 to 4")
 

@@ -17,16 +17,15 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
     create_backbone,
 )
 from plugins.pcl.consistency import ConsistencyBranch, inconsistency_with_border
-from plugins.targets import MapMode, consistency_volume, harden
+from plugins.targets import MapConfig, MapMode, consistency_volume
 
 
 @dataclass(frozen=True)
-class PCLConfig:
+class PCLConfig(MapConfig):
     """The defaults are the paper's, with soft maps."""
 
     image_size: int = 256
@@ -38,15 +37,11 @@ class PCLConfig:
     consistency_weight: float = 10.0
     """Weight of the consistency loss relative to the classification."""
     map_mode: MapMode = "soft"
-    """soft: use maps unchanged; hard: threshold them first."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_options(self, "image_size", least=64)
         check_options(self, "consistency_weight", least=0)
-        check_options(self, "map_threshold", above=0, most=1)
-        check_choices(self)
 
 
 class PCL(Detector[PCLConfig]):
@@ -89,12 +84,9 @@ class PCL(Detector[PCLConfig]):
         logits, volume = self(batch.images)
         terms = {"classification": F.cross_entropy(logits, batch.labels)}
         if batch.maps is not None:
-            config, maps = self.config, batch.maps
-            if config.map_mode == "hard":
-                maps = harden(maps, config.map_threshold)
-            truth = consistency_volume(maps, volume.shape[1:3])
+            truth = consistency_volume(self.config.read_maps(batch.maps), volume.shape[1:3])
             found = F.binary_cross_entropy_with_logits(volume, truth)
-            terms["consistency"] = config.consistency_weight * found
+            terms["consistency"] = self.config.consistency_weight * found
         return terms
 
     def predict(self, images: Tensor) -> Prediction:

@@ -19,16 +19,15 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
 )
 from plugins.smp.building import build_network, standardisation
 from plugins.smp.tracing import Trace, trace
-from plugins.targets import MapMode, harden
+from plugins.targets import MapConfig, MapMode
 
 
 @dataclass(frozen=True)
-class SmpConfig:
+class SmpConfig(MapConfig):
     """The network and its loss."""
 
     architecture: str = "DeepLabV3Plus"
@@ -43,15 +42,11 @@ class SmpConfig:
     map_weight: float = 1.0
     """Weight of the map loss."""
     map_mode: MapMode = "soft"
-    """soft: use maps unchanged; hard: threshold them first."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_options(self, "image_size", least=32)
         check_options(self, "map_weight", above=0)
-        check_options(self, "map_threshold", above=0, most=1)
-        check_choices(self)
 
 
 class Smp(Detector[SmpConfig]):
@@ -97,10 +92,9 @@ class Smp(Detector[SmpConfig]):
         logits, drawn = self(batch.images)
         terms = {"classification": F.cross_entropy(logits, batch.labels)}
         if batch.maps is not None:
-            config, maps = self.config, batch.maps
-            if config.map_mode == "hard":
-                maps = harden(maps, config.map_threshold)
-            terms["map"] = config.map_weight * F.binary_cross_entropy_with_logits(drawn, maps)
+            maps = self.config.read_maps(batch.maps)
+            found = F.binary_cross_entropy_with_logits(drawn, maps)
+            terms["map"] = self.config.map_weight * found
         return terms
 
     def predict(self, images: Tensor) -> Prediction:

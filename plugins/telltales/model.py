@@ -18,12 +18,11 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
     read_tensors,
     resize_maps,
 )
-from plugins.targets import MapMode
+from plugins.targets import MapConfig, MapMode
 from plugins.telltales.backbone import Backbone, Levels
 from plugins.telltales.classification import Attention, Classification
 from plugins.telltales.map_prediction import MapPrediction
@@ -34,7 +33,7 @@ FUSION = (0.1, 0.2, 0.7)  # gamma: weights of the shallow, the middle and the de
 
 
 @dataclass(frozen=True)
-class TelltalesConfig:
+class TelltalesConfig(MapConfig):
     """The defaults are the paper's second step, from ImageNet weights."""
 
     step: Literal[1, 2] = 2
@@ -58,16 +57,12 @@ class TelltalesConfig:
     noise_gain: float = 1.0
     """Factor of the noise labels, which are shares of 255."""
     map_mode: MapMode = "soft"
-    """soft: use maps unchanged; hard: threshold them first."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
         check_options(self, "image_size", least=64)
         check_options(self, "mask_weight", "noise_weight", least=0)
         check_options(self, "sigma", "noise_gain", above=0)
-        check_options(self, "map_threshold", above=0, most=1)
 
 
 class Output(NamedTuple):
