@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from focus.config import split_options
 from focus.errors import InputError, count_of
 from focus.generation.command import find_generator
 from focus.generation.options import RenormaliseCommand
-from focus.generators.contract import Generator
+from focus.generators.contract import Generator, StoredParts
 from focus.mapstore.reader import MapReader
 from focus.mapstore.rows import PROVENANCE, Rows
 from focus.mapstore.writer import MapWriter
@@ -43,7 +42,7 @@ def renormalise_command(command: RenormaliseCommand) -> None:
             "config": {**settings, "renormalised_from": attributes["normalisation"]},
         }
         zeroed = attributes["real_maps"] == "zero"
-        out = Path(command.out)
+        out = command.out
         if out.exists() and out.samefile(command.maps):
             raise InputError(f"--out {out}: is the input file; choose another")
         with MapWriter(out, attributes, overwrite=command.overwrite) as writer:
@@ -84,8 +83,8 @@ def _measure_scale(reader: MapReader, kind: type[Generator], settings: Mapping[s
     parts = {name: torch.from_numpy(reader.read_part(name, rows)) for name in reader.part_names}
     scores = torch.from_numpy(reader.scores[rows])
     large = {**settings, "map_scale": UNCLIPPED}
-    labels = _known_labels(reader, reader.labels[rows])
-    maps = kind.renormalise(parts, scores, large, "global", labels).double() * UNCLIPPED
+    stored = StoredParts(parts, scores, _known_labels(reader, reader.labels[rows]))
+    maps = kind.renormalise(stored, large, "global").double() * UNCLIPPED
     # The unit of a map depends on the generator, and may be tiny.
     return max(float(np.quantile(maps.numpy(), QUANTILE)), 1e-30)
 
@@ -97,8 +96,8 @@ def _maps(
     for rows in reader.blocks():
         parts = {name: torch.from_numpy(part) for name, part in rows.parts.items()}
         scores = torch.from_numpy(np.asarray(rows.scores))
-        labels = _known_labels(reader, np.asarray(rows.labels))
-        maps = kind.renormalise(parts, scores, settings, mode, labels)
+        stored = StoredParts(parts, scores, _known_labels(reader, np.asarray(rows.labels)))
+        maps = kind.renormalise(stored, settings, mode)
         yield rows, maps.clamp(0, 1).numpy()
 
 

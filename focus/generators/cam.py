@@ -15,7 +15,7 @@ from typing_extensions import Self
 
 from focus.config import parse_options
 from focus.errors import InputError
-from focus.generators.contract import Generator
+from focus.generators.contract import Generator, StoredParts
 from focus.generators.explained import Explained, load_explained
 from focus.generators.layers import find_layer, shorten
 from focus.normalisation import Normalisation, minmax, weigh_evidence
@@ -110,21 +110,16 @@ class ClassMap(Generator):
     def finish(self, cam: Tensor, scores: Tensor) -> Prediction:
         """Return the prediction of maps (B, h, w) before normalisation."""
         parts = {"cam": cam}
-        maps = self.renormalise(parts, scores, self.describe(), self.config.normalise)
+        maps = self.renormalise(StoredParts(parts, scores), self.describe(), self.config.normalise)
         return Prediction(scores, maps[:, None].clamp(0, 1), parts)
 
     @classmethod
     def renormalise(
-        cls,
-        parts: Mapping[str, Tensor],
-        scores: Tensor,
-        settings: Mapping[str, Any],
-        normalisation: str,
-        labels: Tensor | None = None,
+        cls, stored: StoredParts, settings: Mapping[str, Any], normalisation: str
     ) -> Tensor:
         """Return maps (N, h, w) of ``parts["cam"]`` and the scores; ``global`` does not clip."""
         scale = settings["map_scale"] if normalisation == "global" else 1.0
-        return weigh_evidence(parts["cam"], scores, normalisation, scale)  # type: ignore[arg-type]
+        return weigh_evidence(stored.parts["cam"], stored.scores, normalisation, scale)  # type: ignore[arg-type]
 
 
 class ActivationMap(ClassMap):

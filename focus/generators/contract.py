@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,17 @@ from typing_extensions import Self
 
 from focus.errors import InputError
 from focus.types import InputSpec, Prediction
+
+
+class StoredParts(NamedTuple):
+    """Tensors from which the maps of N faces can be computed again."""
+
+    parts: Mapping[str, Tensor]
+    """One row per face; ``/parts`` of a map file."""
+    scores: Tensor
+    """P(fake), (N,)."""
+    labels: Tensor | None = None
+    """int (N,): 0 real, 1 fake, -1 unknown; None where maps must not depend on them."""
 
 
 class Generator(nn.Module, ABC):
@@ -82,21 +93,14 @@ class Generator(nn.Module, ABC):
 
     @classmethod
     def renormalise(
-        cls,
-        parts: Mapping[str, Tensor],
-        scores: Tensor,
-        settings: Mapping[str, Any],
-        normalisation: str,
-        labels: Tensor | None = None,
+        cls, stored: StoredParts, settings: Mapping[str, Any], normalisation: str
     ) -> Tensor:
         """Return maps (N, h, w) from the ``/parts`` of a map file.
 
         Args:
-            parts: tensors behind the maps, one row per face.
-            scores: P(fake), (N,).
+            stored: the tensors behind the maps.
             settings: result of :meth:`describe`; ``map_scale`` is the constant of ``global``.
             normalisation: ``class_minmax``, ``fused_minmax``, ``global`` or ``image_minmax``.
-            labels: int (N,): 0 real, 1 fake, -1 unknown; None where maps must not depend on them.
 
         Raises:
             InputError: maps of this generator cannot be renormalised.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from focus.errors import InputError
+from focus.generators.contract import StoredParts
 from focus.generators.trained import TrainedGenerator
 from focus.network.maps import finish
 from focus.network.model import FoCus, fuse_parts
@@ -33,15 +34,11 @@ class FocusGenerator(TrainedGenerator):
 
     @classmethod
     def renormalise(
-        cls,
-        parts: Mapping[str, Tensor],
-        scores: Tensor,
-        settings: Mapping[str, Any],
-        normalisation: str,
-        labels: Tensor | None = None,
+        cls, stored: StoredParts, settings: Mapping[str, Any], normalisation: str
     ) -> Tensor:
         """Fuse the parts again: Eq. 9, or Eq. 4 for labelled fakes if set so."""
         swap, scale = settings.get("fusion", "gumbel"), settings.get("map_scale", 1.0)
+        parts, scores, labels = stored
         fused = fuse_parts(parts, normalisation, swap)  # type: ignore[arg-type]
         if labels is not None and settings.get("equation", 9) == 4:
             both = fuse_parts(parts, normalisation, swap, fake_only=False)  # type: ignore[arg-type]
@@ -52,9 +49,9 @@ class FocusGenerator(TrainedGenerator):
         """Replace the maps of labelled fakes by Eq. 4, if configured."""
         if self.network.config.equation == 9:
             return prediction
-        parts = prediction.parts or {}
+        stored = StoredParts(prediction.parts or {}, prediction.scores, labels)
         settings = {**self._description, "map_scale": self.network.map_scale}
-        maps = self.renormalise(parts, prediction.scores, settings, self.normalisation, labels)
+        maps = self.renormalise(stored, settings, self.normalisation)
         return prediction._replace(maps=maps[:, None])
 
 

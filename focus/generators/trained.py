@@ -13,7 +13,7 @@ from focus.config import parse_options, to_json
 from focus.detectors import DETECTORS, Trainable, config_type
 from focus.errors import InputError
 from focus.files import sha256
-from focus.generators.contract import Generator
+from focus.generators.contract import Generator, StoredParts
 from focus.normalisation import weigh_evidence
 from focus.runs import Run, load_network, read_run
 from focus.types import Prediction
@@ -76,15 +76,10 @@ class TrainedGenerator(Generator):
 
     @classmethod
     def renormalise(
-        cls,
-        parts: Mapping[str, Tensor],
-        scores: Tensor,
-        settings: Mapping[str, Any],
-        normalisation: str,
-        labels: Tensor | None = None,
+        cls, stored: StoredParts, settings: Mapping[str, Any], normalisation: str
     ) -> Tensor:
         """Weigh the raw evidence again, if the detector keeps it as ``parts["raw"]``."""
-        if "raw" not in parts:
-            return super().renormalise(parts, scores, settings, normalisation, labels)
+        if "raw" not in stored.parts:
+            return super().renormalise(stored, settings, normalisation)
         scale = settings.get("map_scale", 1.0)
-        return weigh_evidence(parts["raw"][:, 0], scores, normalisation, scale)  # type: ignore[arg-type]
+        return weigh_evidence(stored.parts["raw"][:, 0], stored.scores, normalisation, scale)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from focus.detectors import DETECTORS
 from focus.generators.attention_maps import Attention, Rollout
 from focus.generators.cam import GradCam, GradCamPlusPlus, LayerCam, ScoreCam
+from focus.generators.contract import StoredParts
 from focus.generators.layers import ClassTokenBlock
 from focus.network.classifier import Classifier
 from focus.network.encoder import EncoderConfig
@@ -237,17 +238,20 @@ def test_bf16_autocast_changes_little(vit_file, images, kind):
 def test_normalisations_are_redone_from_parts(vit_file, images):
     first = predict(GradCam.load(vit_file, VIT_OPTIONS), images)
     assert list(first.parts) == ["cam"]
+    stored = StoredParts(first.parts, first.scores)
     for mode, more in (("class_minmax", {}), ("image_minmax", {}), ("global", {"map_scale": "7"})):
         generator = GradCam.load(vit_file, {**VIT_OPTIONS, **more, "normalise": mode})
         assert generator.normalisation == mode
         made = predict(generator, images).maps[:, 0]
-        redone = GradCam.renormalise(first.parts, first.scores, generator.describe(), mode)
+        redone = GradCam.renormalise(stored, generator.describe(), mode)
         torch.testing.assert_close(made, redone.clamp(0, 1))
-    whole = GradCam.renormalise(first.parts, first.scores, {"map_scale": 2.0}, "global")
+    whole = GradCam.renormalise(stored, {"map_scale": 2.0}, "global")
     torch.testing.assert_close(whole, first.parts["cam"] * first.scores[:, None, None] / 2)
 
 
 def test_a_minute_map_is_stretched_and_an_empty_one_is_not():
     cam = torch.tensor([[[0.0, 1e-12]], [[0.0, 0.0]]])
-    maps = GradCam.renormalise({"cam": cam}, torch.tensor([0.5, 0.5]), {}, "class_minmax")
+    maps = GradCam.renormalise(
+        StoredParts({"cam": cam}, torch.tensor([0.5, 0.5])), {}, "class_minmax"
+    )
     assert maps.tolist() == [[[0.0, 0.5]], [[0.0, 0.0]]]
