@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from focus.look.clip import _GROUND, LINES
-from focus.look.picture import _DARK, PAINTS
+from focus.look.drawing import _DARK, PAINTS
 
 ROOT = Path(__file__).parent.parent
 LOOK, GALLERY, REPORT, APP = (

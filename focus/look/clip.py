@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from focus.data.videos import FrameReader, clock, silence_opencv
 from focus.errors import InputError, UnreadableError
 from focus.files import replace_file
-from focus.look.picture import PAINTS, draw_boxes, fit, font, scale_face
+from focus.look.drawing import PAINTS, draw_boxes, fit, font, scale_face
 from focus.model.clips import ClipResult, Sighting, Track
 from focus.model.results import Face, draw_maps
 from focus.released.contents import Calibration

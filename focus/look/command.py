@@ -10,10 +10,10 @@ from pathlib import Path
 from focus.errors import CheckFailedError, InputError, count_of, printable
 from focus.files import replace_file
 from focus.look.clip import write_clip
+from focus.look.drawing import draw_image
 from focus.look.inputs import Input, find_inputs, page_path
 from focus.look.options import LookCommand
 from focus.look.page import Page
-from focus.look.picture import draw_image
 from focus.model.clips import ClipResult, single_threads
 from focus.model.faces import FaceModel, load
 from focus.model.results import Result, summarise

@@ -24,7 +24,7 @@ class Input(NamedTuple):
     is_clip: bool
 
 
-def find_inputs(paths: Sequence[str], out: Path | None) -> list[Input]:
+def find_inputs(paths: Sequence[Path], out: Path | None) -> list[Input]:
     """Return the files to examine; in folders, all images and videos but our own results.
 
     Args:
@@ -35,14 +35,14 @@ def find_inputs(paths: Sequence[str], out: Path | None) -> list[Input]:
         InputError: a missing path, a file of another type, or a folder without images and videos.
     """
     files: dict[Path, None] = {}
-    for text in paths:
-        path = Path(text).expanduser()
+    for given in paths:
+        path = given.expanduser()
         if path.is_dir():
             files |= dict.fromkeys(_list_folder(path))
         elif not path.exists():
-            raise InputError(f"{text}: no such file or folder")
+            raise InputError(f"{given}: no such file or folder")
         elif not path.name.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)):
-            raise InputError(f"{text}: not an image or video ({' '.join(IMAGE_SUFFIXES)} ...)")
+            raise InputError(f"{given}: not an image or video ({' '.join(IMAGE_SUFFIXES)} ...)")
         else:
             files[path] = None
     return _plan(list(files), out.expanduser() if out else None)
@@ -79,13 +79,13 @@ def _plan(files: Sequence[Path], folder: Path | None) -> list[Input]:
     return planned
 
 
-def page_path(inputs: Sequence[Input], out: Path | None, paths: Sequence[str]) -> Path:
+def page_path(inputs: Sequence[Input], out: Path | None, paths: Sequence[Path]) -> Path:
     """Return the page's file: NAME.focus.html of a single input, else look.focus.html.
 
     It is in ``out``, else in the folder that was given, else beside the first input.
     """
     if len(inputs) == 1:
         return inputs[0].out.with_suffix(".html")
-    first = Path(paths[0]).expanduser()
+    first = paths[0].expanduser()
     folder = out.expanduser() if out else first if first.is_dir() else first.parent
     return folder / f"look{OURS}.html"

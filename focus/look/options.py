@@ -14,10 +14,10 @@ from focus.errors import InputError
 class LookCommand:
     """Find faces in photographs and clips, and show where they may be manipulated."""
 
-    paths: tuple[str, ...]
+    paths: tuple[Path, ...]
     """Photographs, clips, or folders of them."""
     weights: str = ""
-    """Name of a released model, its file, or a run folder; empty: the model that comes along."""
+    """Name of a released model, its file, or a run folder; empty: the built-in model."""
     out: Path | None = None
     """Folder for the results (default: beside each input)."""
     crop: Literal["faces", "frame"] = "faces"

@@ -21,7 +21,7 @@ from focus.data.videos import clock
 from focus.errors import count_of, printable
 from focus.files import replace_file
 from focus.look.clip import LINES
-from focus.look.picture import clip_box, fit, shrink_result
+from focus.look.drawing import clip_box, fit, shrink_result
 from focus.model.clips import ClipResult, Track
 from focus.model.results import Face, Result
 from focus.model.verdicts import NO_FACE, NO_SIGN, SIGNS, UNSURE

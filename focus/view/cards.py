@@ -17,7 +17,7 @@ from focus.data.videos import describe_frame
 from focus.errors import UnreadableError
 from focus.mapstore import MapReader
 from focus.runtime import track
-from focus.view.overlay import FaceMap, Mask, Picture, resize_map
+from focus.view.overlay import FaceMap, Image, Mask, resize_map
 
 IMAGE_SIDE = 384
 
@@ -30,13 +30,13 @@ class Card:
     face: Face
     score: float
     """P(fake) in the first map file, NaN if it has none."""
-    image: Picture | None
+    image: Image | None
     """uint8 RGB (H, W, 3), no side above 384; None if unreadable."""
     mask: Mask | None
     """Truth, bool (H, W); None if missing or unreadable."""
     maps: tuple[FaceMap | None, ...]
     """float32 (h, w), one per map file; None if the file has no map of this face."""
-    modalities: tuple[Picture | None, ...] = ()
+    modalities: tuple[Image | None, ...] = ()
     """uint8 RGB like ``image``, one per requested modality; None if unreadable."""
     padded: str = ""
     """The image's edges within the crop (see :func:`~focus.data.cropping.locate_padding`); pixels
@@ -109,7 +109,7 @@ def read_card(
     """
     face = index[row]
     image, mask, faults = None, None, []
-    views: list[Picture | None] = [None] * len(modalities)
+    views: list[Image | None] = [None] * len(modalities)
     source = find_frame(index.root, face, frames) if frames is not None else None
     try:
         if source is not None:
@@ -151,7 +151,7 @@ def _clear_padding(plane: np.ndarray | None, padded: str) -> np.ndarray | None:
     return plane if outside is None else plane * ~outside
 
 
-def _show_modalities(image: Picture, names: Sequence[str]) -> list[Picture]:
+def _show_modalities(image: Image, names: Sequence[str]) -> list[Image]:
     if not names:  # importing kornia is slow
         return []
     from focus.view.modality import show_modality

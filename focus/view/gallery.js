@@ -37,7 +37,7 @@ function makeSvg(tag, attributes, ...children) {
 const count = (number) => number.toLocaleString("en");
 const shown = (number) => (number === null ? "none" : number.toFixed(2));
 
-// ---- cards: what is heavy, loaded by chunk -------------------------------------------------
+// ---- cards: heavy content, loaded by chunk -------------------------------------------------
 
 const chunks = new Map();
 const arrivals = new Map();
@@ -133,7 +133,7 @@ function framed(caption, content) {
   return figure;
 }
 
-// What a second branch sees of the face; the caption's tooltip says what its colours mean.
+// The second branch's view of the face; the caption's tooltip explains its colours.
 function viewPanels(card) {
   return data.modalities.map(([name, meaning], which) => {
     const view = panel(card, name, photo(card, card.modalities[which], name));
@@ -302,7 +302,7 @@ function sorted(rows, name) {
   const [, values, sign] = ORDERS[name];
   if (name === "key") return rows.sort((a, b) => (table.key[a] < table.key[b] ? -1 : 1));
   if (!values) return rows;
-  const rank = (row) => (values[row] === null ? Infinity : sign * values[row]); // what has none goes last
+  const rank = (row) => (values[row] === null ? Infinity : sign * values[row]); // rows without a value go last
   return rows.sort((a, b) => (rank(a) === rank(b) ? a - b : rank(a) - rank(b)));
 }
 

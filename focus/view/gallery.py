@@ -22,7 +22,7 @@ from focus.metric_names import describe_metric
 from focus.runtime import QuietFlag, note
 from focus.types import FAKE, REAL
 from focus.view.cards import Card, Collection, read_card
-from focus.view.overlay import Picture, SheetRow, contact_sheet, outline, overlay, resize_image
+from focus.view.overlay import Image, SheetRow, contact_sheet, outline, overlay, resize_image
 from focus.view.page import write_page
 
 SHEET_FACES = 8
@@ -35,10 +35,10 @@ _LABELS = {REAL: "real", FAKE: "fake"}
 class ViewCommand:
     """Show the maps of a file as an HTML page or as one image."""
 
-    maps: str
+    maps: Path
     """Map file to show."""
     source: Source = field(default_factory=Source)
-    out: str = "report.html"
+    out: Path = Path("report.html")
     """HTML page to write; above 400 images, also a folder of them next to it."""
     png: Path | None = None
     """Write this image instead of a page: a contact sheet, or the one face of --key."""
@@ -61,7 +61,7 @@ class ViewCommand:
     def __post_init__(self) -> None:
         if self.limit < 0:
             raise InputError(f"--limit {self.limit}: must be 0 (all faces) or more")
-        if not self.png and Path(self.out).suffix.lower() not in (".html", ".htm"):
+        if not self.png and self.out.suffix.lower() not in (".html", ".htm"):
             raise InputError(f"--out {self.out}: must end in .html; for an image use --png")
         if self.png and not (Path(self.png).suffix and cv2.haveImageWriter(self.png)):
             raise InputError(f"--png {self.png}: unknown image format; use .png or .jpg")
@@ -75,7 +75,7 @@ def view_command(command: ViewCommand) -> None:
             have no face in common, or the output cannot be written.
     """
     collection = open_collection(command)
-    out = Path(command.png or command.out)
+    out = command.png or command.out
     make_folder(out.parent)
     write = write_image if command.png else write_page
     write(collection, out, command.runtime.quiet)
@@ -85,9 +85,9 @@ def view_command(command: ViewCommand) -> None:
 def open_collection(command: ViewCommand) -> Collection:
     """Open the map files and the data of a command, and choose the faces."""
     modalities = _describe_modalities(command.modalities)
-    if command.frames and not Path(command.frames).is_dir():
+    if command.frames and not command.frames.is_dir():
         raise InputError(f"--frames {command.frames}: no such folder; give the folder of images")
-    reader = MapReader(Path(command.maps))
+    reader = MapReader(command.maps)
     index = reopen(reader.attributes, command.source, command.maps)
     mapped = np.array([key in reader for key in index.keys], dtype=bool)
     if not mapped.any():
@@ -108,7 +108,7 @@ def open_collection(command: ViewCommand) -> Collection:
         unmapped = np.flatnonzero(~mapped)[:LOOKED_AT]
         rows = np.union1d(rows, np.array(_unreadable(index, unmapped, reader), dtype=int))
     name = str(reader.attributes.get("generator", "")) or "map"
-    metrics, basis = read_metrics(Path(command.summary)) if command.summary else ([], "")
+    metrics, basis = read_metrics(command.summary) if command.summary else ([], "")
     return Collection(
         index=index.take(rows),
         readers={name: reader, **_open_compared(command, name)},
@@ -274,13 +274,13 @@ def _sheet_row(card: Card, masked: bool, whose: str) -> SheetRow:
     notes = ["no map" if values is None else text for values, text in pairs]
     if face is None:
         lines.append("cannot be read")
-    before: list[Picture | None] = [face, truth] if masked else [face]
+    before: list[Image | None] = [face, truth] if masked else [face]
     caption = "\n".join(line for line in lines if line)
     views = [None if view is None else _enlarge(view) for view in card.modalities]
     return SheetRow(caption, [*before, *maps, *views], [*[""] * len(before), *notes])
 
 
-def _enlarge(image: Picture) -> Picture:
+def _enlarge(image: Image) -> Image:
     scale = SHEET_CELL / max(image.shape[:2])
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     return resize_image(image, (height, width))

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from focus.errors import InputError
 from focus.modalities import DCT_BLOCK, MODALITIES, SRM_CLAMP, dct, sobel, srm
-from focus.view.overlay import Picture
+from focus.view.overlay import Image
 
 
-def show_modality(picture: Picture, name: str) -> Picture:
+def show_modality(image: Image, name: str) -> Image:
     """Compute a modality of an image at its own size, as a viewable image.
 
     ``rgb`` is the image itself. ``sobel``: the square root of twice the gradient magnitude, so
@@ -30,16 +30,16 @@ def show_modality(picture: Picture, name: str) -> Picture:
     where they are clamped.
 
     Args:
-        picture: uint8 RGB (H, W, 3).
+        image: uint8 RGB (H, W, 3).
         name: one of ``focus.modalities.MODALITIES``.
 
     Returns:
         uint8 RGB (H, W, 3).
     """
-    image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+    planes = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
     # Not inference mode: kernels cached here may be part of a backward pass later.
     with torch.no_grad():
-        shown = _VIEWS[name].show(image).clamp(0, 1)[0].permute(1, 2, 0)
+        shown = _VIEWS[name].show(planes).clamp(0, 1)[0].permute(1, 2, 0)
         return np.asarray((shown * 255).round().byte().numpy())
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 FaceMap = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -38,7 +38,7 @@ _FONTS = {"bold": "DejaVuSans-Bold.ttf", "normal": "DejaVuSans.ttf"}  # shipped 
 
 
 @functools.cache
-def colour_table() -> Picture:
+def colour_table() -> Image:
     """Return the colour of every map value, uint8 (256, 3) RGB: OpenCV's INFERNO.
 
     Its lightness grows steadily with the value, so it is readable in grey print and with colour
@@ -63,19 +63,19 @@ def resize_map(face_map: FaceMap, size: tuple[int, int]) -> FaceMap:
     return np.asarray(resized, dtype=np.float32)
 
 
-def resize_image(image: Picture, size: tuple[int, int]) -> Picture:
+def resize_image(image: Image, size: tuple[int, int]) -> Image:
     """Resize an image to ``size`` (height, width): by area when shrinking, else bicubically."""
     shrinks = size[0] < image.shape[0]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=method), dtype=np.uint8)
 
 
-def colour_map(face_map: FaceMap) -> Picture:
+def colour_map(face_map: FaceMap) -> Image:
     """Return a map (h, w) in opaque colours, uint8 (h, w, 3): 0 is black, 1 pale yellow."""
     return colour_table()[quantise(face_map)]
 
 
-def overlay(face: Picture, face_map: FaceMap, opacity: float = OPACITY) -> Picture:
+def overlay(face: Image, face_map: FaceMap, opacity: float = OPACITY) -> Image:
     """Lay a map over a face: ``(1 - a) * face + a * colour`` with ``a = opacity * map``.
 
     Where the map is 0, the face is unchanged.
@@ -92,11 +92,11 @@ def overlay(face: Picture, face_map: FaceMap, opacity: float = OPACITY) -> Pictu
 
 
 def outline(
-    image: Picture,
+    image: Image,
     mask: Mask,
     colour: tuple[int, int, int] = TRUTH_COLOUR,
     thickness: int = 2,
-) -> Picture:
+) -> Image:
     """Draw the contour of a mask on a copy of an image.
 
     Args:
@@ -133,7 +133,7 @@ class SheetRow:
 
     caption: str
     """Shown left of the images; its first line is bold."""
-    images: Sequence[Picture | None]
+    images: Sequence[Image | None]
     """One per heading, uint8 (H, W, 3); None leaves the cell empty."""
     notes: Sequence[str] = ()
     """One below each image (empty text: none), or an empty sequence."""
@@ -145,7 +145,7 @@ def contact_sheet(
     title: str = "",
     cell: int = 224,
     colour_bar: bool = True,
-) -> Picture:
+) -> Image:
     """Arrange images in a captioned grid on white, for a README or a paper.
 
     Text grows with the cells, and above 8 columns with their number, up to 1.75 times.
@@ -203,7 +203,7 @@ class _Sheet:
         bottom = self.top + len(rows) * self.pitch - self.gap
         self.height = bottom + (2 * self.line if colour_bar else 0) + self.margin
 
-    def draw(self) -> Picture:
+    def draw(self) -> Image:
         canvas = np.full((self.height, self.width, 3), 255, dtype=np.uint8)
         for number, row in enumerate(self.rows):
             for column, image in enumerate(row.images):
@@ -229,7 +229,7 @@ class _Sheet:
         """Width of the words on both sides of the colour bar."""
         return round(self._measure("untouched") + self._measure("manipulated"))
 
-    def _paste(self, canvas: Picture, image: Picture | None, top: int, left: int) -> None:
+    def _paste(self, canvas: Image, image: Image | None, top: int, left: int) -> None:
         cell = self.cell
         if image is None:
             canvas[top : top + cell, left : left + cell] = 244
@@ -271,7 +271,7 @@ class _Sheet:
         """Return the width in pixels of a line at ``scale`` times the text size."""
         return measure(text, weight, scale * self.size)
 
-    def _typeset(self, canvas: Picture) -> Picture:
+    def _typeset(self, canvas: Image) -> Image:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 

@@ -1,7 +1,7 @@
 """The HTML gallery: one offline page, or a page with a folder of images.
 
 Maps are stored as numbers on their own grid and coloured in the browser, so that its sliders act
-at once. Above ``SINGLE_FILE_PICTURES`` images (of faces and their modalities), images and maps are
+at once. Above ``SINGLE_FILE_IMAGES`` images (of faces and their modalities), images and maps are
 in a folder next to the page, which loads them as needed; by script tags, because browsers forbid
 fetching from a local disk.
 """
@@ -25,9 +25,9 @@ from focus.errors import printable
 from focus.files import replace_file
 from focus.metric_names import describe_metric
 from focus.view.cards import Card, Collection, shrink
-from focus.view.overlay import OPACITY, Mask, Picture, colour_table, find_contours, quantise
+from focus.view.overlay import OPACITY, Image, Mask, colour_table, find_contours, quantise
 
-SINGLE_FILE_PICTURES = 400
+SINGLE_FILE_IMAGES = 400
 CHUNK = 24  # cards per script of the folder: a sorted page may need sixty scripts
 GRID_SIDE = 112
 TRUTH_SIDE = 256
@@ -45,7 +45,7 @@ def write_page(collection: Collection, out: Path, quiet: bool = False) -> None:
     """
     folder = out.with_name(f"{out.stem}_files")
     _clear(folder)
-    single = len(collection) * (1 + len(collection.modalities)) <= SINGLE_FILE_PICTURES
+    single = len(collection) * (1 + len(collection.modalities)) <= SINGLE_FILE_IMAGES
     writer = _CardWriter(None if single else folder)
     for card in collection.cards(quiet):
         writer.add(card)
@@ -139,7 +139,7 @@ class _CardWriter:
             "fault": card.fault,
         }
 
-    def _store(self, image: Picture, name: str) -> str:
+    def _store(self, image: Image, name: str) -> str:
         """Return the URL of an image: a file of the folder, or a data URL."""
         flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
         content = cv2.imencode(".jpg", image[..., ::-1], flags)[1]

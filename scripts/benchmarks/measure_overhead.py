@@ -44,7 +44,7 @@ from focus.network.model import FoCus, FoCusConfig
 from focus.runtime import Runtime, note
 from focus.types import InputSpec, Prediction
 
-SIDE, QUALITY, PICTURES = 256, 92, 256
+SIDE, QUALITY, IMAGES = 256, 92, 256
 
 
 class RandomFocus(Generator):
@@ -92,13 +92,13 @@ def draw_faces(folder: Path, count: int) -> FaceIndex:
     slope = np.linspace(0, 180, SIDE)
     gradient = (slope[:, None, None] / 2 + slope[None, :, None] / 2).repeat(3, axis=2)
     images = []
-    for _ in range(PICTURES):
+    for _ in range(IMAGES):
         noise = cv2.GaussianBlur(rng.normal(0, 60, (SIDE, SIDE, 3)), (0, 0), 1.5) * 3
         image = np.clip(gradient + 40 + noise, 0, 255).astype(np.uint8)
         images.append(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
     faces = [Face(f"{row:06d}.jpg") for row in range(count)]
     for row, face in enumerate(faces):
-        (folder / face.path).write_bytes(images[row % PICTURES].tobytes())
+        (folder / face.path).write_bytes(images[row % IMAGES].tobytes())
     return FaceIndex.of(faces, folder)
 
 

@@ -45,7 +45,7 @@ from focus.mapstore import MapReader, MapWriter, info, merge
 from focus.types import InputSpec
 
 BEGAN = time.process_time()
-SIDE, PICTURES, FOLDER, LINKS = 64, 64, 1000, 60_000
+SIDE, IMAGES, FOLDER, LINKS = 64, 64, 1000, 60_000
 METHODS = ("", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 OTHERS = ("masks", "originals", "regions")
 SHARDS, LOOKUPS, INTERVAL = 4, 2000, 0.2
@@ -74,7 +74,7 @@ def write_index(path: Path, rows: int, prefix: str = "") -> None:
 def draw_images() -> list[bytes]:
     """Return a few small JPEG files."""
     rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (PICTURES, 8, 8, 3), dtype=np.uint8)
+    coarse = rng.integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8)
     images = [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for image in coarse]
     return [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
 
@@ -92,14 +92,14 @@ def link_faces(folder: Path, rows: int) -> None:
     """Write an index and its images, as hard links (the number of links per file is limited)."""
     images, sources = draw_images(), []
     for row in range(rows):
-        if row % (LINKS * PICTURES) == 0:
-            sources = [folder / f"{row}-{number}.jpg" for number in range(PICTURES)]
+        if row % (LINKS * IMAGES) == 0:
+            sources = [folder / f"{row}-{number}.jpg" for number in range(IMAGES)]
             for source, image in zip(sources, images, strict=True):
                 source.write_bytes(image)
         path = folder / name_face(row)
         if row % FOLDER == 0:
             path.parent.mkdir(parents=True)
-        os.link(sources[row % PICTURES], path)
+        os.link(sources[row % IMAGES], path)
     write_index(folder / "index.csv", rows)
 
 
@@ -108,7 +108,7 @@ def pack_faces(folder: Path, rows: int) -> None:
     images = draw_images()
     with tarfile.open(folder / "faces.tar", "w") as archive:
         for row in range(rows):
-            member, image = tarfile.TarInfo(name_face(row)), images[row % PICTURES]
+            member, image = tarfile.TarInfo(name_face(row)), images[row % IMAGES]
             member.size = len(image)
             archive.addfile(member, io.BytesIO(image))
             archive.members.clear()  # type: ignore[attr-defined]

@@ -140,15 +140,15 @@ def test_results_never_overwrite_an_input_or_each_other(tmp_path: Path) -> None:
     for name in ("a.jpg", "a.png", "a.focus.png", "b/a.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    given = [str(tmp_path / name) for name in ("a.jpg", "a.png", "a.focus.png", "b/a.jpg")]
+    given = [tmp_path / name for name in ("a.jpg", "a.png", "a.focus.png", "b/a.jpg")]
     for out in (None, tmp_path, tmp_path / "other"):
         inputs = find_inputs(given, out)
         results = [each.out for each in inputs]
         assert len(set(results)) == 4
         assert not {path.resolve() for path in results} & {Path(path) for path in given}
-    folder = find_inputs([str(tmp_path)], None)
+    folder = find_inputs([tmp_path], None)
     assert [each.path.name for each in folder] == ["a.jpg", "a.png", "a.jpg"]
-    assert page_path(folder, None, [str(tmp_path)]) == tmp_path / "look.focus.html"
+    assert page_path(folder, None, [tmp_path]) == tmp_path / "look.focus.html"
     assert page_path(inputs[:1], None, given) == inputs[0].out.with_suffix(".html")
     with pytest.raises(InputError, match="is a file"):
-        find_inputs(given, Path(given[0]))
+        find_inputs(given, given[0])

@@ -21,7 +21,7 @@ from focus.data.index import FaceIndex
 from focus.mapstore import MapReader
 from focus.types import FAKE, REAL
 from focus.view.cards import Card, read_card
-from focus.view.overlay import Picture, colour_table, outline, overlay, resize_image
+from focus.view.overlay import Image, colour_table, outline, overlay, resize_image
 
 BY_SCORE, BY_MAP = 3, 6  # faces in a group; four groups go by score, two by map: 24 faces
 JUDGED_MAPS = 2000
@@ -72,7 +72,7 @@ def draw_case(case: Case) -> Element:
     """Return a figure: the face, the face under its map, and its numbers."""
     face = case.card.face
     label = "fake" if face.label == FAKE else "real"
-    images = element("div", *_draw_images(case.card, label), class_="pictures")
+    images = element("div", *_draw_images(case.card, label), class_="images")
     figures = []
     if not math.isnan(case.score):
         text = f"score {case.score:.3f}" + (f" ± {case.spread:.3f}" if case.spread else "")
@@ -176,14 +176,14 @@ def _draw_images(card: Card, label: str) -> Iterator[Element]:
         yield element("img", src=_to_data_url(_fit(plane)), alt=text, width=SIDE, height=SIDE)
 
 
-def _scaled(image: Picture) -> tuple[int, int]:
+def _scaled(image: Image) -> tuple[int, int]:
     """Return the size whose longer side is ``SIDE``, at which contours are drawn."""
     scale = SIDE / max(image.shape[:2])
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     return height, width
 
 
-def _fit(image: Picture) -> Picture:
+def _fit(image: Image) -> Image:
     """Return an image centred on a dark square of side ``SIDE``."""
     height, width = image.shape[:2]
     square = np.full((SIDE, SIDE, 3), 12, dtype=np.uint8)
@@ -192,7 +192,7 @@ def _fit(image: Picture) -> Picture:
     return square
 
 
-def _to_data_url(image: Picture) -> str:
+def _to_data_url(image: Image) -> str:
     """Return an image as a data URL."""
     flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     content = cv2.imencode(".jpg", image[..., ::-1], flags)[1].tobytes()

@@ -75,9 +75,9 @@ class Outcome:
         rows: rows of the new index: column -> text, except ``label``, a number.
         failures: (path, reason) of unreadable clips; they have no row.
         gaps: (path, reason) of clips without a face, and of missing masks, originals or regions.
-        counts: ``pictures``: images processed; of them, those ``faceless``, and those without the
-            ``mask``, ``original`` or ``region`` that their row names; of fakes' faces, those
-            ``guessed`` to be the forged one, and those whose mask is ``blank``.
+        counts: images that are ``faceless``, and those without the ``mask``, ``original`` or
+            ``region`` that their row names; of fakes' faces, those ``guessed`` to be the forged
+            one, and those whose mask is ``blank``.
     """
 
     rows: list[dict[str, str | int]] = field(default_factory=list)
@@ -147,7 +147,7 @@ class Cropper:
     def _cut(self, clip: Clip) -> Outcome:
         reader, losses = ImageReader(self._root), _Losses()
         sources = list(list_images(self._root, clip, self._config.frames))
-        outcome = Outcome(counts=Counter(pictures=len(sources)))
+        outcome = Outcome()
         for seen in self._detect(sources, reader, losses):
             outcome.counts["faceless"] += not seen.faces
             outcome.rows += self._save(seen, clip, reader, losses, outcome.counts)

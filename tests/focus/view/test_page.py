@@ -30,7 +30,7 @@ def small(tmp_path_factory):
     result = {"metrics": metrics, "split": "test", "threshold": {"rule": "val", "value": 0.25}}
     (folder / "summary.json").write_text(json.dumps(result))
     out, summary = folder / "report.html", folder / "summary.json"
-    view_command(ViewCommand(str(maps), out=str(out), summary=str(summary), runtime=QUIET))
+    view_command(ViewCommand(maps, out=out, summary=summary, runtime=QUIET))
     return out
 
 
@@ -39,7 +39,7 @@ def large(tmp_path_factory):
     """A page of 450 faces with its folder."""
     folder = tmp_path_factory.mktemp("large # 1")
     maps = make_faces(folder, 450)
-    view_command(ViewCommand(str(maps), out=str(folder / "all faces.html"), runtime=QUIET))
+    view_command(ViewCommand(maps, out=folder / "all faces.html", runtime=QUIET))
     return folder / "all faces.html"
 
 
@@ -216,10 +216,10 @@ def test_the_large_view_and_its_keys(page):
 
 def test_modalities_are_shown_next_to_the_maps(browser, tmp_path):
     maps = make_faces(tmp_path, 2)
-    out = str(tmp_path / "views.html")
+    out = tmp_path / "views.html"
     views = ("sobel", "dct", "srm", "dct")
-    view_command(ViewCommand(str(maps), out=out, modalities=views, runtime=QUIET))
-    page = Page(browser, Path(out))
+    view_command(ViewCommand(maps, out=out, modalities=views, runtime=QUIET))
+    page = Page(browser, out)
     captions = "return [...document.querySelectorAll(arguments[0])].map(c => c.textContent)"
     card = '[data-key="face-001.png"]'
     assert page.run(captions, f"{card} figcaption")[1:] == ["sobel", "dct", "srm"]
