@@ -217,7 +217,7 @@ def _reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
-    return_freed_memory()  # else work before hides what this work takes
+    return_freed_memory()  # otherwise memory freed earlier would hide the peak of this run
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:  # the peak is then that of the whole process

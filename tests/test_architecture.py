@@ -34,7 +34,7 @@ def test_help_starts_at_once(program):
 
 
 def _seconds(code):
-    """Return the CPU seconds of a process, which do not depend on what else is running."""
+    """Return the CPU seconds of a process, which do not depend on other load."""
     before = os.times()
     run_python(code)
     after = os.times()

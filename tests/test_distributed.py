@@ -1,4 +1,4 @@
-"""Several processes make what one makes, and end without a traceback when one fails."""
+"""Several processes give the result of one, and end without a traceback when one fails."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""What the documents tell people to type exists."""
+"""Commands, flags and files that the documents name exist."""
 
 import re
 import shlex
@@ -66,7 +66,7 @@ sys.exit(main({words[1:]!r}))
 
 @pytest.fixture(scope="module")
 def workplace(demo_corpus, tmp_path_factory):
-    """Return a folder with what the README's commands name: faces, a photograph, weights."""
+    """Return a folder with the files of the README's commands: faces, a photograph, weights."""
     folder = tmp_path_factory.mktemp("workplace")
     shutil.copytree(demo_corpus.parent, folder / "faces")
     shutil.copy(next((folder / "faces").rglob("*.jpg")), folder / "photo.jpg")

@@ -38,7 +38,7 @@ def script(monkeypatch):
 
 
 def test_generate_takes_no_more_memory_for_more_faces():
-    # In one process: how many shared pages a forked worker copies depends on timing.
+    # In one process: the number of shared pages that a forked worker copies depends on timing.
     flags = ["--groups", "links", "--rows", "1000", "10000", "--workers", "0"]
     done = subprocess.run(
         [sys.executable, "scripts/benchmarks/measure_scale.py", *flags],

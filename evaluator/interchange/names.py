@@ -27,7 +27,7 @@ def kept_paths(keys: Sequence[str], hint: str) -> dict[str, str]:
 
     Args:
         keys: keys of a map file; not trusted.
-        hint: what to do about a key that cannot be a path, for the message.
+        hint: the fix for a key that cannot be a path, for the message.
 
     Raises:
         InputError: a key is absolute or has ``..`` or an empty part, or two keys differ only in

@@ -44,7 +44,7 @@ def open_face_detector(name: str, weights: Path | str | None = None) -> FaceDete
     Args:
         name: one of ``FACE_DETECTORS``.
         weights: its weights file; None: ``$FOCUS_DETECTOR_WEIGHTS``. Optional for ``centerface``,
-            which comes along and ignores the variable, and ``retinaface`` (ResNet-50).
+            which is built in and ignores the variable, and ``retinaface`` (ResNet-50).
 
     Raises:
         InputError: an unknown name, a missing or invalid weights file, or a missing package.

@@ -85,7 +85,7 @@ class SelfBlends:
     def _choose_donor(
         self, row: int, image: np.ndarray, rng: np.random.Generator
     ) -> Callable[[], np.ndarray | None] | None:
-        """Choose another real face; return what reads it, once, at the size of the image."""
+        """Choose another real face; return a function that reads it once, at the image's size."""
         donor = int(rng.choice(self._real))
         return None if donor == row else cache(partial(self._read_donor, donor, image))
 

@@ -235,7 +235,7 @@ class MapReader(Mapping[str, np.ndarray]):
         return int(self._open()["key"].dtype.itemsize)
 
     def fit(self, step: int, *parts: str) -> int:
-        """Return how many faces, at most ``step``, to read at once: maps and given data sets."""
+        """Return the number of faces, at most ``step``, to read at once: maps and data sets."""
         file = self._open()
         shapes = [(file[name].dtype.itemsize, *file[name].shape[1:]) for name in parts]
         shapes.append((4, *file["maps"].shape[1:]))  # as float32

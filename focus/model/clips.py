@@ -67,7 +67,7 @@ class Track:
 
 @dataclass(frozen=True, eq=False)
 class ClipResult:
-    """What a model found in a video.
+    """The faces that a model found in a video.
 
     Attributes:
         source: the file.

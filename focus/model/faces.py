@@ -225,9 +225,9 @@ def load(
 
     Args:
         weights: name of a released model, its file, or the run folder of any detector; None: the
-            released model that comes along.
+            released model that is built in.
         crop: ``faces``: examine each face that is detected; ``frame``: each image is one face.
-        face_detector: what finds faces; empty: the built-in one.
+        face_detector: name of the face detector; empty: the built-in one.
         device: auto (a CUDA GPU if available, else the CPU), or a torch device.
 
     Raises:

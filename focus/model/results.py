@@ -90,7 +90,7 @@ class Face:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a model found in one image.
+    """The faces that a model found in one image.
 
     Attributes:
         image: uint8 (H, W, 3), RGB.

@@ -76,7 +76,7 @@ def train_run(
     """Train a network to the end (or to ``stop_after``) and mark its folder as finished.
 
     Args:
-        training: what to train.
+        training: the network, its data and settings.
         folder: folder of the run.
         facts: more content for ``config.json``: at least a ``fingerprint``, equal for runs that
             may resume each other.

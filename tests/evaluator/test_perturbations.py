@@ -21,7 +21,7 @@ MONOTONE = [kind for kind in KINDS if kind not in ("block", "mix")]
 
 
 def scene(height=256, width=256, seed=0):
-    """A picture with smooth areas, edges and texture."""
+    """An image with smooth areas, edges and texture."""
     generator = np.random.default_rng(seed)
     cells = generator.integers(40, 216, (9, 9, 3)).astype(np.uint8)
     picture = cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -1,4 +1,4 @@
-"""Tables: what is bold, what is missing, and every format read back by its own reader."""
+"""Tables: bold and missing values, and every format read back by its own reader."""
 
 import csv
 import io
@@ -72,7 +72,7 @@ def test_results_over_different_faces_are_marked_and_never_bold_against_each_oth
     lines = describe_sets([whole, easy])
     assert lines[0] == "easy: 45 faces without a prediction left out"
     assert "different faces" in lines[1]
-    # Rows over the same faces still compare, whatever stands beside them.
+    # Rows over the same faces are still compared, whatever the other rows are.
     worse = of_faces("worse", 0.7, "a", "b")
     assert best([whole, easy, worse], "pixel_auc") == {0}
     assert [row.name[-3:] for row in mark_sets([whole, easy, worse])] == ["[a]", "[b]", "[a]"]

@@ -1,4 +1,4 @@
-"""Optimisers: which parameters learn, and at what rate."""
+"""Optimisers: trained parameters and their learning rates."""
 
 import pytest
 from torch import nn

@@ -109,7 +109,7 @@ def test_texts_may_begin_to_differ_late() -> None:
 
 
 def _count_private(child: Callable[[], object]) -> int:
-    """Return how many bytes of memory a call copies in a forked process."""
+    """Return the bytes of memory that a call copies in a forked process."""
     reading, writing = os.pipe()
     if os.fork() == 0:
         before = _private()

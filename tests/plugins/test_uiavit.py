@@ -53,7 +53,7 @@ def test_evaluation_counts_no_steps(network, noise_faces):
 
 
 def test_attention_is_the_mean_of_the_blocks_own(network, noise_faces):
-    """timm's softmax of the products, undone up to what is the same for a whole row."""
+    """Undo timm's softmax of the products, up to a constant of each row."""
     network.eval()
     images = noise_faces([0, 1]).images
     seen = []
@@ -109,7 +109,7 @@ def test_location_equals_scikit_learn():
     found = gaussians.locate(torch.tensor(patches, dtype=torch.float32))
     np.testing.assert_allclose(found.flatten(), np.maximum(gap, 0), rtol=1e-3, atol=1e-3)
     assert found[1].mean() > 10 * found[0].mean()
-    assert gaussians.count.sum() == 0  # the next fit is of what comes now
+    assert gaussians.count.sum() == 0  # the next fit uses later values only
 
 
 def test_strong_shrinkage_equals_scikit_learn():

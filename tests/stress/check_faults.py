@@ -157,7 +157,7 @@ def fill_disks(bench: Bench) -> None:
     for command in ALL:
         bench.measure(command)
         need = sum(-(-len(data) // 4096) * 4 for data in bench.whole[command].values())
-        # The parts; the state to go on from.
+        # The parts; the state to resume from.
         need *= {"generate": 5, "train": 2, "run": 2}.get(command, 1)
         for share in SHARES if command in LONG else SHARES[:1]:
             room = max(int(need * share), 8)

@@ -38,7 +38,7 @@ from fuzzing.kinds import KINDS, Seeds, make_seeds
 from fuzzing.readers import FaultError
 
 CPU_SECONDS, WALL_SECONDS = 10, 120
-MEMORY = 3 << 29  # above what the process has at its start
+MEMORY = 3 << 29  # above the memory of the process at its start
 ADDRESSES = 4 << 30
 BATCH = 400
 DECODERS = (

@@ -62,7 +62,7 @@ ELSEWHERE = {"focus/training/loop.py": "tests/test_survival.py"}  # tests that a
 
 
 class Fault(NamedTuple):
-    """One planted fault: where, what, and the whole mutated source."""
+    """One planted fault: its place, its kind, and the whole mutated source."""
 
     path: str
     line: int
@@ -121,7 +121,7 @@ def _called(node: ast.Call) -> str:
 
 
 def _variants(node: ast.AST) -> int:
-    """Return how many faults a node can carry."""
+    """Return the number of faults that a node can carry."""
     if isinstance(node, ast.BinOp | ast.Compare | ast.BoolOp | ast.If | ast.IfExp):
         return 1
     if isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float):

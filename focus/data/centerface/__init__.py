@@ -32,7 +32,7 @@ class CenterFaceDetector:
     smaller. Faces of 10 pixels at that size are found; a small face has a lower score.
 
     Args:
-        weights: another ONNX file of this network; None: the one that comes along.
+        weights: another ONNX file of this network; None: the built-in one.
         threshold: lowest score of a face, in [0, 1].
         longest: longer side to which a larger image is reduced; 320 is three times as fast.
 

@@ -2,7 +2,7 @@
 
 Each is a function of the image (uint8 (H, W, 3), RGB; not modified), the area, a random generator,
 and a donor: another image of the same size, or None. It returns the area's window, uint8 (h, w, 3).
-The kinds differ in what gives them away: geometry (warp), missing texture (inpaint, smooth),
+The kinds differ in the trace that they leave: geometry (warp), missing texture (inpaint, smooth),
 repeated texture (clone), other content (splice), light (recolour), noise level (noise), sampling
 (resample), and the band limit of a decoder (decode).
 """

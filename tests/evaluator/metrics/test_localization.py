@@ -43,7 +43,7 @@ def resize(map_, size):
         weights[-1][np.arange(length), low] += 1 - (places - low)
         weights[-1][np.arange(length), np.minimum(low + 1, side - 1)] += places - low
     resized = weights[0] @ map_.astype(np.float64) @ weights[1].T
-    return resized.round(9)  # equal values stay equal, whatever the order of the sums
+    return resized.round(9)  # equal values stay equal in any order of the sums
 
 
 def levels_of(maps, masks):

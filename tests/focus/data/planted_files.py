@@ -12,7 +12,7 @@ from focus.data.index import FaceIndex
 
 
 def put(root: Path, *names: str) -> Path:
-    """Small PNGs whatever the suffix: nothing looks into them until they are read."""
+    """Write small PNGs under any suffix: their content is not checked until they are read."""
     data = cv2.imencode(".png", np.full((8, 8, 3), 200, np.uint8))[1].tobytes()
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)

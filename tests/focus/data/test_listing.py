@@ -94,7 +94,7 @@ def test_a_folder_of_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         ("real/1.mp4#10", 0, "real/1"),
     ]
     assert "cannot read" in capsys.readouterr().err
-    with pytest.raises(UnreadableError, match="not a video"):  # told again by whoever reads on
+    with pytest.raises(UnreadableError, match="not a video"):  # reported again by later readers
         read_face(tmp_path, "fake/2.mp4#0")
     put(tmp_path, "cover.png")
     assert open_source(Source(str(tmp_path))).keys == ["cover.png"]

@@ -50,7 +50,7 @@ def boxes_of(data: bytes, start: int, end: int) -> dict[bytes, tuple[int, int]]:
 
 
 def drop_frames(path: Path, out: Path, place: int, gap: int) -> Path:
-    """Write the same MP4 with a gap of so many frames in its time table, behind a frame."""
+    """Write the same MP4 with a gap of some frames in its time table, behind a frame."""
     data, parents, (start, end) = path.read_bytes(), [], (0, path.stat().st_size)
     for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):
         start, end = boxes_of(data, start, end)[name]

@@ -1,4 +1,4 @@
-"""One map a face whatever the batch, workers, shards, processes and interruptions."""
+"""One map a face for any batch, workers, shards, processes and interruptions."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def write_classifier(folder, model, size):
 
 @torch.no_grad()
 def corner_contrast(generator, size):
-    """Return how much more a lit corner changes the planes there than in the opposite corner."""
+    """Return the ratio of the changes by a lit corner: in its planes over the opposite corner's."""
     images = torch.zeros(3, 3, size, size)
     images[1, :, :32, -32:] = torch.randn(3, 32, 32)
     images[2, :, -32:, :32] = torch.randn(3, 32, 32)

@@ -54,7 +54,7 @@ def test_each_measure_has_its_reason(name: str, value: float, reason: str) -> No
     bad = replace(GOOD, **{name: value})
     assert reason in find_obstacle(bad, np.nan, Limits())
     verdict, why = judge(0.99, bad, np.nan, Limits(), Calibration(low=0.2, high=0.8))
-    assert (verdict, reason in why) == (UNSURE, True)  # whatever the score
+    assert (verdict, reason in why) == (UNSURE, True)  # for any score
 
 
 def test_thresholds_make_three_verdicts() -> None:

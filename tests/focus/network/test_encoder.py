@@ -26,7 +26,7 @@ def build(name, size=64, **more):
 
 @torch.no_grad()
 def corner_contrast(encoder, size):
-    """Return how much more a lit corner changes its tokens than those of the opposite corner.
+    """Return the ratio of the changes by a lit corner: of its tokens over the opposite corner's.
 
     The logarithm of the ratio of changes, for the top right against the bottom left corner: 0 if
     tokens do not know their place, below 0 if their order is transposed.

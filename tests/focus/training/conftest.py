@@ -22,7 +22,10 @@ from focus.types import InputSpec, Prediction
 GREYS = {
     ("train", 0): [0] * 8,
     ("train", 1): [51, 102, 153, 204, 255, 77, 128, 179],
-    ("val", 0): [200, 210],  # val's real faces are brighter: what train teaches is wrong there
+    ("val", 0): [
+        200,
+        210,
+    ],  # brighter: the rule learnt on train is wrong here
     ("val", 1): [20, 30],
     ("test", 0): [90, 91],
     ("test", 1): [90, 91],

@@ -218,7 +218,7 @@ def read_provenance(path: Path) -> bool:
 
     done = attempt(made, reopened, lambda _: True)
     out = path.with_name("page.html")
-    command = ViewCommand(str(made), Source(str(index)), str(out), runtime=Runtime(quiet=True))
+    command = ViewCommand(made, Source(str(index)), out, runtime=Runtime(quiet=True))
     if attempt(made, lambda: view_command(command), lambda _: True):
         page = out.read_text(encoding="utf-8")
         if any(not line.isprintable() for line in page.replace("\t", " ").split("\n")):

@@ -138,7 +138,7 @@ def test_nothing_but_the_planted_faults_is_found(planted):
     spoken = {
         (finding.check, finding.message)
         for finding in planted.findings
-        # What a shortcut of the quality drags along.
+        # Findings that follow from a shortcut of the quality.
         if "file size" not in finding.message
         and "bytes per pixel" not in finding.message
         and finding.check != "splits"

@@ -72,6 +72,6 @@ def test_a_named_corpus_is_compared_unless_it_is_an_index(tmp_path, capsys):
         line = "1  files listed by Tiny Faces that are not on disk: b/v2x.jpg"
         assert line in notes
         assert "all: 5 of 9, 4 missing" in notes
-        listed.write(tmp_path / "index.csv")  # an index is held to what it says
+        listed.write(tmp_path / "index.csv")  # an index is compared with its own rows
         with pytest.raises(CheckFailedError, match="tiny: 1 serious fault"):
             doctor_command(DoctorCommand(source, runtime=QUIET))

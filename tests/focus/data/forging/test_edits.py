@@ -1,4 +1,4 @@
-"""Local edits: what each kind changes, and what it leaves."""
+"""Local edits: the changed and the unchanged pixels of each kind."""
 
 from __future__ import annotations
 
