@@ -75,7 +75,7 @@ def embed_command(command: EmbedCommand) -> None:
     faces = count_of(len(index), "face")
     note(f"t-SNE of {faces}, {count_of(found.shape[1], 'feature')} each", quiet)
     places = lay_out(found, command.perplexity, command.runtime.seed)
-    folder = Path(command.out)
+    folder = command.out
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

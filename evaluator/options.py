@@ -49,7 +49,7 @@ class EmbedCommand:
     """Run folder or weights file, in place of --method."""
     source: Source = field(default_factory=Source)
     """The faces."""
-    out: str = "embedding"
+    out: Path = Path("embedding")
     """Folder to write embedding.csv and embedding.png to."""
     layer: str = ""
     """Path of the module whose output is used; default: the last linear layer's input."""

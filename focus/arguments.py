@@ -167,7 +167,9 @@ def _read(
         several = words is not None and _is_tuple(_inner(words.type))
         if words is None or words.path in values or (len(rest) > 1 and not several):
             raise InputError(f"unexpected argument '{rest[-1]}'")
-        values[words.path] = tuple(rest) if several else _inner(words.type)(rest[0])
+        kind = _inner(words.type)
+        element = typing.get_args(kind)[0] if several else kind
+        values[words.path] = tuple(map(element, rest)) if several else element(rest[0])
     missing = [option for option in options if option.required and option.path not in values]
     if missing:
         names = (_positional_name(o) if o.name == positional else o.flag for o in missing)

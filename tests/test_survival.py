@@ -212,7 +212,7 @@ def test_ctrl_c_while_importing(words, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # Shells let what they start in the background ignore it, and so would the process.
+        # Shells start background processes with it ignored, and this one would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     maps = Path(f"/proc/{process.pid}/maps")
@@ -237,7 +237,7 @@ def test_a_clock_set_back_does_not_matter(demo_corpus, tmp_path, monkeypatch):
         source = Source(data=str(demo_corpus))
         settings = {"resume": (tmp_path / out).exists(), "runtime": QUIET, "network": network}
         train_command(
-            TrainCommand(source, str(tmp_path / out), fit=FitConfig(**{**fit, **more}), **settings)
+            TrainCommand(source, tmp_path / out, fit=FitConfig(**{**fit, **more}), **settings)
         )
 
     train("whole")
@@ -247,7 +247,7 @@ def test_a_clock_set_back_does_not_matter(demo_corpus, tmp_path, monkeypatch):
     for name in ("best.safetensors", "last.safetensors"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "halves" / name).read_bytes()
     assert not list((tmp_path / "halves").glob(".*"))
-    # TensorBoard reads files in the order of their names, and drops what a later start makes void.
+    # TensorBoard reads files in the order of their names, and drops events of replaced steps.
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(tmp_path / "halves/tensorboard")).Reload()

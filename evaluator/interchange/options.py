@@ -18,9 +18,9 @@ Format = Literal["imdl", "wsol", "coco", "png", "parquet", "webdataset"]
 class ExportCommand:
     """Convert the maps of a file to the format of another tool."""
 
-    maps: str
+    maps: Path
     """Map file."""
-    out: str
+    out: Path
     """Output folder; new or empty."""
     format: Format = "png"
     """imdl, wsol (NPY), coco (RLE): image size; png: 16 bits, the size of the stored maps; parquet,
@@ -49,7 +49,7 @@ class ImportCommand:
     """Folder of maps (PNG or NPY), named by the paths of the faces; omit to import scores only."""
     source: Source = field(default_factory=Source)
     """The faces."""
-    out: str = "imported.h5"
+    out: Path = Path("imported.h5")
     """Output map file."""
     scores: Path | None = None
     """CSV of key,score, or JSON of {name: probability}; default: the file in the folder."""

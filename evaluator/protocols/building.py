@@ -97,7 +97,7 @@ class Builder:
             split="" if trained & set(same) else "test",
             face_detector="retinaface",
         )
-        options = PrepareCommand(source=source, frames=faces.frames, out=str(folder))
+        options = PrepareCommand(source=source, frames=faces.frames, out=folder)
         self._add(options, folder / INDEX_NAME, [faces])
         return folder
 
@@ -118,7 +118,7 @@ class Builder:
         out = self.out / "lists" / f"{faces.name}{'-test' if test else ''}.csv"
         source = replace(source, methods=faces.methods)
         split = ("test",) if test else ()
-        return self._add(IndexCommand(source, str(out), split), out, [faces])
+        return self._add(IndexCommand(source, out, split), out, [faces])
 
     # Networks trained on labels, and maps
 
@@ -126,7 +126,7 @@ class Builder:
         """Return the run folder of a network."""
         run = self.out / "runs" / f"{network.name}-{faces.name}"
         source = Source(str(self._list(faces)))
-        options = TrainCommand(source, str(run), network.kind, network=network.settings)
+        options = TrainCommand(source, run, network.kind, network=network.settings)
         hours = self._hours(network.kind)
         self._add(options, RunFolder(run).finished_mark, [faces], hours)
         return run
@@ -138,7 +138,7 @@ class Builder:
         weights = str(self._train(maps.network, faces)) if maps.network else ""
         source = Source(str(self._list(faces)), split="train")
         out = self.out / "maps" / f"{maps.name}-{faces.name}.h5"
-        options = GenerateCommand(source=source, method=maps.method, weights=weights, out=str(out))
+        options = GenerateCommand(source=source, method=maps.method, weights=weights, out=out)
         return self._add(options, out, [faces])
 
     # Numbers
@@ -156,7 +156,7 @@ class Builder:
             model=setting.detector,
             source=Source(str(data)),
             test=tuple(named),
-            out=str(folder),
+            out=folder,
             seeds=self.protocol.seeds,
             options=setting.options,
         )
@@ -178,7 +178,7 @@ class Builder:
                 method=network.kind,
                 weights=str(run),
                 real_maps="fake-class",
-                out=str(maps),
+                out=maps,
             )
             self._add(options, maps, used)
             out = self.out / "results" / setting.name / f"{test.name}.json"
@@ -195,7 +195,7 @@ class Builder:
             data, used = self._list(test, True), [_known(setting.train), test]
             folder = self.out / "results" / setting.name / f"robustness-{test.name}"
             options = RobustnessCommand(
-                str(folder),
+                folder,
                 Source(str(data)),
                 model=method,
                 weights=str(weights),
@@ -211,7 +211,7 @@ class Builder:
                 self._expect(setting, mixed, score, "score")
 
     def _score(self, maps: Path, data: Path, out: Path, used: Iterable[Faces]) -> Path:
-        return self._add(ScoreCommand(str(maps), str(data), json=out), out, used)
+        return self._add(ScoreCommand(maps, str(data), json=out), out, used)
 
     def _count(self, setting: Setting) -> None:
         out = self.out / "results" / setting.name / "cost.json"

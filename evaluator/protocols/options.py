@@ -16,7 +16,7 @@ class ProtocolCommand:
     """Name of the table, such as focus-table-2."""
     root: Path | None = None
     """Folder that contains the corpora; default: $FOCUS_DATA."""
-    out: str = "results/protocols"
+    out: Path = Path("results/protocols")
     """Output folder; tables may share it. Re-running resumes."""
     dry_run: bool = False
     """Print the plan, its cost and missing corpora; run nothing."""

@@ -48,7 +48,7 @@ def robustness_command(command: RobustnessCommand) -> None:
     notes += _note_blocks(index, conditions)
     for line in notes:
         note(f"note: {line}", quiet)
-    out = Path(command.out)
+    out = command.out
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -103,7 +103,7 @@ def open_model(command: RobustnessCommand) -> tuple[str, Generator, FaceIndex, S
             f"--weights is missing: {command.maps} was made by {name} and records only the hash"
             f" of its weights ({digest[:12]})"
         )
-    index = reopen(made, source, str(command.maps))
+    index = reopen(made, source, command.maps)
     if not source.data:
         root = source.root or (Path(made["root"]) if made["root"] else None)
         source = replace(source, data=made["data"], root=root)
@@ -150,7 +150,7 @@ def make_maps(
         report = generate(
             index,
             generator,
-            map_file(Path(command.out), condition),
+            map_file(command.out, condition),
             config,
             runtime,
             name=name,

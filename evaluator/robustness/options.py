@@ -18,7 +18,7 @@ LEVELS = (1, 2, 3, 4, 5)
 class RobustnessCommand:
     """Measure the robustness of scores and maps to image corruptions."""
 
-    out: str
+    out: Path
     """Output folder of map files and report. Re-running the same command resumes."""
     source: Source = field(default_factory=Source)
     """The faces. Default: those of the map file."""

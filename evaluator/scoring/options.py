@@ -19,7 +19,7 @@ Threshold = Literal["0.5", "val", "none"]
 class ScoreCommand:
     """Score the maps of a file against truth masks; nothing is trained."""
 
-    maps: str
+    maps: Path
     """Map file to score."""
     data: str = ""
     """Corpus name, index file or folder of the faces; default: recorded in the map file."""

@@ -81,7 +81,7 @@ def parse_settings(command: RunCommand) -> Any:
 
 def is_finished(trial: OpenTrial) -> bool:
     """Return whether the folder of a trial holds its result, from the same inputs."""
-    command, result = trial.command, read_record(Path(trial.command.out) / RESULT) or {}
+    command, result = trial.command, read_record(trial.command.out / RESULT) or {}
     given = {**trial.facts, "seeds": _seeds(command)}
     del given["notes"]
     judged = result.get("tests", {})
@@ -104,10 +104,10 @@ def run_trial(trial: OpenTrial) -> None:
     """
     command = trial.command
     is_main = command.runtime.accelerator().is_main_process
-    with hold(Path(command.out)) if is_main else nullcontext():
+    with hold(command.out) if is_main else nullcontext():
         trained = _train(trial)
         if is_main:
-            judge_trial(trained, trial.tests, Path(command.out), command.draws, command.runtime)
+            judge_trial(trained, trial.tests, command.out, command.draws, command.runtime)
 
 
 def _open_faces(command: RunCommand) -> FaceIndex:
@@ -129,7 +129,7 @@ def _train(trial: OpenTrial) -> Trial:
         )
     for line in data.notes:
         note(f"note: {line}", command.runtime.quiet)
-    folder = Path(command.out)
+    folder = command.out
     files: dict[str, list[Path]] = {test.name: [] for test in tests}
     failed, judged_maps = list[str](), data.maps is not None
     for seed in _seeds(command):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from evaluator.scoring.options import Missing
 from focus.data.sources import Source
@@ -15,11 +16,11 @@ from focus.training.options import FitOptions
 class JudgeCommand:
     """Score predictions of another system; nothing is trained."""
 
-    predictions: str
+    predictions: Path
     """Map file, folder of PNG or NPY maps, or CSV or JSON of scores."""
     source: Source = field(default_factory=Source)
     """The faces; default: split test if there is one, else all."""
-    out: str = "results/judged"
+    out: Path = Path("results/judged")
     """Output folder."""
     missing: Missing = "leave-out"
     """Leave faces without a prediction out, or count them as wrong: the wrong class with
@@ -43,7 +44,7 @@ class RunCommand:
     test: tuple[str, ...] = ()
     """Test sets, each NAME=SOURCE or NAME=SOURCE:SPLIT; default: the data's test split or, with a
     warning, its val split if it has no test split."""
-    out: str = "results/run"
+    out: Path = Path("results/run")
     """Output folder. Re-running the same command resumes."""
     seeds: int = 1
     """Number of trainings, with consecutive seeds starting at --seed."""

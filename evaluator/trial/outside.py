@@ -30,7 +30,7 @@ def judge_command(command: JudgeCommand) -> None:
             that contains the result of ``evaluator run``.
         CheckFailedError: some predictions could not be read; the result covers the others.
     """
-    given, folder = Path(command.predictions), Path(command.out)
+    given, folder = command.predictions, command.out
     if not given.exists():
         raise InputError(f"{given}: no such file or folder of predictions")
     test = _open_faces(command, given)
@@ -57,7 +57,7 @@ def _open_index(command: JudgeCommand, given: Path) -> FaceIndex:
     if command.source.data or given.suffix.lower() not in MAP_FILES:
         return open_source(command.source, command.runtime.quiet)
     with MapReader(given) as reader:
-        return reopen(reader.attributes, command.source, str(given), all_splits=True)
+        return reopen(reader.attributes, command.source, given, all_splits=True)
 
 
 def _take(command: JudgeCommand, test: EvaluationSet, given: Path, folder: Path) -> Trial:

@@ -20,7 +20,7 @@ class IndexCommand:
     """Write the face index of any source. Images are decoded only for --crop faces."""
 
     source: Source
-    out: str
+    out: Path
     """CSV file to write; paths in it are relative to its folder."""
     split: tuple[str, ...] = ()
     """Three shares, such as 0.7 0.15 0.15: assign splits train, val and test at random. Or one
@@ -56,7 +56,7 @@ def index_command(config: IndexCommand) -> None:
         InputError: the source cannot be opened, --out is not a CSV file or is the source, or the
             faces cannot be split.
     """
-    out, quiet = Path(config.out), config.runtime.quiet
+    out, quiet = config.out, config.runtime.quiet
     if out.suffix.lower() != ".csv" or out.is_dir():
         raise InputError(f"--out {out}: must be a file that ends in .csv")
     source, lines = config.source, list[str]()

@@ -187,7 +187,7 @@ def _make_absolute(path: str) -> str:
 
 
 def reopen(
-    attributes: Mapping[str, Any], source: Source, maps: str, all_splits: bool = False
+    attributes: Mapping[str, Any], source: Source, maps: Path | str, all_splits: bool = False
 ) -> FaceIndex:
     """Return the faces that a map file was made from, or those of ``source`` if it names any.
 

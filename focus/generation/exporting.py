@@ -47,7 +47,7 @@ def export_command(command: ExportCommand) -> None:
         "settings": json.dumps(dict(run.network), sort_keys=True),
         "weights_sha256": sha256(run.weights),
     }
-    export_network(network, Path(command.out), described)
+    export_network(network, command.out, described)
     size = network.input_spec.image_size
     clip = f"{network.input_spec.frames}, " if network.input_spec.frames > 1 else ""
     print(f"{command.out}: {run.kind}, images uint8 (batch, 3, {clip}{size}, {size}), RGB")

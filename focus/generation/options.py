@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 from focus.data.sources import Source
@@ -50,7 +51,7 @@ class GenerateCommand(GenerationConfig):
 
     source: Source = field(default_factory=Source)
     """The faces."""
-    out: str = "focus.h5"
+    out: Path = Path("focus.h5")
     """Output map file. Re-running the same command resumes."""
     method: str = "focus"
     """The generator."""
@@ -77,12 +78,12 @@ class ExportCommand:
 
     weights: str
     """Run folder, or a weights file in one."""
-    out: str
+    out: Path
     """The .onnx file to write."""
     runtime: QuietFlag = field(default_factory=QuietFlag)
 
     def __post_init__(self) -> None:
-        if not self.out.endswith(".onnx"):
+        if not self.out.name.endswith(".onnx"):
             raise InputError(f"--out {self.out}: must end in .onnx")
 
 
@@ -90,11 +91,11 @@ class ExportCommand:
 class RenormaliseCommand:
     """Normalise the maps of a file made with --parts in another way; needs no GPU."""
 
-    maps: str
+    maps: Path
     """Map file made by focus generate --parts."""
     normalise: str
     """Normalisation to [0, 1]: class_minmax, fused_minmax, global or image_minmax."""
-    out: str
+    out: Path
     """The map file to write."""
     options: tuple[str, ...] = ()
     """NAME=VALUE changes to the generator's settings, such as equation=4 of FoCus."""

@@ -21,9 +21,9 @@ from focus.texts import Lookup, Texts
 class MergeCommand:
     """Merge the shards of one index."""
 
-    parts: tuple[str, ...]
+    parts: tuple[Path, ...]
     """The map files of all shards, in any order."""
-    out: str
+    out: Path
     """The map file to write."""
     overwrite: bool = False
     """Replace a file that exists."""
@@ -36,7 +36,7 @@ def merge_command(command: MergeCommand) -> None:
     Raises:
         InputError: see :func:`merge`.
     """
-    count = merge([Path(part) for part in command.parts], Path(command.out), command.overwrite)
+    count = merge(command.parts, command.out, command.overwrite)
     print(f"{command.out}: {count_of(count, 'face')} of {count_of(len(command.parts), 'shard')}")
 
 

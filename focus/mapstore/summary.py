@@ -26,7 +26,7 @@ _WIDEST = 28  # cells of a drawn map; each is two characters wide
 class InfoCommand:
     """Summarise a map file."""
 
-    maps: str
+    maps: Path
     """The map file."""
     json: Path | None = None
     """Write the summary as JSON to this file; - prints only the JSON to standard output."""
@@ -39,7 +39,7 @@ def info_command(command: InfoCommand) -> None:
     Raises:
         InputError: not a map file, or the JSON file cannot be written.
     """
-    summary = info(Path(command.maps))
+    summary = info(command.maps)
     present(summary, describe(summary), command.json)
 
 

@@ -38,7 +38,7 @@ def train_command(command: TrainCommand) -> None:
             run, a loss that is not finite, too little memory.
         CheckFailedError: some faces were unreadable; the run is complete without them.
     """
-    folder = Path(command.out)
+    folder = command.out
     index = open_source(command.source)
     self_blend = bool(command.fit.augmentation.forged_share)
     train, val = split_index(index, command.hold_out, command.runtime.seed, self_blend)

@@ -19,7 +19,7 @@ class TrainCommand:
 
     source: Source = field(default_factory=Source)
     """Labelled faces with train and val splits."""
-    out: str = "runs/focus"
+    out: Path = Path("runs/focus")
     """Folder of the run."""
     model: str = "focus"
     """What to train, from labels alone: focus, classifier (the Grad-CAM baseline), or any detector

@@ -150,7 +150,7 @@ def train(corpus: Path, out: Path, device: str, precision: str, sizes: Mapping[s
         runtime = Runtime(device=device, precision=precision, quiet=True)  # type: ignore[arg-type]
         source = Source(data=str(corpus / "index.csv"))
         train_command(
-            TrainCommand(source, str(out), resume=resume, network=network, fit=fit, runtime=runtime)
+            TrainCommand(source, out, resume=resume, network=network, fit=fit, runtime=runtime)
         )
     return "finished" if RunFolder(out).is_finished() else "unfinished"
 

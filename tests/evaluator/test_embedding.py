@@ -133,7 +133,7 @@ def test_the_command_writes_csv_and_png(corpus, run, tmp_path, capsys):
     (corpus.root / "4.png").write_bytes(b"not an image")
     out = tmp_path / "new" / "out"
     source = Source(str(corpus.root / "index.csv"))
-    command = EmbedCommand(weights=str(run), source=source, out=str(out), workers=0, runtime=QUIET)
+    command = EmbedCommand(weights=str(run), source=source, out=out, workers=0, runtime=QUIET)
     with pytest.raises(CheckFailedError, match=r"1 face could not be read.*4\.png"):
         embed_command(command)
     with (out / "embedding.csv").open(newline="") as file:

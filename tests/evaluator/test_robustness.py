@@ -33,7 +33,7 @@ QUIET = Runtime(device="cpu", quiet=True)
 
 
 class Redness(Generator):
-    """How much redder than green; the highest value is the score."""
+    """Return red minus green; the highest value is the score."""
 
     input_spec = InputSpec(image_size=SIZE)
     weights_sha256 = "feed"
@@ -98,7 +98,7 @@ def command(index, **options):
         **options,
     }
     return RobustnessCommand(
-        out=str(index.root / "out"),
+        out=index.root / "out",
         source=options.pop("source", Source(str(index.root / "index.csv"))),
         draws=DRAWS,
         workers=0,
@@ -118,7 +118,7 @@ def test_command_makes_maps_numbers_and_a_picture(corpus, capsys):
     assert {path.stem for path in out.glob("*.h5")} == names
     assert result["faces"] == {"total": 32, "real": 16, "fake": 16}
     assert result["maps"]["generator"] == "redness"
-    # Grey pictures have no redness at all.
+    # Grey images have no redness.
     strongest = result["kinds"]["saturation"]["levels"][1]
     assert (strongest["level"], strongest["value"]) == (5, 0.0)
     assert strongest["metrics"]["frame_auc"]["value"] == 0.5

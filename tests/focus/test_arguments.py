@@ -32,6 +32,7 @@ class Command:
     """Where to write."""
     inner: Inner
     names: tuple[str, ...] = ("a", "b")
+    places: tuple[Path, ...] = ()
     kind: Literal["blend", "swap"] = "swap"
     equation: Literal[4, 9] = 4
     steps: int = 10
@@ -93,6 +94,8 @@ def test_a_positional_is_accepted_anywhere_or_after_its_flag(text):
 def test_several_positionals():
     command = parse(Command, ["p", "q", "--maps", "m", "--out", "o"], "x", "", "names")
     assert command.names == ("p", "q")
+    command = parse(Command, ["p", "q", "--maps", "m", "--out", "o"], "x", "", "places")
+    assert command.places == (Path("p"), Path("q"))
 
 
 def test_flags_override_values_of_a_recipe():

@@ -54,7 +54,7 @@ class ForgeCommand:
 
     source: Source = field(default_factory=Source)
     """Real faces, as crops (or photographs with --crop faces); fakes are skipped."""
-    out: str = "forged"
+    out: Path = Path("forged")
     """Output folder: real/, fake/, mask/, region/ and, written last, index.csv."""
     forgery: tuple[ForgeryKind, ...] = ("blend", "partial")
     """blend: self-blend of the face; partial: of one part; swap: another face; others: a local edit
@@ -168,7 +168,7 @@ def _plan(faces: FaceIndex, command: ForgeCommand) -> ForgePlan:
         tuple(splits),
         tuple(videos),
         tuple(name_faces(faces.keys)),
-        Path(command.out),
+        command.out,
         command.forgery,
         command.per_face,
         command.size,

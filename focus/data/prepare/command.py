@@ -47,7 +47,7 @@ class PrepareCommand(CropConfig):
 
     source: Source = field(default_factory=Source)
     """Input: a corpus, an index, a folder, a video or an image."""
-    out: str = "prepared"
+    out: Path = Path("prepared")
     """Folder for the crops and their index.csv. Re-running the same command resumes."""
     workers: int = -1
     """Worker processes, one video at a time each; -1: one per core; 0: this process only."""
@@ -73,7 +73,7 @@ def prepare_command(command: PrepareCommand) -> None:
             no face is found; with ``on_error="stop"``, a file cannot be read.
         CheckFailedError: some videos or images cannot be read; the index has all others.
     """
-    out = Path(command.out)
+    out = command.out
     corpus = needs_masks(command.source)
     if corpus is not None:
         with hold(out):
@@ -141,7 +141,7 @@ def _open_index(command: PrepareCommand) -> FaceIndex:
             f"corpus {source.data}: its images are face crops already: nothing to prepare; "
             f"use --data {source.data} directly"
         )
-    out = Path(command.out).resolve()
+    out = command.out.resolve()
     if _is_listing(source) and path.resolve() in (out, *out.parents):
         raise InputError(
             f"--out {command.out}: is inside --data {source.data}, where its crops would count "

@@ -29,7 +29,7 @@ def write_maps(path, keys, levels, scores=None, **more):
 
 def run_export(root, form, **more):
     out = root.parent / form
-    command = ExportCommand(str(root / "maps.h5"), str(out), form, runtime=QUIET, **more)
+    command = ExportCommand(root / "maps.h5", out, form, runtime=QUIET, **more)
     export_command(command)
     return out
 
@@ -37,8 +37,7 @@ def run_export(root, form, **more):
 def run_import(root, predictions, out="back.h5", **more):
     source = Source(str(root / "index.csv"))
     path = root.parent / out
-    folder = str(predictions) if predictions else ""
-    import_command(ImportCommand(folder, source, str(path), runtime=QUIET, **more))
+    import_command(ImportCommand(predictions or None, source, path, runtime=QUIET, **more))
     return MapReader(path)
 
 

@@ -84,7 +84,7 @@ def test_hostile_keys_are_refused(tmp_path, key):
     path = write_maps(tmp_path / "maps.h5", [key], np.zeros((1, 2, 2), np.uint8))
     for form in ("png", "wsol"):
         with pytest.raises(InputError, match="refused"):
-            export_command(ExportCommand(str(path), str(tmp_path / "out" / form), form))
+            export_command(ExportCommand(path, tmp_path / "out" / form, form))
     assert not (tmp_path / "out").exists()
     name = flat_names([key])[key]
     assert not set(name) & set("/\\:")

@@ -262,7 +262,7 @@ def test_labels_of_the_index_win_and_unknown_ones_are_excluded(corpus):
 
 def run(corpus, **options):
     options = {"draws": 20, "runtime": Runtime(quiet=True), **options}
-    score_command(ScoreCommand(str(corpus.root / "maps.h5"), **options))
+    score_command(ScoreCommand(corpus.root / "maps.h5", **options))
 
 
 def test_command_prints_a_table_and_writes_json(tmp_path, capsys):

@@ -36,7 +36,7 @@ def command(demo_corpus, tmp_path):
     return RunCommand(
         maps="truth",
         source=Source(str(demo_corpus)),
-        out=str(tmp_path / "trial"),
+        out=tmp_path / "trial",
         options=SMALL,
         fit=FIT,
         draws=20,
@@ -82,13 +82,13 @@ def test_a_trial_from_faces_to_result(command, demo_corpus, capsys):
 
 def test_two_trials_of_one_seed_are_equal(command, tmp_path):
     first = result_of(command)
-    second = result_of(replace(command, out=str(tmp_path / "again")))
+    second = result_of(replace(command, out=tmp_path / "again"))
     assert first == second
 
 
 def test_an_interrupted_trial_resumes(command, tmp_path):
     whole = result_of(command)
-    halted = replace(command, out=str(tmp_path / "halted"))
+    halted = replace(command, out=tmp_path / "halted")
     with pytest.raises(InputError, match="stopped after step 2"):
         run_command(replace(halted, fit=replace(FIT, stop_after=2)))
     assert result_of(halted) == whole
@@ -136,7 +136,7 @@ def test_without_a_test_split_val_is_scored_and_noted(command, demo_corpus, tmp_
     result = result_of(own)
     assert list(result["tests"]) == ["val"]
     assert any("optimistic" in note for note in result["notes"])
-    clean = result_of(replace(own, hold_out=0.3, out=str(tmp_path / "clean")))
+    clean = result_of(replace(own, hold_out=0.3, out=tmp_path / "clean"))
     assert list(clean["tests"]) == ["val"]
     assert not any("optimistic" in note for note in clean["notes"])
 

@@ -26,7 +26,7 @@ def judge(demo_corpus, tmp_path):
     def judge(predictions, **more):
         out = tmp_path / "judged"
         more = {"source": Source(str(demo_corpus)), "draws": 20, "runtime": QUIET, **more}
-        judge_command(JudgeCommand(str(predictions), out=str(out), **more))
+        judge_command(JudgeCommand(predictions, out=out, **more))
         return json.loads((out / "result.json").read_text())
 
     return judge

@@ -17,7 +17,7 @@ from tests.focus.data.planted_files import put, rows
 def test_index_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(tmp_path / "data", "real/1.png", "fake/1.png", "fake/2.png")
     out = tmp_path / "lists" / "index.csv"
-    index_command(IndexCommand(Source(str(tmp_path / "data")), str(out)))
+    index_command(IndexCommand(Source(str(tmp_path / "data")), out))
     assert capsys.readouterr().out == f"{out}: 3 faces (1 real, 2 fake, 0 unknown)\n"
     index = open_source(Source(str(out)))
     assert rows(index)[2] == ("../data/real/1.png", 0, "")
@@ -31,15 +31,15 @@ def test_index_command_counts_splits_and_spares_its_source(
     FaceIndex.of([Face("a", 0, split="train"), Face("/b", 1, split="test")], tmp_path).write(source)
     for data in (source, tmp_path):
         with pytest.raises(InputError, match="is the index that was read"):
-            index_command(IndexCommand(Source(str(data)), str(source), ("test",)))
+            index_command(IndexCommand(Source(str(data)), source, ("test",)))
     out = tmp_path / "deep" / "other.csv"
-    index_command(IndexCommand(Source(str(source)), str(out), runtime=SeedFlags(quiet=True)))
+    index_command(IndexCommand(Source(str(source)), out, runtime=SeedFlags(quiet=True)))
     assert capsys.readouterr().out.endswith(
         "2 faces (1 real, 1 fake, 0 unknown); 1 train, 1 test\n"
     )
     assert FaceIndex.read(out).keys == ["../a", "/b"]
     with pytest.raises(InputError, match=r"must be a file that ends in \.csv"):
-        index_command(IndexCommand(Source(str(source)), str(tmp_path / "index.txt")))
+        index_command(IndexCommand(Source(str(source)), tmp_path / "index.txt"))
 
 
 def test_shares_write_splits_and_a_name_selects_one(tmp_path, demo_corpus, capsys):

@@ -166,7 +166,7 @@ def test_a_corpus_name_wins_over_a_folder_of_the_same_name(
         assert capsys.readouterr().err == f"{line}\n"
         assert list(open_source(Source("./toy-corpus")).keys) == ["beside.png"]
         with pytest.raises(InputError, match="face crops already"):  # the same rule in prepare
-            prepare_command(PrepareCommand(source=Source("toy-corpus"), out="cut"))
+            prepare_command(PrepareCommand(source=Source("toy-corpus"), out=Path("cut")))
         with pytest.raises(InputError, match=r"perhaps toy-corpus\?$"):
             open_source(Source("faces/toy-corpus"))
 

@@ -41,11 +41,11 @@ def test_view_finds_the_data_from_another_folder(index, tmp_path, monkeypatch) -
     monkeypatch.chdir(project)
     settings = {"method": "stub", "workers": 0, "runtime": CPU}
     with GENERATORS.temporarily("stub", Stub):
-        generate_command(GenerateCommand(source=Source(data="faces"), out="x.h5", **settings))
+        generate_command(GenerateCommand(source=Source(data="faces"), out=Path("x.h5"), **settings))
     monkeypatch.chdir(tmp_path)
-    view_command(ViewCommand(maps="project/x.h5", out="page.html", runtime=CPU))
+    view_command(ViewCommand(maps=Path("project/x.h5"), out=Path("page.html"), runtime=CPU))
     project.rename(tmp_path / "moved")
-    view_command(ViewCommand(maps="moved/x.h5", out="moved.html", runtime=CPU))
+    view_command(ViewCommand(maps=Path("moved/x.h5"), out=Path("moved.html"), runtime=CPU))
     for name in ("page.html", "moved.html"):
         assert all(key in (tmp_path / name).read_text(encoding="utf-8") for key in index.keys)
 

@@ -60,7 +60,7 @@ def levels(path):
 def test_renormalising_equals_generating_again(maps, tmp_path, mode, kind, capsys):
     source = maps("class_minmax", parts=True, kind=kind)
     out = tmp_path / "renormalised.h5"
-    renormalise_command(RenormaliseCommand(str(source), mode, str(out)))
+    renormalise_command(RenormaliseCommand(source, mode, out))
     # The same numbers, except for rounding of parts stored as float16.
     assert np.abs(levels(out) - levels(maps(mode, kind=kind))).max() <= 1
     with MapReader(out) as reader:
@@ -72,7 +72,7 @@ def test_renormalising_equals_generating_again(maps, tmp_path, mode, kind, capsy
 def test_real_faces_stay_zero_where_they_were(maps, tmp_path):
     source = maps("class_minmax", parts=True, real="zero")
     out = tmp_path / "renormalised.h5"
-    renormalise_command(RenormaliseCommand(str(source), "image_minmax", str(out)))
+    renormalise_command(RenormaliseCommand(source, "image_minmax", out))
     with MapReader(out) as reader:
         assert not reader.read((reader.labels == 0).nonzero()[0]).any()
         fakes = reader.read((reader.labels == 1).nonzero()[0])
@@ -100,7 +100,7 @@ def test_errors_are_one_line(maps, tmp_path, capsys):
 def test_a_constant_may_be_given(maps, tmp_path):
     source = maps("class_minmax", parts=True)
     out = tmp_path / "renormalised.h5"
-    command = RenormaliseCommand(str(source), "global", str(out), map_scale=0.5)
+    command = RenormaliseCommand(source, "global", out, map_scale=0.5)
     renormalise_command(command)
     half = levels(out)
     renormalise_command(replace(command, map_scale=1.0, overwrite=True))
@@ -134,7 +134,7 @@ def test_equation_4_applies_only_to_labelled_fakes(run, demo_corpus, tmp_path, m
     assert np.array_equal(found[4, "zero"][~fakes], found[9, "zero"][~fakes])
     assert np.array_equal(found[4, "fake-class"], found[9, "fake-class"])
     out = tmp_path / "again.h5"
-    command = RenormaliseCommand(str(tmp_path / "9-zero.h5"), mode, str(out), ("equation=4",))
+    command = RenormaliseCommand(tmp_path / "9-zero.h5", mode, out, ("equation=4",))
     renormalise_command(command)
     assert np.abs(levels(out) - found[4, "zero"]).max() <= 1
 

@@ -38,7 +38,7 @@ def test_merged_shards_equal_the_whole_file(tmp_path: Path, capsys, monkeypatch)
         for block in range(3):
             writer.write_part(block, make_rows(10 * block, 10 * block + 10))
     out = tmp_path / "all.h5"
-    merge_command(MergeCommand(tuple(map(str, reversed(shards))), str(out)))
+    merge_command(MergeCommand(tuple(reversed(shards)), out))
     assert capsys.readouterr().out == f"{out}: 30 faces of 3 shards\n"
     assert out.read_bytes() == (tmp_path / "whole.h5").read_bytes()
     with pytest.raises(InputError, match="--overwrite"):

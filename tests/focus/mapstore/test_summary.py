@@ -37,19 +37,20 @@ def test_info_counts_faces_and_values(tmp_path: Path) -> None:
 
 
 def test_info_prints_for_people_or_programs(maps: Path, tmp_path: Path, capsys) -> None:
-    info_command(InfoCommand(str(maps)))
+    info_command(InfoCommand(maps))
     page = capsys.readouterr().out
     assert "maps of 10 faces, 14x14" in page
     assert "mean map, fake" in page
-    info_command(InfoCommand(str(maps), json="-"))
+    info_command(InfoCommand(maps, json="-"))
     assert json.loads(capsys.readouterr().out)["faces"] == 10
-    info_command(InfoCommand(str(maps), json=str(tmp_path / "i.json")))
+    info_command(InfoCommand(maps, json=str(tmp_path / "i.json")))
     assert json.loads((tmp_path / "i.json").read_text())["faces"] == 10
 
 
 def test_info_starts_without_torch(maps: Path) -> None:
     code = (
         "import sys; from focus.mapstore import InfoCommand, info_command;"
-        f"info_command(InfoCommand({str(maps)!r})); assert 'torch' not in sys.modules"
+        f"from pathlib import Path; info_command(InfoCommand(Path({str(maps)!r})));"
+        "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def command_for(corpus, out, **changes):
     optimizer = OptimizerConfig(lr=1e-3)
     return TrainCommand(
         source=Source(data=str(corpus)),
-        out=str(out),
+        out=out,
         network=NETWORK,
         fit=FitConfig(optimizer=optimizer, **fit),
         runtime=Runtime(device="cpu", quiet=True),
@@ -225,7 +226,7 @@ def test_recipes_are_what_documents_say():
 
 
 def test_config_survives_json():
-    command = TrainCommand(source=Source(data="x"), out="y", fit=RECIPES["demo"][2])
+    command = TrainCommand(source=Source(data="x"), out=Path("y"), fit=RECIPES["demo"][2])
     assert from_json(TrainCommand, json.loads(json.dumps(to_json(command)))) == command
 
 

@@ -43,11 +43,9 @@ QUIET = Runtime(device="cpu", quiet=True)
 def test_both_commands_train_the_same_network(demo_corpus, tmp_path):
     source = Source(str(demo_corpus))
     network = NetworkOptions(**TINY)
-    train_command(
-        TrainCommand(source, str(tmp_path / "a"), network=network, fit=FIT, runtime=QUIET)
-    )
+    train_command(TrainCommand(source, tmp_path / "a", network=network, fit=FIT, runtime=QUIET))
     options = tuple(f"{name}={value}" for name, value in TINY.items())
-    trial = {"options": options, "out": str(tmp_path / "b"), "draws": 0, "runtime": QUIET}
+    trial = {"options": options, "out": tmp_path / "b", "draws": 0, "runtime": QUIET}
     run_command(RunCommand(model="focus", source=source, fit=FIT, **trial))
     for name in ("best.safetensors", "last.safetensors"):
         one, other = (load_file(tmp_path / run / name) for run in ("a", "b/seed-0"))
@@ -77,7 +75,7 @@ def test_flags_of_focus_are_refused_for_another_detector_even_at_their_default(w
     source = Source(str(world.folder / "index.csv"))
     given = NetworkOptions(maps_per_class=FoCusConfig().maps_per_class)
     with pytest.raises(InputError, match="--maps-per-class: not a setting of line"):
-        train_command(TrainCommand(source, str(world.folder / "r"), "line", network=given))
+        train_command(TrainCommand(source, world.folder / "r", "line", network=given))
 
 
 def test_val_faces_that_are_trained_on_are_refused(world):
@@ -87,7 +85,7 @@ def test_val_faces_that_are_trained_on_are_refused(world):
     index.write(world.folder / "index.csv")
     source = Source(str(world.folder / "index.csv"))
     with pytest.raises(InputError, match=r"split val: 1 of its faces is trained on.*same bytes"):
-        train_command(TrainCommand(source, str(world.folder / "r"), "line", runtime=QUIET))
+        train_command(TrainCommand(source, world.folder / "r", "line", runtime=QUIET))
     assert not (world.folder / "r").exists()
 
 
@@ -99,7 +97,7 @@ def test_the_flags_of_the_network_are_its_settings():
 def command_for(corpus, out, **network):
     return TrainCommand(
         Source(str(corpus)),
-        str(out),
+        out,
         network=NetworkOptions(**{**TINY, **network}),
         fit=FIT,
         runtime=QUIET,
@@ -208,10 +206,10 @@ def test_real_faces_alone_train_alike_in_both_commands_and_in_two_parts(demo_cor
     faces.write(tmp_path / "real.csv")
     source = Source(str(tmp_path / "real.csv"))
     command = TrainCommand(
-        source, str(tmp_path / "a"), network=NetworkOptions(**TINY), fit=FIT, runtime=QUIET
+        source, tmp_path / "a", network=NetworkOptions(**TINY), fit=FIT, runtime=QUIET
     )
     train_command(command)
-    part = replace(command, out=str(tmp_path / "b"), fit=replace(FIT, stop_after=1))
+    part = replace(command, out=tmp_path / "b", fit=replace(FIT, stop_after=1))
     train_command(part)
     train_command(replace(part, fit=FIT, resume=True))
     run_command(
@@ -221,7 +219,7 @@ def test_real_faces_alone_train_alike_in_both_commands_and_in_two_parts(demo_cor
             fit=FIT,
             test=(f"drawn={demo_corpus}:test",),
             options=tuple(f"{name}={value}" for name, value in TINY.items()),
-            out=str(tmp_path / "c"),
+            out=tmp_path / "c",
             draws=0,
             runtime=QUIET,
         )
@@ -248,7 +246,7 @@ def test_a_training_starts_from_a_trained_network(demo_corpus, tmp_path):
     train_command(first)
     still = replace(FIT, steps=1, optimizer=OptimizerOptions("sgd", lr=1e-12))  # moves nothing
     further = replace(first, network=NetworkOptions(), fit=still, init=tmp_path / "first")
-    train_command(replace(further, out=str(tmp_path / "second")))
+    train_command(replace(further, out=tmp_path / "second"))
     one, other = read_run(tmp_path / "first"), read_run(tmp_path / "second")
     assert other.network == one.network
     assert other.config["init"]

@@ -149,7 +149,7 @@ def test_prepare_writes_masks_and_leaves_images_in_place(root, tmp_path, capsys)
     for name in ("Train/a.jpg", "Train/b.jpg", "Test-Challenge/a.jpg"):
         (root / "Images" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "Images" / name).touch()
-    prepare_command(PrepareCommand(source=Source("openforensics", root=str(root)), out=str(out)))
+    prepare_command(PrepareCommand(source=Source("openforensics", root=str(root)), out=out))
     assert "4 rows of openforensics, 2 masks" in capsys.readouterr().out
     index = FaceIndex.read(out / "index.csv")
     masks = dict(zip(index.labels.tolist(), index.column("mask"), strict=False))

@@ -46,7 +46,7 @@ def draw_portrait(seed, size=96):
 def command(data, out, **options):
     source = options.pop("source", Source(data=str(data)))
     defaults = {"workers": 1, "runtime": QUIET}
-    return ForgeCommand(source=source, out=str(out), **(defaults | options))
+    return ForgeCommand(source=source, out=out, **(defaults | options))
 
 
 def forge(data, out, **options):

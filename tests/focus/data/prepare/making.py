@@ -67,9 +67,7 @@ def walk(number, shift=0):
 def prepare(data, out, **flags):
     flags.setdefault("workers", 0)
     source = Source(data=str(data), **flags.pop("source", {}))
-    prepare_command(
-        PrepareCommand(source=source, out=str(out), runtime=Runtime(quiet=True), **flags)
-    )
+    prepare_command(PrepareCommand(source=source, out=out, runtime=Runtime(quiet=True), **flags))
     return FaceIndex.read(out / "index.csv")
 
 
