@@ -42,10 +42,10 @@ def compare_command(command: CompareCommand) -> None:
     cells = list_cells(command)
     runtime = command.trial.runtime
     is_main = runtime.accelerator().is_main_process
-    with hold(Path(command.out)) if is_main else nullcontext():
+    with hold(command.out) if is_main else nullcontext():
         tests, finished, faults = _run_cells(cells, runtime.quiet)
         if is_main:
-            _compare(Path(command.out), finished, tests)
+            _compare(command.out, finished, tests)
     if faults:
         raise CheckFailedError(f"{count_of(len(faults), 'trial')} with faults: {'; '.join(faults)}")
 

@@ -52,7 +52,7 @@ def list_cells(command: CompareCommand) -> list[GridCell]:
     for model in command.model:
         options = tuple(_options_of(command, model))
         for name, path in maps.items():
-            out = str(Path(command.out, model, name))
+            out = command.out / model / name
             trial = replace(
                 command.trial, model=model, maps=path, source=source, out=out, options=options
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from evaluator.trial.options import RunCommand
 from focus.errors import InputError
@@ -17,7 +18,7 @@ class CompareCommand:
     maps: tuple[str, ...]
     """Kinds of supervision besides labels: map files, each as FILE or NAME=FILE, none, zeros or
     truth."""
-    out: str = "results/compare"
+    out: Path = Path("results/compare")
     """Output folder, with a trial in each MODEL/MAPS. Re-running the same command resumes."""
     options: tuple[str, ...] = ()
     """NAME=VALUE settings of all detectors, or MODEL.NAME=VALUE of one."""

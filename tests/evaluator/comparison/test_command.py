@@ -36,7 +36,7 @@ def command(demo_corpus, tmp_path):
         draws=20,
         runtime=Runtime(device="cpu", quiet=True),
     )
-    out = str(tmp_path / "grid")
+    out = tmp_path / "grid"
     return CompareCommand(("probe", "classifier"), ("truth", "none"), out, OPTIONS, trial)
 
 
@@ -52,7 +52,7 @@ def test_a_grid_from_faces_to_page(command, tmp_path, monkeypatch, capsys):
     with pytest.raises(InputError, match="stopped after step 1"):
         compare_command(halted)
     # One detector cannot be built any more: the others are run, and compared.
-    out = Path(command.out)
+    out = command.out
     (out / "classifier" / "none" / "seed-0" / "config.json").write_text("{}")
     with pytest.raises(CheckFailedError, match=r"1 trial with faults: classifier, none: .*"):
         compare_command(command)
@@ -67,7 +67,7 @@ def test_a_grid_from_faces_to_page(command, tmp_path, monkeypatch, capsys):
     shutil.rmtree(out / "classifier" / "none")
     with pytest.raises(OSError, match=r"result\.json"):
         compare_command(command)  # the replaced function wrote no result
-    assert ran == [str(out / "classifier" / "none")]
+    assert ran == [out / "classifier" / "none"]
     monkeypatch.setattr(comparing, "run_trial", run_trial)
     capsys.readouterr()
     compare_command(command)
@@ -78,7 +78,7 @@ def test_a_grid_from_faces_to_page(command, tmp_path, monkeypatch, capsys):
         command.trial,
         model="probe",
         maps="truth",
-        out=str(tmp_path / "alone"),
+        out=tmp_path / "alone",
         options=(*SMALL, "channels=8"),
     )
     run_command(alone)
