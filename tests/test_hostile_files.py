@@ -42,7 +42,7 @@ def test_a_chunk_of_png_that_claims_gigabytes_is_refused(tmp_path: Path, monkeyp
 
 
 def test_more_pixels_than_bytes_can_hold_are_refused(tmp_path: Path) -> None:
-    """Pictures of one colour are packed as tightly as their formats allow, and are read."""
+    """Images of one colour are packed as tightly as their formats allow, and are read."""
     for name, flags in (("a.png", [cv2.IMWRITE_PNG_COMPRESSION, 9]), ("a.jpg", [])):
         path = tmp_path / name
         plain = np.full((2000, 2000), 128, np.uint8)
@@ -194,7 +194,7 @@ def test_a_run_of_strange_settings_names_its_file(tmp_path: Path) -> None:
 
 
 def test_a_spoilt_record_of_prepare_is_not_believed(tmp_path: Path) -> None:
-    whole = {"rows": [], "failures": [["a", "b"]], "gaps": [], "counts": {"pictures": 1}}
+    whole = {"rows": [], "failures": [["a", "b"]], "gaps": [], "counts": {"faceless": 1}}
     unit = Unit(Task(()), tmp_path / "a.json")
 
     def recalled(**change: object) -> object:

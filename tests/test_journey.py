@@ -84,8 +84,8 @@ def test_one_image_one_video_and_a_folder(run, tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "faces").mkdir()
     for name in ("a.jpg", "b.png"):
-        picture = rng.integers(0, 255, (80, 60, 3), dtype=np.uint8)
-        cv2.imwrite(str(tmp_path / "faces" / name), picture)
+        image = rng.integers(0, 255, (80, 60, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / "faces" / name), image)
     film = cv2.VideoWriter(
         str(tmp_path / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (64, 48)
     )

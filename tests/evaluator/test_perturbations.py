@@ -24,10 +24,10 @@ def scene(height=256, width=256, seed=0):
     """An image with smooth areas, edges and texture."""
     generator = np.random.default_rng(seed)
     cells = generator.integers(40, 216, (9, 9, 3)).astype(np.uint8)
-    picture = cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)
-    cv2.circle(picture, (width // 2, height // 2), height // 4, (200, 140, 110), -1)
-    texture = generator.integers(-12, 13, picture.shape)
-    return np.clip(picture.astype(int) + texture, 0, 255).astype(np.uint8)
+    clean = cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)
+    cv2.circle(clean, (width // 2, height // 2), height // 4, (200, 140, 110), -1)
+    texture = generator.integers(-12, 13, clean.shape)
+    return np.clip(clean.astype(int) + texture, 0, 255).astype(np.uint8)
 
 
 def flat(value, size=(64, 64)):
@@ -36,29 +36,29 @@ def flat(value, size=(64, 64)):
 
 @pytest.mark.parametrize(("kind", "level"), ALL)
 def test_every_kind_keeps_shape_input_and_draws(kind, level):
-    picture = scene(61, 95)
-    before = picture.copy()
-    first = Perturbation(kind, level, 3)(picture, "clip.mp4#7")
-    again = pickle.loads(pickle.dumps(Perturbation(kind, level, 3)))(picture, "clip.mp4#7")
-    assert (first.dtype, first.shape) == (np.uint8, picture.shape)
-    np.testing.assert_array_equal(picture, before)
+    clean = scene(61, 95)
+    before = clean.copy()
+    first = Perturbation(kind, level, 3)(clean, "clip.mp4#7")
+    again = pickle.loads(pickle.dumps(Perturbation(kind, level, 3)))(clean, "clip.mp4#7")
+    assert (first.dtype, first.shape) == (np.uint8, clean.shape)
+    np.testing.assert_array_equal(clean, before)
     np.testing.assert_array_equal(first, again)
 
 
 @pytest.mark.parametrize("kind", ["block-crop", "noise", "mix"])
 def test_draws_differ_by_seed_and_key(kind):
-    picture = scene()
-    first = Perturbation(kind, 1)(picture, "a.png")
-    assert (first != Perturbation(kind, 1)(picture, "b.png")).any()
-    assert (first != Perturbation(kind, 1, 1)(picture, "a.png")).any()
+    clean = scene()
+    first = Perturbation(kind, 1)(clean, "a.png")
+    assert (first != Perturbation(kind, 1)(clean, "b.png")).any()
+    assert (first != Perturbation(kind, 1, 1)(clean, "a.png")).any()
 
 
 @pytest.mark.parametrize("kind", MONOTONE)
 def test_more_level_is_less_alike(kind):
-    picture = scene()
-    worse = [Perturbation(kind, level)(picture, "k") for level in KINDS[kind].levels]
-    ssim = [structural_similarity(picture, one, channel_axis=2) for one in (picture, *worse)]
-    psnr = [cv2.PSNR(picture, one) for one in worse]
+    clean = scene()
+    worse = [Perturbation(kind, level)(clean, "k") for level in KINDS[kind].levels]
+    ssim = [structural_similarity(clean, one, channel_axis=2) for one in (clean, *worse)]
+    psnr = [cv2.PSNR(clean, one) for one in worse]
     assert all(np.diff(ssim) < 0)
     assert all(np.diff(psnr) < 0)
 
@@ -139,25 +139,25 @@ def test_blur_is_a_gaussian_of_a_sixth_of_its_kernel():
     assert spread[20, 20] == pytest.approx(255 / weights.sum() ** 2, abs=1)
 
 
-def test_pixelation_leaves_the_small_picture():
-    picture = scene(120, 90)
-    found = Perturbation("pixel", 2)(picture, "")
-    small = cv2.resize(picture, (30, 40), interpolation=cv2.INTER_LINEAR)
+def test_pixelation_leaves_the_small_image():
+    clean = scene(120, 90)
+    found = Perturbation("pixel", 2)(clean, "")
+    small = cv2.resize(clean, (30, 40), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_array_equal(cv2.resize(small, (90, 120)), found)
     assert Perturbation("pixel", 5)(scene(4, 3), "").shape == (4, 3, 3)
 
 
 def test_compression_is_h264():
     av = pytest.importorskip("av")
-    picture = scene(96, 128)
-    found = Perturbation("compress", 5)(picture, "")
+    clean = scene(96, 128)
+    found = Perturbation("compress", 5)(clean, "")
     # The same frame through a container and the library's own muxer.
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         options = {"crf": "40", "x264-params": "mbtree=0"}
         stream = container.add_stream("libx264", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame = av.VideoFrame.from_ndarray(clean, format="rgb24")
         container.mux([*stream.encode(frame), *stream.encode(None)])
     file.seek(0)
     with av.open(file) as container:
@@ -214,29 +214,29 @@ def test_without_an_encoder_one_line_says_so(monkeypatch):
 
 
 def test_jpeg_is_that_of_its_quality():
-    picture = scene()
-    found = Perturbation("jpeg", 5)(picture, "")
+    clean = scene()
+    found = Perturbation("jpeg", 5)(clean, "")
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=10, subsampling="4:2:0")
+    Image.fromarray(clean).save(file, "JPEG", quality=10, subsampling="4:2:0")
     other = np.asarray(Image.open(file))
     assert np.abs(found.astype(int) - other).mean() < 1
 
 
 def test_resize_keeps_means_and_drops_detail():
-    picture = scene()
-    found = Perturbation("resize", 5)(picture, "")
-    np.testing.assert_allclose(found.mean(axis=(0, 1)), picture.mean(axis=(0, 1)), atol=1)
-    assert cv2.Laplacian(found, cv2.CV_64F).var() < 0.05 * cv2.Laplacian(picture, cv2.CV_64F).var()
+    clean = scene()
+    found = Perturbation("resize", 5)(clean, "")
+    np.testing.assert_allclose(found.mean(axis=(0, 1)), clean.mean(axis=(0, 1)), atol=1)
+    assert cv2.Laplacian(found, cv2.CV_64F).var() < 0.05 * cv2.Laplacian(clean, cv2.CV_64F).var()
 
 
 @pytest.mark.parametrize("operation", [*chain(*mixture.COLOUR), *mixture.TEXTURE, *mixture.EFFECTS])
-def test_every_operation_of_the_mix_changes_pictures_and_leaves_them_recognisable(operation):
-    picture = scene(64, 80)
+def test_every_operation_of_the_mix_changes_images_and_leaves_them_recognisable(operation):
+    clean = scene(64, 80)
     for seed in range(8):
-        found = operation(picture, np.random.default_rng(seed))
-        assert (found.dtype, found.shape) == (np.uint8, picture.shape)
-        assert (found != picture).any()
-        grey = [cv2.cvtColor(one, cv2.COLOR_RGB2GRAY).ravel() for one in (found, picture)]
+        found = operation(clean, np.random.default_rng(seed))
+        assert (found.dtype, found.shape) == (np.uint8, clean.shape)
+        assert (found != clean).any()
+        grey = [cv2.cvtColor(one, cv2.COLOR_RGB2GRAY).ravel() for one in (found, clean)]
         assert np.corrcoef(*grey)[0, 1] > 0.5
 
 

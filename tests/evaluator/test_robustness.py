@@ -74,15 +74,15 @@ def corpus(tmp_path):
     for person in range(8):
         for i in range(4):
             name, fake = f"{person}_{i}", i >= 2
-            picture = np.repeat(generator.integers(60, 200, (SIZE, SIZE, 1)), 3, axis=2)
-            picture[..., 2] += generator.integers(0, 30)  # BGR: all of it a little redder
+            image = np.repeat(generator.integers(60, 200, (SIZE, SIZE, 1)), 3, axis=2)
+            image[..., 2] += generator.integers(0, 30)  # BGR: all of it a little redder
             mask = np.zeros((SIZE, SIZE), dtype=np.uint8)
             if fake:
                 top, left = generator.integers(0, 24, 2)
                 mask[top : top + 12, left : left + 12] = 255
-                picture[mask > 0] = (20, 20, generator.integers(30, 255))
+                image[mask > 0] = (20, 20, generator.integers(30, 255))
                 cv2.imwrite(str(tmp_path / f"{name}_mask.png"), mask)
-            cv2.imwrite(str(tmp_path / f"{name}.png"), picture.clip(0, 255).astype(np.uint8))
+            cv2.imwrite(str(tmp_path / f"{name}.png"), image.clip(0, 255).astype(np.uint8))
             more = {"mask": f"{name}_mask.png", "method": "ab"[i - 2]} if fake else {}
             faces.append(Face(f"{name}.png", int(fake), "test", video=f"{person}", **more))
     index = FaceIndex.of(faces, tmp_path)
@@ -111,7 +111,7 @@ def result_of(index):
     return json.loads((index.root / "out" / "robustness.json").read_text())
 
 
-def test_command_makes_maps_numbers_and_a_picture(corpus, capsys):
+def test_command_makes_maps_numbers_and_a_image(corpus, capsys):
     robustness_command(command(corpus))
     out, result = corpus.root / "out", result_of(corpus)
     names = {"clean", "saturation-1", "saturation-5", "contrast-1", "contrast-5"}
@@ -155,13 +155,13 @@ def test_numbers_are_those_of_evaluator_score(corpus):
             assert metrics[metric] == pytest.approx(expected[metric])
 
 
-def test_pictures_are_perturbed_before_the_network_sees_them(corpus):
+def test_images_are_perturbed_before_the_network_sees_them(corpus):
     robustness_command(
         command(corpus, corruptions=("noise",), levels=(3,), runtime=replace(QUIET, seed=4))
     )
     key = corpus.keys[2]
-    picture = cv2.imread(str(corpus.root / key))[..., ::-1].copy()
-    noisy = Perturbation("noise", 3, seed=4)(picture, key).astype(np.float32) / 255
+    image = cv2.imread(str(corpus.root / key))[..., ::-1].copy()
+    noisy = Perturbation("noise", 3, seed=4)(image, key).astype(np.float32) / 255
     blocks = np.clip(noisy[..., 0] - noisy[..., 1], 0, 1).reshape(SIZE // 4, 4, SIZE // 4, 4)
     with MapReader(corpus.root / "out" / "noise-3.h5") as reader:
         np.testing.assert_allclose(reader[key], blocks.mean(axis=(1, 3)), atol=0.003)
@@ -196,7 +196,7 @@ def test_block_rule_is_explained_where_it_does_nothing(corpus):
     assert "changes nothing on images below 256 px" in result["notes"][0]
 
 
-def test_unreadable_pictures_and_masks_are_named_and_the_rest_is_judged(corpus):
+def test_unreadable_images_and_masks_are_named_and_the_rest_is_judged(corpus):
     (corpus.root / "3_1.png").write_bytes(b"")
     (corpus.root / "4_2_mask.png").write_bytes(b"")
     said = r"1 image could not be read .*clean.h5.errors.csv.* and 1 mask "
@@ -313,7 +313,7 @@ def test_average_is_over_the_seven_kinds_and_clean_is_left_out(corpus, condition
     assert seven_of(kinds[:6]) == ()
 
 
-def test_curves_of_every_kind_fit_on_one_picture(tmp_path, corpus, conditions):
+def test_curves_of_every_kind_fit_on_one_image(tmp_path, corpus, conditions):
     readers = conditions[1]
     every = {
         Condition(kind, level): readers[Condition("blur", 1)]
@@ -322,8 +322,8 @@ def test_curves_of_every_kind_fit_on_one_picture(tmp_path, corpus, conditions):
     }
     found = judge(corpus, {CLEAN: readers[CLEAN], **every}, 0, quiet=True)
     draw_curves(describe(found, corpus, readers[CLEAN].attributes, [], 0, 0), tmp_path / "all.png")
-    picture = cv2.imread(str(tmp_path / "all.png"))
-    assert (picture == (0xB2, 0x72, 0x00)).all(axis=2).any()  # BGR of the first curve
+    image = cv2.imread(str(tmp_path / "all.png"))
+    assert (image == (0xB2, 0x72, 0x00)).all(axis=2).any()  # BGR of the first curve
 
 
 def faces_of(counts):

@@ -213,7 +213,7 @@ def test_fully_blocked_token_attends_to_all_alike():
     assert torch.allclose(seen[:, 1], attention(query, key, value)[:, 1], atol=1e-6)
 
 
-def test_batched_transformer_is_picture_by_picture():
+def test_batched_transformer_is_image_by_image():
     torch.manual_seed(0)
     transformer = ForgeryAwareTransformer(16, 32)
     tokens, image = torch.randn(3, 2, 16), torch.randn(3, 16, 3, 5)

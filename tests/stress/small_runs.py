@@ -267,13 +267,13 @@ def write_clips(folder: Path) -> None:
     for number in range(6):
         forged = number % 2
         kind = ("real", "fake")[forged]
-        pictures = np.full((6, 48, 64, 3), 40 + 20 * forged, np.uint8)
-        masks = np.zeros_like(pictures)
+        images = np.full((6, 48, 64, 3), 40 + 20 * forged, np.uint8)
+        masks = np.zeros_like(images)
         for frame in range(6):
             left = 8 + frame + 6 * forged
-            pictures[frame, 12:28, left : left + 16] = 230 - number
+            images[frame, 12:28, left : left + 16] = 230 - number
             masks[frame, 12:28, left : left + 8] = 255
-        _write_clip(folder / f"{kind}/{number}.mp4", pictures)
+        _write_clip(folder / f"{kind}/{number}.mp4", images)
         row = Face(f"{kind}/{number}.mp4", forged, "test", video=str(number))
         if forged:
             _write_clip(folder / f"masks/{number}.mp4", masks)
@@ -285,11 +285,11 @@ def write_clips(folder: Path) -> None:
     FaceIndex.of(rows, folder).write(folder / "list.csv")
 
 
-def _write_clip(path: Path, pictures: np.ndarray) -> None:
+def _write_clip(path: Path, images: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (64, 48))
-    for picture in pictures:
-        writer.write(picture)
+    for image in images:
+        writer.write(image)
     writer.release()
 
 

@@ -173,16 +173,16 @@ def test_a_damaged_member_of_a_zip_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_faces_and_masks_come_out_of_archives(kind: str, tmp_path: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
     mask = np.eye(9, 7, dtype=np.uint8) * 255
     pngs = {
         name: cv2.imencode(".png", image)[1].tobytes()
-        for name, image in (("./7/face.png", picture[..., ::-1]), ("mask.png", mask))
+        for name, image in (("./7/face.png", pixels[..., ::-1]), ("mask.png", mask))
     }
     pack(tmp_path / kind, {**pngs, "cut.png": pngs["mask.png"][:-12]})
-    assert np.array_equal(read_face(tmp_path, f"{kind}!/7/face.png"), picture)
+    assert np.array_equal(read_face(tmp_path, f"{kind}!/7/face.png"), pixels)
     cropped = read_face(tmp_path, f"{kind}!/7/face.png#0.0", "1 2 5 6")
-    assert np.array_equal(cropped, picture[2:6, 1:5])
+    assert np.array_equal(cropped, pixels[2:6, 1:5])
     assert np.array_equal(read_mask(tmp_path / f"{kind}!/mask.png"), mask > 0)
     with pytest.raises(UnreadableError, match="truncated"):
         read_face(tmp_path, f"{kind}!/cut.png")
@@ -254,8 +254,8 @@ def test_of_members_of_one_name_the_last_counts(kind: str, tmp_path: Path) -> No
 def test_a_tar_that_a_data_set_reads_is_listed_once_for_all_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    picture = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
-    pack(tmp_path / "a.tar", {"0.png": picture, "1.png": picture})
+    pixels = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
+    pack(tmp_path / "a.tar", {"0.png": pixels, "1.png": pixels})
     calls = count_calls(monkeypatch, tarfile.TarFile, "next")
     index = FaceIndex.of([Face(f"a.tar!/{number}.png") for number in (0, 1)], tmp_path)
     faces = FaceDataset(index, 4)

@@ -114,7 +114,7 @@ def test_persons_in_a_video_have_clips_of_their_own():
 # Motion of stills
 
 
-def test_motion_of_stills_is_small_smooth_and_passes_the_whole_picture():
+def test_motion_of_stills_is_small_smooth_and_passes_the_whole_image():
     geometry = Geometry(0.1, 0.2, 0.5, True)
     clips = plan([Face("a.png", 0), Face("b.png", 0)], 16, stills=True)
     frames = clips.frames_of(1, geometry, SEED)
@@ -166,9 +166,9 @@ def test_image_and_map_of_a_still_move_together(tmp_path):
         assert torch.equal(clip.map, again.map)
         assert clip.image.shape == (3, 6, 60, 60)
         assert clip.map.shape == (1, 6, 60, 60)
-        picture = clip.image.float() / 255
+        pixels = clip.image.float() / 255
         inner = (..., slice(3, -3), slice(3, -3))  # beyond its border a map is its border
-        assert (picture - clip.map)[inner].abs().max() < 0.02  # the crop falls on whole pixels
+        assert (pixels - clip.map)[inner].abs().max() < 0.02  # the crop falls on whole pixels
         moved = (clip.map[:, 1:] - clip.map[:, :-1]).abs().amax(dim=(0, 2, 3))
         assert (moved > 1e-4).all()
         whole = still[Draw(0, number)]
@@ -193,7 +193,7 @@ def video(tmp_path):
     return FaceIndex.of(faces, tmp_path)
 
 
-def test_a_clip_has_the_pictures_and_maps_of_its_frames_in_order(video):
+def test_a_clip_has_the_images_and_maps_of_its_frames_in_order(video):
     maps = {key: np.full((4, 4), n / 10, np.float32) for n, key in enumerate(video.keys)}
     dataset = FaceDataset(video, 16, maps, Augmentation(flip=False), frames=4)
     sample = dataset[1]  # frame 0

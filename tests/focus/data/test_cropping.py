@@ -19,7 +19,7 @@ BOXES = [(2, 3, 9, 8), (-4, -2, 6, 5), (8, 6, 20, 15), (-3, -3, 40, 30), (30, 2,
 
 @pytest.mark.parametrize("box", BOXES)
 @pytest.mark.parametrize("shape", [(12, 16), (12, 16, 3)])
-def test_a_crop_is_the_reflected_picture_cut(box, shape):
+def test_a_crop_is_the_reflected_image_cut(box, shape):
     image = np.random.default_rng(0).integers(1, 256, shape, np.uint8)
     around = 50
     edges = [(around, around)] * 2 + [(0, 0)] * (len(shape) - 2)

@@ -62,7 +62,7 @@ def test_points_are_eyes_nose_and_mouth_from_left_to_right() -> None:
 
 @needs_material
 @pytest.mark.parametrize("side", [1500, 2600])
-def test_a_large_picture_gives_the_same_face_in_its_own_pixels(side: int) -> None:
+def test_a_large_image_gives_the_same_face_in_its_own_pixels(side: int) -> None:
     image = read_image(PHOTOS / "real_00011.jpg")
     detector = YuNetDetector(WEIGHTS)
     small = detector.detect(image)[0]
@@ -78,9 +78,9 @@ def test_a_large_picture_gives_the_same_face_in_its_own_pixels(side: int) -> Non
 def test_yunet_takes_rgb_and_finds_no_face_where_there_is_none() -> None:
     detector = YuNetDetector(WEIGHTS)
     image = read_image(PHOTOS / "real_00611.jpg")
-    picture = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    raw = cv2.FaceDetectorYN.create(str(WEIGHTS), "", picture.shape[1::-1], 0.7)
-    row = raw.detect(picture)[1][0]
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    raw = cv2.FaceDetectorYN.create(str(WEIGHTS), "", bgr.shape[1::-1], 0.7)
+    row = raw.detect(bgr)[1][0]
     face = detector.detect(image)[0]
     assert np.allclose((face.left, face.top, face.score), (row[0], row[1], row[14]), atol=1e-3)
     assert detector.detect(np.full((60, 2000, 3), 127, np.uint8)) == []

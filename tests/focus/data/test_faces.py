@@ -30,7 +30,7 @@ def pixels(sample: Sample | Failure, name: str = "image") -> np.ndarray:
     return getattr(sample, name).permute(1, 2, 0).numpy()
 
 
-def test_a_sample_is_the_picture_with_its_label_and_key(tmp_path: Path) -> None:
+def test_a_sample_is_the_image_with_its_label_and_key(tmp_path: Path) -> None:
     images = [save(tmp_path / f"{row}.png", noise(row)) for row in range(3)]
     index = FaceIndex.of(
         [Face(f"{row}.png", label) for row, label in enumerate((1, -1, 0))], tmp_path
@@ -46,7 +46,7 @@ def test_a_sample_is_the_picture_with_its_label_and_key(tmp_path: Path) -> None:
         assert sample.image.dtype == torch.uint8
 
 
-def test_faces_of_one_picture_are_cropped_by_their_own_boxes(tmp_path: Path) -> None:
+def test_faces_of_one_image_are_cropped_by_their_own_boxes(tmp_path: Path) -> None:
     fake, original = save(tmp_path / "f.png", noise(1)), save(tmp_path / "o.png", noise(2))
     boxes = [(0, 0, 8, 8), (10, 4, 18, 12), (12, 14, 20, 22)]
     faces = [
@@ -75,7 +75,7 @@ def test_maps_go_by_key_and_only_those_of_real_faces_are_blank(tmp_path: Path) -
     assert maps["real.png"].min() == 1  # the given map is left alone
 
 
-def test_draws_move_picture_and_map_alike_and_go_by_seed_number_and_row(tmp_path: Path) -> None:
+def test_draws_move_image_and_map_alike_and_go_by_seed_number_and_row(tmp_path: Path) -> None:
     ramp = np.tile(np.linspace(0, 255, 48, dtype=np.uint8), (48, 1))
     for name in ("a", "b"):
         save(tmp_path / f"{name}.png", np.stack([ramp] * 3, axis=-1))
@@ -131,13 +131,13 @@ def test_size_zero_keeps_the_shorter_side(tmp_path: Path) -> None:
     assert pixels(sample).shape == (20, 20, 3)
 
 
-def test_perturb_sees_the_whole_picture_and_its_key(tmp_path: Path) -> None:
+def test_perturb_sees_the_whole_image_and_its_key(tmp_path: Path) -> None:
     image = save(tmp_path / "p.png", noise(4))
     seen = []
 
-    def perturb(picture: np.ndarray, key: str) -> np.ndarray:
-        seen.append((picture.shape, key))
-        return 255 - picture
+    def perturb(image: np.ndarray, key: str) -> np.ndarray:
+        seen.append((image.shape, key))
+        return 255 - image
 
     faces = [Face("p.png"), Face("p.png#0.3", extra={"box": "4 4 12 12"})]
     data = FaceDataset(FaceIndex.of(faces, tmp_path), 8, perturb=perturb)

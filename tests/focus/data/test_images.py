@@ -25,7 +25,7 @@ from tests.focus.data.drawn_images import encode, write
 HEIGHT, WIDTH = 40, 60
 
 
-def picture(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+def draw_image(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     """Coloured patches without symmetry, so that a swapped channel or a flip shows."""
     image = np.zeros((height, width, 3), np.uint8)
     image[: height // 2] = (250, 30, 0)
@@ -36,7 +36,7 @@ def picture(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 
 def jpeg_with_thumbnail(progressive: bool) -> bytes:
     """A JPEG whose EXIF holds a whole JPEG, with a second end marker."""
-    image = Image.fromarray(picture(400, 600))
+    image = Image.fromarray(draw_image(400, 600))
     small = encode(image.resize((90, 60)), "JPEG")
     offset = 8 + 2 + 4 + 2 + 2 * 12 + 4
     ifd1 = struct.pack("<HHHIIHHIII", 2, 0x201, 4, 1, offset, 0x202, 4, 1, len(small), 0)
@@ -44,7 +44,7 @@ def jpeg_with_thumbnail(progressive: bool) -> bytes:
     return encode(image, "JPEG", progressive=progressive, exif=b"Exif\0\0" + tiff)
 
 
-ORIGINAL = Image.fromarray(picture())
+ORIGINAL = Image.fromarray(draw_image())
 SHADES = Image.fromarray((np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 256).astype(np.uint8))
 
 
@@ -103,13 +103,13 @@ def test_exif_orientation_is_applied(kind: str, orientation: int, tmp_path: Path
 def test_colours_under_alpha_are_the_files_own(kind: str, tmp_path: Path) -> None:
     options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
     read = read_image(write(tmp_path / "clear", encode(with_alpha(), kind, **options)))
-    assert np.array_equal(read, picture())
+    assert np.array_equal(read, draw_image())
 
 
 def test_transparent_tiff_is_refused_and_an_opaque_one_read(tmp_path: Path) -> None:
     opaque = ORIGINAL.copy()
     opaque.putalpha(255)
-    assert np.array_equal(read_image(write(tmp_path / "o", encode(opaque, "TIFF"))), picture())
+    assert np.array_equal(read_image(write(tmp_path / "o", encode(opaque, "TIFF"))), draw_image())
     with pytest.raises(UnreadableError, match="transparent TIFF"):
         read_image(write(tmp_path / "t", encode(with_alpha(), "TIFF")))
 
@@ -132,13 +132,13 @@ def test_float_pixels_are_refused(tmp_path: Path) -> None:
 
 
 WHOLE = {
-    "jpeg": encode(Image.fromarray(picture(300, 200)), "JPEG"),
-    "jpeg-progressive": encode(Image.fromarray(picture(300, 200)), "JPEG", progressive=True),
+    "jpeg": encode(Image.fromarray(draw_image(300, 200)), "JPEG"),
+    "jpeg-progressive": encode(Image.fromarray(draw_image(300, 200)), "JPEG", progressive=True),
     "jpeg-thumbnail": jpeg_with_thumbnail(False),
     "jpeg-thumbnail-progressive": jpeg_with_thumbnail(True),
-    "png": encode(Image.fromarray(picture(300, 200)), "PNG"),
-    "webp": encode(Image.fromarray(picture(300, 200)), "WEBP"),
-    "webp-exif": encode(Image.fromarray(picture(300, 200)), "WEBP", exif=b"Exif\0\0II*\0"),
+    "png": encode(Image.fromarray(draw_image(300, 200)), "PNG"),
+    "webp": encode(Image.fromarray(draw_image(300, 200)), "WEBP"),
+    "webp-exif": encode(Image.fromarray(draw_image(300, 200)), "WEBP", exif=b"Exif\0\0II*\0"),
     "bmp": encode(ORIGINAL, "BMP"),
     "tiff": encode(ORIGINAL, "TIFF"),
     "tiff-lzw": encode(ORIGINAL, "TIFF", compression="tiff_lzw"),
@@ -247,7 +247,7 @@ def test_a_large_jpeg_is_decoded_at_a_part_of_its_size(
 ) -> None:
     exif = Image.Exif()
     exif[0x112] = 6
-    soft = cv2.GaussianBlur(picture(600, 800), (0, 0), 16)
+    soft = cv2.GaussianBlur(draw_image(600, 800), (0, 0), 16)
     path = write(tmp_path / "a", encode(Image.fromarray(soft), "JPEG", quality=95, exif=exif))
     full, part = read_image(path), read_image(path, smallest)
     assert part.shape == (800 // factor, 600 // factor, 3)
@@ -326,19 +326,19 @@ def test_read_face_takes_any_name_and_leads_out_of_the_root(tmp_path: Path) -> N
     name = "Zoë #3, 脸.png"
     path = write(tmp_path / name, encode(ORIGINAL, "PNG"))
     for key in (f"../{name}", str(path)):
-        assert np.array_equal(read_face(root, key), picture())
+        assert np.array_equal(read_face(root, key), draw_image())
 
 
 def test_read_face_crops_by_its_box(tmp_path: Path) -> None:
     write(tmp_path / "a.png", encode(ORIGINAL, "PNG"))
     inside = read_face(tmp_path, "a.png#0.0", "10 5 30 25")
-    assert np.array_equal(inside, picture()[5:25, 10:30])
+    assert np.array_equal(inside, draw_image()[5:25, 10:30])
     beyond = read_face(tmp_path, "a.png#0.1", "-4 -3 70.2 50")
     assert beyond.shape == (53, 74, 3)
-    assert np.array_equal(beyond[3 : 3 + HEIGHT, 4 : 4 + WIDTH], picture())
-    assert np.array_equal(beyond[:3, 4 : 4 + WIDTH], picture()[3:0:-1])
-    assert np.array_equal(beyond[3 : 3 + HEIGHT, :4], picture()[:, 4:0:-1])
-    assert np.array_equal(read_face(tmp_path, "a.png", "10 5 30 25"), picture())
+    assert np.array_equal(beyond[3 : 3 + HEIGHT, 4 : 4 + WIDTH], draw_image())
+    assert np.array_equal(beyond[:3, 4 : 4 + WIDTH], draw_image()[3:0:-1])
+    assert np.array_equal(beyond[3 : 3 + HEIGHT, :4], draw_image()[:, 4:0:-1])
+    assert np.array_equal(read_face(tmp_path, "a.png", "10 5 30 25"), draw_image())
 
 
 @pytest.mark.parametrize(
@@ -362,8 +362,8 @@ def test_read_face_says_what_is_wrong(path: str, box: str, reason: str, tmp_path
         read_face(tmp_path, path, box)
 
 
-def test_a_crop_is_cut_from_the_full_picture(tmp_path: Path) -> None:
-    write(tmp_path / "a.jpg", encode(Image.fromarray(picture(800, 800)), "JPEG"))
+def test_a_crop_is_cut_from_the_full_image(tmp_path: Path) -> None:
+    write(tmp_path / "a.jpg", encode(Image.fromarray(draw_image(800, 800)), "JPEG"))
     assert read_face(tmp_path, "a.jpg", smallest=50).shape == (100, 100, 3)
     assert read_face(tmp_path, "a.jpg#0.0", "100 100 500 500", smallest=50).shape == (400, 400, 3)
 

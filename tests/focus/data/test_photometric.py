@@ -7,7 +7,7 @@ import pytest
 from focus.data.photometric import ODDS, Photometric, draw_photometric
 
 
-def picture(side: int = 64) -> np.ndarray:
+def draw_image(side: int = 64) -> np.ndarray:
     coarse = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
     return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
 
@@ -17,7 +17,7 @@ def draws(count: int) -> list[Photometric]:
 
 
 def test_a_draw_changes_equal_images_equally_and_keeps_size_and_type() -> None:
-    image = picture()
+    image = draw_image()
     before, changed = image.copy(), 0
     for draw in draws(60):
         one, other = draw.apply(image), draw.apply(image.copy())
@@ -38,7 +38,7 @@ def test_each_change_has_its_own_probability() -> None:
         assert share == pytest.approx(ODDS[name], abs=0.04)
     grey = [draw for draw in many if draw.colour is not None and np.ptp(draw.colour[:, 0]) < 1e-9]
     assert len(grey) / 2000 == pytest.approx(ODDS["grey"], abs=0.02)
-    assert np.ptp(Photometric(colour=grey[0].colour).apply(picture()), axis=2).max() == 0
+    assert np.ptp(Photometric(colour=grey[0].colour).apply(draw_image()), axis=2).max() == 0
 
 
 def test_the_cut_out_zeroes_the_map_in_the_same_place() -> None:

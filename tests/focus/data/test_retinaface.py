@@ -48,7 +48,7 @@ def test_finds_the_faces_that_yunet_finds(name):
 
 
 @needs_material
-def test_a_picture_without_a_face_has_none():
+def test_an_image_without_a_face_has_none():
     detector = RetinaFaceMobileNetDetector(WEIGHTS)
     assert detector.detect(np.full((50, 90, 3), 127, np.uint8)) == []
 

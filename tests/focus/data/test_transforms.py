@@ -31,7 +31,7 @@ def test_a_cropped_map_is_sampled_at_the_centres_of_its_cells(
     assert abs((moved - expected).mean()) < 0.2  # half a cell would be 25
 
 
-def test_a_cropped_picture_has_the_pixels_of_the_crop() -> None:
+def test_a_cropped_image_has_the_pixels_of_the_crop() -> None:
     image = np.arange(10 * 20 * 3, dtype=np.uint8).reshape(10, 20, 3)
     geometry = Geometry(0.2, 0.5, 0.4)
     assert np.array_equal(geometry.apply(image), image[2:6, 10:18])
@@ -48,7 +48,7 @@ def test_the_default_changes_nothing() -> None:
     assert np.array_equal(Geometry(mirrored=True).apply(values), values[:, ::-1])
 
 
-def test_map_and_picture_mirror_together() -> None:
+def test_map_and_image_mirror_together() -> None:
     values = ramp(8, 8)
     plain = Geometry(0.25, 0.125, 0.5).apply(values)
     assert np.array_equal(Geometry(0.25, 0.125, 0.5, True).apply(values), plain[:, ::-1])
@@ -97,7 +97,7 @@ def test_crops_that_are_none_are_refused(side: float) -> None:
         (20, 20, 32, cv2.INTER_LINEAR),
     ],
 )
-def test_pictures_are_averaged_when_they_shrink_far(
+def test_images_are_averaged_when_they_shrink_far(
     height: int, width: int, size: int, method: int
 ) -> None:
     image = np.random.default_rng(2).integers(0, 256, (height, width, 3), np.uint8)

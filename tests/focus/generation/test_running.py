@@ -29,8 +29,8 @@ from tests.focus.generation.making import COUNT, PART, Stub, run
 
 def truth(index: FaceIndex) -> np.ndarray:
     """The stub's maps computed with only OpenCV and NumPy, real faces zeroed."""
-    pictures = [cv2.imread(str(index.root / key))[:, :, 2] for key in index.keys]
-    means = np.stack(pictures).reshape(-1, 4, 8, 4, 8).mean(axis=(2, 4), dtype=np.float64)
+    planes = [cv2.imread(str(index.root / key))[:, :, 2] for key in index.keys]
+    means = np.stack(planes).reshape(-1, 4, 8, 4, 8).mean(axis=(2, 4), dtype=np.float64)
     means[index.labels == 0] = 0
     return means
 
@@ -150,8 +150,8 @@ def test_parts_behind_the_maps_are_kept_on_request(index: FaceIndex, tmp_path: P
     reader = MapReader(tmp_path / "x.h5")
     part = reader.part("raw", "01.png")
     assert part.dtype == np.float32  # NumPy has no bfloat16
-    picture = cv2.imread(str(index.root / "01.png"))[:, :, 2].reshape(4, 8, 4, 8)
-    np.testing.assert_allclose(part, picture.mean(axis=(1, 3)) / 255, atol=0.01)
+    image = cv2.imread(str(index.root / "01.png"))[:, :, 2].reshape(4, 8, 4, 8)
+    np.testing.assert_allclose(part, image.mean(axis=(1, 3)) / 255, atol=0.01)
     with pytest.raises(InputError, match="keep_parts"):
         run(index, tmp_path / "x.h5")
 

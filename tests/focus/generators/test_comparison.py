@@ -111,7 +111,7 @@ def test_a_pair_of_the_corpus_is_as_scikit_image_has_it():
 
 
 @pytest.mark.parametrize("generator", [Ssim(), Dssim(), Pixel(), PixelAt()])
-def test_identical_pictures_give_exactly_zero(generator):
+def test_identical_images_give_exactly_zero(generator):
     fake, real = draw_pair(0)
     maps = compare(generator, [real, fake, real], [real, real, real])
     assert not maps[[0, 2]].any()

@@ -33,8 +33,8 @@ def make_faces(folder: Path, count: int, hostile: bool = False, **attributes: st
         name = HOSTILE if hostile and number == 1 else f"face-{number:03d}.png"
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture = rng.integers(90, 120, (SIDE, SIDE, 3)).astype(np.uint8)
-        path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        image = rng.integers(90, 120, (SIDE, SIDE, 3)).astype(np.uint8)
+        path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
         split = "val" if number < count // 2 else "test"
         method = ("<b>swap</b>" if number % 4 == 1 else "blend") if fake else ""
         mask_name = "mask.png" if fake else ""

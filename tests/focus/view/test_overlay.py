@@ -61,17 +61,17 @@ def square(side: int = 40) -> np.ndarray:
 
 
 def test_outline_draws_the_edge_and_nothing_else():
-    picture = np.full((80, 80, 3), 128, np.uint8)
-    drawn = outline(picture, square(), colour=(0, 255, 0), thickness=2)
-    assert (picture == 128).all()
+    image = np.full((80, 80, 3), 128, np.uint8)
+    drawn = outline(image, square(), colour=(0, 255, 0), thickness=2)
+    assert (image == 128).all()
     assert (drawn[20:40, 18:22, 1].max(axis=1) > 200).all()  # the left edge, at twice the size
     assert (drawn[29:32, 29:32] == 128).all()
     assert (drawn[60:] == 128).all()
 
 
 def test_outline_of_an_empty_mask_is_the_image():
-    picture = np.full((16, 16, 3), 7, np.uint8)
-    assert np.array_equal(outline(picture, np.zeros((8, 8), bool)), picture)
+    image = np.full((16, 16, 3), 7, np.uint8)
+    assert np.array_equal(outline(image, np.zeros((8, 8), bool)), image)
 
 
 @pytest.mark.parametrize("size", [(40, 40), (120, 120), (25, 25)])
@@ -86,14 +86,14 @@ def test_contours_enclose_the_mask_with_its_holes(size):
     assert filled[size[0] // 2, size[1] // 2] == 0
 
 
-def picture(value: int, size: tuple[int, int] = (64, 64)) -> np.ndarray:
+def image(value: int, size: tuple[int, int] = (64, 64)) -> np.ndarray:
     return np.full((*size, 3), value, np.uint8)
 
 
 def test_contact_sheet_places_every_image():
     rows = [
-        SheetRow("fake\nscore 0.9", [picture(10), picture(40)], ["", "pixel AUC 0.97"]),
-        SheetRow("real", [picture(70), None]),
+        SheetRow("fake\nscore 0.9", [image(10), image(40)], ["", "pixel AUC 0.97"]),
+        SheetRow("real", [image(70), None]),
     ]
     sheet = contact_sheet(rows, ["Face", "$Truth$"], "A title", cell=64, colour_bar=False)
     assert sheet.dtype == np.uint8
@@ -104,23 +104,23 @@ def test_contact_sheet_places_every_image():
 
 
 def test_contact_sheet_keeps_the_aspect():
-    sheet = contact_sheet([SheetRow("", [picture(33, (40, 20))])], ["Face"], cell=80)
+    sheet = contact_sheet([SheetRow("", [image(33, (40, 20))])], ["Face"], cell=80)
     where = np.argwhere((sheet == 33).all(axis=-1))
     assert tuple(np.ptp(where, axis=0) + 1) == (80, 40)
 
 
 def test_contact_sheet_grows_with_rows_captions_and_title():
-    row = SheetRow("x", [picture(1)])
+    row = SheetRow("x", [image(1)])
     height, width, _ = contact_sheet([row], ["Face"], cell=64).shape
     taller = contact_sheet([row, row], ["Face"], cell=64).shape
-    wider = contact_sheet([SheetRow("a long caption", [picture(1)])], ["Face"], cell=64).shape
+    wider = contact_sheet([SheetRow("a long caption", [image(1)])], ["Face"], cell=64).shape
     assert taller[0] - height >= 64
     assert wider[1] > width
     assert contact_sheet([row], ["Face"], "Title", cell=64).shape[0] > height
 
 
 def test_headings_and_titles_stay_within_their_width():
-    row = SheetRow("", [picture(1)] * 3)
+    row = SheetRow("", [image(1)] * 3)
     names = ["integrated-gradients of layer4", "M" * 40, "transformer_attribution"]
     sheet = contact_sheet([row], names, "A title of many words " * 4, cell=160, colour_bar=False)
     gap, margin = 8, 18
@@ -136,7 +136,7 @@ def test_headings_and_titles_stay_within_their_width():
 def test_text_has_the_same_font_on_every_system(monkeypatch):
     def draw():
         measure.cache_clear()
-        row = SheetRow("fake\nscore 0.9", [picture(1)], ["pixel AUC 0.97"])
+        row = SheetRow("fake\nscore 0.9", [image(1)], ["pixel AUC 0.97"])
         return contact_sheet([row], ["transformer_attribution"], "A title")
 
     before = draw()
@@ -146,9 +146,9 @@ def test_text_has_the_same_font_on_every_system(monkeypatch):
 
 
 def test_a_long_caption_is_wrapped():
-    short = contact_sheet([SheetRow("x", [picture(1)])], ["Face"], cell=160)
+    short = contact_sheet([SheetRow("x", [image(1)])], ["Face"], cell=160)
     caption = "M" * 40 + "\na-method-with-a-long-name, of many words"
-    long = contact_sheet([SheetRow(caption, [picture(1)])], ["Face"], cell=160)
+    long = contact_sheet([SheetRow(caption, [image(1)])], ["Face"], cell=160)
     assert long.shape[0] == short.shape[0]
     assert long.shape[1] <= short.shape[1] + 80
 
@@ -156,7 +156,7 @@ def test_a_long_caption_is_wrapped():
 def test_text_grows_in_a_wide_sheet():
     heights = []
     for columns in (2, 8, 14, 30):
-        row = SheetRow("", [picture(1)] * columns)
+        row = SheetRow("", [image(1)] * columns)
         sheet = contact_sheet([row], ["x"] * columns, cell=64, colour_bar=False)
         heights.append(sheet.shape[0])
     assert heights[0] == heights[1] < heights[2] == heights[3]
@@ -164,6 +164,6 @@ def test_text_grows_in_a_wide_sheet():
 
 def test_contact_sheet_refuses_rows_that_do_not_fit():
     with pytest.raises(ValueError, match=r"2 images under 1 heading$"):
-        contact_sheet([SheetRow("", [picture(1), picture(2)])], ["Face"])
+        contact_sheet([SheetRow("", [image(1), image(2)])], ["Face"])
     with pytest.raises(ValueError, match="at least one row"):
         contact_sheet([], ["Face"])

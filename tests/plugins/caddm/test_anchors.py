@@ -34,7 +34,7 @@ def test_anchors_are_the_papers_table():
     assert anchors[-1].tolist() == [112, 112, 224, 224]
 
 
-def test_anchors_scale_with_the_picture_and_follow_the_grid():
+def test_anchors_scale_with_the_image_and_follow_the_grid():
     assert torch.allclose(lay_anchors(112, 7), lay_anchors(224, 7) / 2)
     large = lay_anchors(448, 14)
     assert len(large) == 2 * (14**2 + 12**2 + 10**2 + 1)

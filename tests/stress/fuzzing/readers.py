@@ -68,10 +68,10 @@ def attempt(path: Path, read: Callable[[], Any], promised: Callable[[Any], bool]
     return True
 
 
-# Pictures, videos, archives
+# Images, videos, archives
 
 
-def _is_picture(found: Any) -> bool:
+def _is_image(found: Any) -> bool:
     is_right = found.dtype == np.uint8 and found.ndim == 3 and found.shape[2] == 3
     return bool(is_right and found.size > 0)
 
@@ -88,10 +88,10 @@ def _look(path: Path, role: int = FACE | MASK) -> None:
 
 def read_picture(path: Path) -> bool:
     """Read an image in every possible way."""
-    done = attempt(path, lambda: read_image(path), _is_picture)
-    attempt(path, lambda: read_image(path, 4), _is_picture)
+    done = attempt(path, lambda: read_image(path), _is_image)
+    attempt(path, lambda: read_image(path, 4), _is_image)
     attempt(path, lambda: read_mask(path), _is_mask)
-    attempt(path, lambda: read_face(path.parent, f"{path.name}#0.0", "-2 1 9 9"), _is_picture)
+    attempt(path, lambda: read_face(path.parent, f"{path.name}#0.0", "-2 1 9 9"), _is_image)
     _look(path)
     return done
 
@@ -114,8 +114,8 @@ def read_video(path: Path) -> bool:
 
     if attempt(path, open_reader, lambda found: type(found) is FrameReader):
         for frame in (0, last, 2, last + 1):
-            attempt(path, partial(reader[0].read, frame), _is_picture)
-    attempt(path, lambda: read_face(path.parent, f"{path.name}#1"), _is_picture)
+            attempt(path, partial(reader[0].read, frame), _is_image)
+    attempt(path, lambda: read_face(path.parent, f"{path.name}#1"), _is_image)
     attempt(path, lambda: read_mask(path.parent / f"{path.name}#0"), _is_mask)
     _look(path)
     return done
@@ -134,7 +134,7 @@ def read_archive(path: Path) -> bool:
     for name in [*names[:4], "pictures/a.png", "../a.png"]:
         attempt(path, partial(read_member, path, name), lambda found: type(found) is bytes)
         if name.isprintable():
-            attempt(path, partial(read_face, path.parent, f"{path.name}!/{name}"), _is_picture)
+            attempt(path, partial(read_face, path.parent, f"{path.name}!/{name}"), _is_image)
     return done
 
 

@@ -29,9 +29,9 @@ TINY = EncoderConfig("test_vit.r160_in1k", encoder_weights="none", image_size=32
 IDENTITY = {"generator": "g", "index_fingerprint": "f"}
 
 
-def _encode(form: str, picture: np.ndarray, **options: Any) -> bytes:
+def _encode(form: str, pixels: np.ndarray, **options: Any) -> bytes:
     file = io.BytesIO()
-    image = Image.fromarray(picture)
+    image = Image.fromarray(pixels)
     if options.pop("palette", False):
         image = image.convert("P")
     image.save(file, form, **options)

@@ -12,7 +12,7 @@ SIZE = 64
 QUIET = Runtime(quiet=True)
 
 
-def picture(seed, height=SIZE, width=SIZE):
+def draw_image(seed, height=SIZE, width=SIZE):
     """Smooth patches of colour: no two seeds look alike."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (12, 12, 3)).astype(np.uint8)
@@ -41,11 +41,11 @@ def pairs(root, count=10, quality=(90, 90), split="train", start=0):
     faces = []
     for number in range(start, start + count):
         video = f"v{number}"
-        image = picture(number)
+        image = draw_image(number)
         real, fake, mask = f"a/{video}.jpg", f"b/{video}x.jpg", f"m/{video}.png"
         save(root / real, image, quality[0])
         forged = image.copy()
-        forged[disc() > 0] = picture(1000 + number)[disc() > 0]
+        forged[disc() > 0] = draw_image(1000 + number)[disc() > 0]
         save(root / fake, forged, quality[1])
         save(root / mask, disc())
         faces.append(Face(real, 0, split, video=video))

@@ -11,7 +11,7 @@ from focus.data.doctor import DoctorCommand, doctor_command, examine
 from focus.data.index import Face, FaceIndex
 from focus.data.sources import Source
 from focus.errors import CheckFailedError, InputError
-from tests.focus.data.doctor.making import QUIET, found, pairs, picture, save
+from tests.focus.data.doctor.making import QUIET, draw_image, found, pairs, save
 
 
 def test_the_report_groups_by_severity_and_ends_in_a_verdict(tmp_path, capsys):
@@ -51,7 +51,7 @@ def test_keys_that_stand_twice_are_a_finding(tmp_path, capsys):
     with pytest.raises(CheckFailedError):
         doctor_command(DoctorCommand(Source(str(tmp_path)), runtime=QUIET))
     assert "lines 2 and 3 have the same path: a.jpg" in capsys.readouterr().out
-    save(tmp_path / "a.jpg", picture(0))
+    save(tmp_path / "a.jpg", draw_image(0))
     twice = FaceIndex({"path": ["a.jpg", "a.jpg"]}, np.array([0, 1]), tmp_path)
     assert found(examine(twice), "duplicate keys").examples == ("a.jpg",)
 

@@ -12,7 +12,7 @@ import pytest
 
 from focus.data.doctor import examine, looking
 from focus.data.index import Face, FaceIndex
-from tests.focus.data.doctor.making import SIZE, disc, found, pairs, picture, save, spoil
+from tests.focus.data.doctor.making import SIZE, disc, draw_image, found, pairs, save, spoil
 
 
 def png_promising(width, height):
@@ -42,12 +42,12 @@ def plant(root):
     (root / "b/v1x.jpg").write_bytes(bomb.tobytes())
     (root / "b/v2x.jpg").write_bytes(b"")
     save(root / "a/v3.jpg", np.full((SIZE, SIZE, 3), 90, np.uint8), 95)
-    save(root / "a/v4.jpg", picture(4, 80, 48), 95)
+    save(root / "a/v4.jpg", draw_image(4, 80, 48), 95)
     save(root / "m/v3.png", np.zeros((SIZE, SIZE), np.uint8))
     save(root / "m/v4.png", np.full((SIZE, SIZE), 255, np.uint8))
     save(root / "m/v5.png", cv2.GaussianBlur(disc(), (0, 0), 3))
     save(root / "m/v6.png", disc(32, 32))
-    save(root / "b/v7x.jpg", picture(7, SIZE, 48), 60)
+    save(root / "b/v7x.jpg", draw_image(7, SIZE, 48), 60)
     save(root / "m/v7.png", disc(48, SIZE))
     (root / "m/v8.png").unlink()
     change("b/v9x.jpg", mask="")
@@ -62,18 +62,18 @@ def plant(root):
     faces.append(Face("a/again.jpg", 0, "train", video="again"))
     (root / "both.jpg").write_bytes((root / "a/v9.jpg").read_bytes())
     faces.append(Face("both.jpg", 1, "train", "swap", video="v9"))
-    save(root / "c/v22.jpg", picture(60), 95)
+    save(root / "c/v22.jpg", draw_image(60), 95)
     faces.append(Face("c/v22.jpg", 0, "train", video="v22", extra={"person": "Ann"}))
     change("a/v23.jpg", extra={"person": "Ann"})
     change("b/v22x.jpg", original="a/v8.jpg")
     change("b/v23x.jpg", original="b/v22x.jpg")
-    save(root / "fake/w.jpg", picture(61), 95)
+    save(root / "fake/w.jpg", draw_image(61), 95)
     faces.append(Face("fake/w.jpg", 0, "train", video="w"))
-    save(root / "d/v.jpg", picture(62), 60)
+    save(root / "d/v.jpg", draw_image(62), 60)
     faces.append(Face("d/v.jpg", 1, "train", video="d", original="elsewhere.jpg"))
-    save(root / "e/test.jpg", picture(63), 95)
+    save(root / "e/test.jpg", draw_image(63), 95)
     faces.append(Face("e/test.jpg", 0, "test", video="e"))
-    save(root / "e/test2.jpg", picture(64), 95)
+    save(root / "e/test2.jpg", draw_image(64), 95)
     faces.append(Face("e/test2.jpg", -1, "test", video="e"))
     return FaceIndex.of(faces, root)
 

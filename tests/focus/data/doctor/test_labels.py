@@ -8,7 +8,7 @@ import pytest
 
 from focus.data.doctor import examine
 from focus.data.index import Face, FaceIndex
-from tests.focus.data.doctor.making import found, pairs, picture, save
+from tests.focus.data.doctor.making import draw_image, found, pairs, save
 
 
 @pytest.mark.parametrize("label", [0, 1, -1])
@@ -27,7 +27,7 @@ def test_names_against_all_labels_are_serious(tmp_path):
     faces = []
     for number in range(4):
         kind = "real" if number % 2 else "fake"
-        save(tmp_path / kind / f"{number}.jpg", picture(number))
+        save(tmp_path / kind / f"{number}.jpg", draw_image(number))
         faces.append(Face(f"{kind}/{number}.jpg", number % 2))
     finding = found(examine(FaceIndex.of(faces, tmp_path)), "label polarity")
     assert finding.severity == "serious"

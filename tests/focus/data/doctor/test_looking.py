@@ -10,13 +10,13 @@ from PIL import Image
 from focus.data.doctor import examine
 from focus.data.doctor.looking import FACE, FINE, hash_image, look_at, read_compression
 from focus.data.index import Face, FaceIndex
-from tests.focus.data.doctor.making import SIZE, disc, found, pairs, picture, spoil
+from tests.focus.data.doctor.making import SIZE, disc, draw_image, found, pairs, spoil
 
 
 @pytest.mark.parametrize(("subsampling", "code"), [(0, 0x111111), (1, 0x111121), (2, 0x111122)])
 def test_compression_is_read_as_another_library_reads_it(subsampling, code, tmp_path):
     path = tmp_path / "a.jpg"
-    image = Image.fromarray(picture(0))
+    image = Image.fromarray(draw_image(0))
     image.save(path, quality=83, subsampling=subsampling, progressive=True)
     tables = Image.open(path).quantization
     assert read_compression(path.read_bytes()) == (sum(map(sum, tables.values())), code)
@@ -25,7 +25,7 @@ def test_compression_is_read_as_another_library_reads_it(subsampling, code, tmp_
 
 
 def test_hashes_stay_through_saving_and_scaling_and_differ_between_images():
-    grey = [cv2.cvtColor(picture(seed, 128, 128), cv2.COLOR_BGR2GRAY) for seed in range(30)]
+    grey = [cv2.cvtColor(draw_image(seed, 128, 128), cv2.COLOR_BGR2GRAY) for seed in range(30)]
     hashes = [hash_image(image) for image in grey]
     for image, (coarse, fine) in zip(grey, hashes, strict=True):
         code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 40])[1]
@@ -43,7 +43,7 @@ def test_rotated_images_have_their_upright_size(tmp_path):
     exif = Image.Exif()
     exif[0x112] = 6
     for height, width in ((300, 500), (514, 513), (50, 40)):
-        image = Image.fromarray(picture(1, height, width))
+        image = Image.fromarray(draw_image(1, height, width))
         image.save(tmp_path / "a.jpg", exif=exif)
         look, reason = look_at(tmp_path, "a.jpg", "", FACE, quick=False)
         assert (look["height"], look["width"], reason) == (width, height, "")
@@ -86,7 +86,7 @@ def write_video(path, seed, frames=12, size=SIZE, mask=False):
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 10, (size, size))
     for _ in range(frames):
         shape = disc(size, size) if mask else None
-        writer.write(cv2.merge([shape] * 3) if mask else picture(seed, size, size))
+        writer.write(cv2.merge([shape] * 3) if mask else draw_image(seed, size, size))
     writer.release()
 
 

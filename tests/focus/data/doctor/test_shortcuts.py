@@ -11,7 +11,7 @@ from PIL import Image
 from focus.data.doctor import examine
 from focus.data.doctor.shortcuts import score_feature
 from focus.data.index import FaceIndex
-from tests.focus.data.doctor.making import found, pairs, pairs_rows, picture, save
+from tests.focus.data.doctor.making import draw_image, found, pairs, pairs_rows, save
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_another_jpeg_quality_of_fakes_is_a_shortcut(quality, severity, tmp_path
 def test_formats_and_exif_are_shortcuts(tmp_path):
     faces = pairs(tmp_path, 12)
     for face in faces[::2]:
-        save(tmp_path / face.path.replace(".jpg", ".png"), picture(int(face.video[1:])))
+        save(tmp_path / face.path.replace(".jpg", ".png"), draw_image(int(face.video[1:])))
     faces = [
         replace(f, path=f.path.replace("a/", "a/").replace(".jpg", ".png"))
         if f.label == 0
@@ -63,7 +63,7 @@ def test_one_of_several_methods_is_enough_for_a_shortcut(tmp_path):
     for number, face in enumerate(fakes):
         faces[faces.index(face)] = replace(face, method=methods[number % 3])
         if number % 3 == 2:
-            save(tmp_path / face.path, picture(2000 + number), 40)
+            save(tmp_path / face.path, draw_image(2000 + number), 40)
     shortcut = examine(FaceIndex.of(faces, tmp_path)).facts["file_alone"]["JPEG quantisation"]
     assert (shortcut["auc"], shortcut["among"], shortcut["faces"]) == (1, "three", 40)
 

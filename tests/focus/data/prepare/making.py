@@ -44,17 +44,17 @@ class SquareSettings(CropperSettings):
 
 def draw(*corners, side=SIDE, back=40):
     """Return an image with a bright square at each (left, top)."""
-    picture = np.full((HEIGHT, WIDTH, 3), back, np.uint8)
+    canvas = np.full((HEIGHT, WIDTH, 3), back, np.uint8)
     for left, top in corners:
-        picture[max(top, 0) : top + side, max(left, 0) : left + side] = 230
-    return picture
+        canvas[max(top, 0) : top + side, max(left, 0) : left + side] = 230
+    return canvas
 
 
-def write_video(path, pictures, code="mp4v"):
+def write_video(path, images, code="mp4v"):
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 25, (WIDTH, HEIGHT))
-    for picture in pictures:
-        writer.write(picture)
+    for image in images:
+        writer.write(image)
     writer.release()
     return path
 

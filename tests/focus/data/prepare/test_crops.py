@@ -81,8 +81,8 @@ def test_a_fake_its_mask_and_its_original_have_one_box(tmp_path):
         assert np.abs(np.array(box[:2]) - (left - 2.5, top - 2.5)).max() <= 1.5
         assert (box[2] - box[0], box[3] - box[1]) == (side, side)
         source = read_face(data.parent, f"{row.extra['source']}#{frame}")
-        picture = read_image(tmp_path / "out" / row.path)
-        assert np.array_equal(picture, crop(source, box))
+        image = read_image(tmp_path / "out" / row.path)
+        assert np.array_equal(image, crop(source, box))
         assert row.split == "test"
         if row.label == 0:
             assert (row.mask, row.original, row.method) == ("", "", "")
@@ -143,13 +143,13 @@ def test_a_crop_beyond_the_border_is_reflected_there_and_says_so(tmp_path):
     assert np.array_equal(marked, crop(mask > 0, (-4, -4, 20, 20)))
     assert marked[2:7, :12].all()
     assert marked.sum() == 5 * 12
-    picture = read_image(tmp_path / "out" / index.keys[0])
-    assert picture.shape == (24, 24, 3)
-    assert np.array_equal(picture, crop(draw((0, 0)), (-4, -4, 20, 20)))
-    assert picture[:20, :20].min() == 230
+    image = read_image(tmp_path / "out" / index.keys[0])
+    assert image.shape == (24, 24, 3)
+    assert np.array_equal(image, crop(draw((0, 0)), (-4, -4, 20, 20)))
+    assert image[:20, :20].min() == 230
 
 
-def test_every_face_of_a_picture(tmp_path):
+def test_every_face_of_a_image(tmp_path):
     cv2.imwrite(str(tmp_path / "two.png"), draw((40, 20), (4, 8)))
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[20:30, 42:50] = 255
