@@ -32,7 +32,7 @@ class GridCell(NamedTuple):
     @property
     def folder(self) -> Path:
         """Folder of the trial."""
-        return Path(self.command.out)
+        return self.command.out
 
 
 def list_cells(command: CompareCommand) -> list[GridCell]:
