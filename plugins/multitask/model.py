@@ -19,15 +19,14 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
 )
 from plugins.multitask.network import STRIDE, Autoencoder
-from plugins.targets import MapMode, pixel_cross_entropy
+from plugins.targets import MapConfig, pixel_cross_entropy
 
 
 @dataclass(frozen=True)
-class MultitaskConfig:
+class MultitaskConfig(MapConfig):
     """The defaults are those of the released code."""
 
     image_size: int = 256
@@ -36,16 +35,11 @@ class MultitaskConfig:
     """Weight of the map's cross-entropy."""
     reconstruction_weight: float = 1.0
     """Weight of the reconstructed image's squared error."""
-    map_mode: MapMode = "hard"
-    """hard: threshold maps; soft: use them as class probabilities."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_options(self, "image_size", least=STRIDE, multiple=STRIDE)
         check_options(self, "map_weight", "reconstruction_weight", least=0)
-        check_options(self, "map_threshold", above=0, most=1)
-        check_choices(self)
 
 
 class Output(NamedTuple):

@@ -19,7 +19,6 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
 )
 from plugins.bayar import BayarConv
@@ -28,13 +27,13 @@ from plugins.mvss.dual_attention import DualAttention
 from plugins.mvss.edge_branch import EdgeBranch
 from plugins.mvss.targets import edge_target
 from plugins.mvss.trunk import create_trunk
-from plugins.targets import MapMode, harden
+from plugins.targets import MapConfig, MapMode
 
 GREY = (0.299, 0.587, 0.114)  # BT.601, of red, green and blue
 
 
 @dataclass(frozen=True)
-class MvssConfig:
+class MvssConfig(MapConfig):
     """The defaults are the paper's, from ImageNet weights."""
 
     image_size: int = 512
@@ -54,17 +53,14 @@ class MvssConfig:
     edge_width: float = 7.0
     """Width of the edge target in pixels of an image 512 pixels wide."""
     map_mode: MapMode = "hard"
-    """hard: threshold maps; soft: use them as class probabilities. Edges are always hard."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
+    """hard: threshold maps; soft: use their values. Edges are always hard."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
         check_options(self, "image_size", least=64)
         check_options(self, "width", least=8, multiple=8)
         check_options(self, "map_weight", "score_weight", "edge_weight", least=0)
         check_options(self, "edge_width", least=1)
-        check_options(self, "map_threshold", above=0, most=1)
 
 
 class Output(NamedTuple):
@@ -133,8 +129,7 @@ class Mvss(Detector[MvssConfig]):
         logits = F.interpolate(
             output.mask_logits, batch.maps.shape[-2:], mode="bilinear", align_corners=False
         )
-        hard = config.map_mode == "hard"
-        truth = harden(batch.maps, config.map_threshold) if hard else batch.maps
+        truth = config.read_maps(batch.maps)
         terms["map"] = config.map_weight * _mean_over(fakes, dice_losses(logits.sigmoid(), truth))
         size, threshold = output.edge_logits.shape[-2:], config.map_threshold
         truth = edge_target(batch.maps, size, config.edge_width, threshold)
