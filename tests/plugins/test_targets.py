@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from focus.errors import InputError
 from plugins.targets import (
+    MapConfig,
     area_average,
     class_probabilities,
     consistency_volume,
@@ -12,6 +14,15 @@ from plugins.targets import (
     harden,
     pixel_cross_entropy,
 )
+
+
+def test_hard_maps_are_thresholded_and_soft_ones_are_not():
+    maps = torch.tensor([0.0, 0.3, 0.4, 1.0])
+    assert MapConfig(map_threshold=0.4).read_maps(maps).tolist() == [0, 0, 1, 1]
+    assert torch.equal(MapConfig("soft").read_maps(maps), maps)
+    for settings in ({"map_mode": "firm"}, {"map_threshold": 0}, {"map_threshold": 1.1}):
+        with pytest.raises(InputError, match=next(iter(settings))):
+            MapConfig(**settings)
 
 
 def test_area_average_keeps_the_mass_of_a_thin_band():
