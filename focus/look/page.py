@@ -36,7 +36,7 @@ from focus.view.overlay import (
 )
 
 _STYLES = {SIGNS: "signs", UNSURE: "unsure", NO_SIGN: "none", NO_FACE: "empty"}
-_SIDES = ((20, 1280), (100, 800))  # up to so many images, so many pixels
+_SIDES = ((20, 1280), (100, 800))  # (number of images at most, side in pixels)
 _SMALLEST_SIDE = 480
 _CROP, _STRIP = 224, 160
 _STRIP_FRAMES = 6

@@ -73,7 +73,7 @@ class ClipResult:
         source: the file.
         frames: number of frames.
         rate: frames per second.
-        every: every so many frames one was examined.
+        every: the interval between examined frames.
         size: height and width of a frame.
         tracks: the longest first.
     """

@@ -23,7 +23,7 @@ from focus.types import FAKE, REAL
 from focus.view.cards import Card, read_card
 from focus.view.overlay import Image, colour_table, outline, overlay, resize_image
 
-BY_SCORE, BY_MAP = 3, 6  # faces in a group; four groups go by score, two by map: 24 faces
+BY_SCORE, BY_MAP = 3, 6  # faces in a group; four groups are by score, two by map: 24 faces
 JUDGED_MAPS = 2000
 TRIED = 50  # extra faces to try if images cannot be read
 SIDE = 208

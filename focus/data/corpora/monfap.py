@@ -4,7 +4,7 @@
 
     Pixel_FFIW10K/{train,valid,test}.txt         lines "<path> <0|1>", 1 = fake
     Pixel_FFIW10K/{Image,Mask}/...               images; masks, same path, .png
-    Pixel_OpenForensics/...                      likewise
+    Pixel_OpenForensics/...                      the same
 
 Root contains one or both of the folders, or is one of them. Paths, masks and videos are as in
 ``lists``; ``valid`` is val. Lists with other names, such as those of perturbed images
