@@ -17,15 +17,14 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
 )
 from plugins.ffd.network import AttentiveXception
-from plugins.targets import MapMode, area_average, harden
+from plugins.targets import MapConfig, MapMode, area_average
 
 
 @dataclass(frozen=True)
-class FFDConfig:
+class FFDConfig(MapConfig):
     """The defaults are those of the released code, from ImageNet weights."""
 
     image_size: int = 299
@@ -37,15 +36,11 @@ class FFDConfig:
     map_weight: float = 1.0
     """Weight of the map's loss, supervised or not."""
     map_mode: MapMode = "soft"
-    """soft: use maps unchanged; hard: threshold them first."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_options(self, "image_size", least=64)
         check_options(self, "map_weight", least=0)
-        check_options(self, "map_threshold", above=0, most=1)
-        check_choices(self)
 
 
 class FFD(Detector[FFDConfig]):
@@ -82,8 +77,7 @@ class FFD(Detector[FFDConfig]):
             highest = map_logits.amax(dim=(1, 2, 3))
             found = F.binary_cross_entropy_with_logits(highest, batch.labels.float())
         else:
-            hard = config.map_mode == "hard"
-            maps = harden(batch.maps, config.map_threshold) if hard else batch.maps
+            maps = config.read_maps(batch.maps)
             found = F.l1_loss(map_logits.sigmoid(), area_average(maps, map_logits.shape[-2:]))
         classification = F.cross_entropy(logits, batch.labels)
         return {"classification": classification, "map": config.map_weight * found}

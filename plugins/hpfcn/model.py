@@ -17,17 +17,16 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
 )
 from plugins.hpfcn.network import STRIDE, Body, HighPass, Upsampling, upsample
-from plugins.targets import MapMode, class_probabilities
+from plugins.targets import MapConfig, class_probabilities
 
 GAMMA = 2.0
 
 
 @dataclass(frozen=True)
-class HPFCNConfig:
+class HPFCNConfig(MapConfig):
     """The defaults are the paper's, but for the upsampling."""
 
     image_size: int = 256
@@ -36,16 +35,11 @@ class HPFCNConfig:
     """Channels of the first bottlenecks; the last features have 32 times as many."""
     upsampling: Upsampling = "mixed"
     """mixed: 1 x 1 convolutions, then bilinear; code: transposed, whose channels stay equal."""
-    map_mode: MapMode = "hard"
-    """hard: threshold maps; soft: use them as class probabilities."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_options(self, "image_size", least=32, multiple=STRIDE)
         check_options(self, "width", least=1)
-        check_options(self, "map_threshold", above=0, most=1)
-        check_choices(self)
 
 
 class HPFCN(Detector[HPFCNConfig]):
