@@ -62,8 +62,8 @@ def edges(maps: Tensor, width: int) -> Tensor:
         width: side of the square element in pixels, odd; 1 gives no edges. The edge of a half-plane
             is ``width - 1`` pixels wide.
     """
-    spread = {"kernel_size": width, "stride": 1, "padding": width // 2}
-    return F.max_pool2d(maps, **spread) + F.max_pool2d(-maps, **spread)
+    dilated, eroded = (F.max_pool2d(m, width, 1, width // 2) for m in (maps, -maps))
+    return dilated + eroded
 
 
 def consistency_volume(maps: Tensor, size: int | tuple[int, int]) -> Tensor:

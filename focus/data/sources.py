@@ -206,7 +206,7 @@ def reopen(
 
 
 def recall_source(
-    attributes: Mapping[str, Any], source: Source, maps: str, all_splits: bool = False
+    attributes: Mapping[str, Any], source: Source, maps: Path | str, all_splits: bool = False
 ) -> Source:
     """Return the source that a map file was made from, or ``source`` if it names any.
 

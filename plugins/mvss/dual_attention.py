@@ -24,8 +24,9 @@ class PositionAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return features in the shape of the features (B, C, H, W)."""
         parts = (self.query, self.key, self.value)
-        tokens = [part(features).flatten(2).mT[:, None] for part in parts]  # (B, 1, H * W, c)
-        attended = F.scaled_dot_product_attention(*tokens, scale=1.0)[:, 0]
+        # (B, 1, H * W, c)
+        query, key, value = (part(features).flatten(2).mT[:, None] for part in parts)
+        attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)[:, 0]
         return features + self.gate * attended.mT.unflatten(2, features.shape[-2:])
 
 

@@ -234,9 +234,9 @@ def test_modalities_are_shown_next_to_the_maps(browser, tmp_path):
 def test_a_comparison_says_whose_score_is_shown(browser, tmp_path):
     maps = make_faces(tmp_path, 4)
     other = shutil.copy(maps, tmp_path / "other.h5")
-    out = str(tmp_path / "r.html")
-    view_command(ViewCommand(str(maps), out=out, compare=(f"CAM={other}",), runtime=QUIET))
-    page = Page(browser, Path(out))
+    out = tmp_path / "r.html"
+    view_command(ViewCommand(maps, out=out, compare=(f"CAM={other}",), runtime=QUIET))
+    page = Page(browser, out)
     assert page.text(".figures").startswith("score of test ")
     assert page.text("#range legend") == "Score of test"
     orders = page.run("return [...document.querySelectorAll('#sort option')].map(o => o.text)")

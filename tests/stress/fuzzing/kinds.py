@@ -82,13 +82,13 @@ _BENCH = {
 }
 
 KINDS = {
-    "jpeg": Kind(seeds.make_jpegs, readers.read_image, "a.jpg", 10),
+    "jpeg": Kind(seeds.make_jpegs, readers.read_still, "a.jpg", 10),
     "png": Kind(
-        seeds.make_pngs, readers.read_image, "a.png", 10, inner=(_same, lambda d, _: mend_png(d))
+        seeds.make_pngs, readers.read_still, "a.png", 10, inner=(_same, lambda d, _: mend_png(d))
     ),
-    "webp": Kind(seeds.make_webps, readers.read_image, "a.webp", 8),
-    "bmp": Kind(seeds.make_bmps, readers.read_image, "a.bmp"),
-    "tiff": Kind(seeds.make_tiffs, readers.read_image, "a.tiff", 10),
+    "webp": Kind(seeds.make_webps, readers.read_still, "a.webp", 8),
+    "bmp": Kind(seeds.make_bmps, readers.read_still, "a.bmp"),
+    "tiff": Kind(seeds.make_tiffs, readers.read_still, "a.tiff", 10),
     "mp4": Kind(seeds.make_videos(".mp4", "mp4v"), readers.read_video, "a.mp4", 5),
     "avi": Kind(seeds.make_videos(".avi", "MJPG"), readers.read_video, "a.avi", 4),
     "mkv": Kind(seeds.make_videos(".mkv", "mp4v"), readers.read_video, "a.mkv", 3),

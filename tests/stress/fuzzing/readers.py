@@ -86,7 +86,7 @@ def _look(path: Path, role: int = FACE | MASK) -> None:
         raise FaultError(f"the doctor's reason is not one clear line: {reason[:300]!r}")
 
 
-def read_picture(path: Path) -> bool:
+def read_still(path: Path) -> bool:
     """Read an image in every possible way."""
     done = attempt(path, lambda: read_image(path), _is_image)
     attempt(path, lambda: read_image(path, 4), _is_image)
