@@ -330,6 +330,14 @@ def test_unreadable_masks_fail_the_command_after_scoring_the_rest(corpus):
     assert result["metrics"]["frame_auc"]["n"] == 16
 
 
+def test_a_value_that_is_missing_is_printed_with_its_reason(corpus, capsys):
+    corpus.faces = [face for face in corpus.faces if face.label]
+    corpus.save()
+    run(corpus)
+    line = next(li for li in capsys.readouterr().out.splitlines() if li.startswith("frame_auc "))
+    assert line.split(maxsplit=2)[1:] == ["-", "no real faces"]
+
+
 def test_region_of_another_size_is_unreadable(corpus):
     reader = corpus.save()
     cv2.imwrite(str(corpus.root / "region.png"), np.zeros((SIZE, SIZE + 1), np.uint8))
