@@ -138,7 +138,7 @@ class Builder:
         weights = str(self._train(maps.network, faces)) if maps.network else ""
         source = Source(str(self._list(faces)), split="train")
         out = self.out / "maps" / f"{maps.name}-{faces.name}.h5"
-        options = GenerateCommand(source=source, method=maps.method, weights=weights, out=out)
+        options = GenerateCommand(source=source, method=maps.method, weights=weights, out=str(out))
         return self._add(options, out, [faces])
 
     # Numbers
@@ -178,7 +178,7 @@ class Builder:
                 method=network.kind,
                 weights=str(run),
                 real_maps="fake-class",
-                out=maps,
+                out=str(maps),
             )
             self._add(options, maps, used)
             out = self.out / "results" / setting.name / f"{test.name}.json"

@@ -51,8 +51,8 @@ class GenerateCommand(GenerationConfig):
 
     source: Source = field(default_factory=Source)
     """The faces."""
-    out: Path = Path("focus.h5")
-    """Output map file. Re-running the same command resumes."""
+    out: str = "focus.h5"
+    """Output map file, or a URL. Re-running the same command resumes."""
     method: str = "focus"
     """The generator."""
     weights: str = ""

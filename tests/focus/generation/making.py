@@ -68,4 +68,4 @@ def run(index: FaceIndex, out: Path, config: GenerationConfig = HERE, **more: An
 def command(index: FaceIndex, out: Path, **more: Any) -> GenerateCommand:
     source = Source(data=str(index.root / "index.csv"))
     settings = {"method": "stub", "workers": 0, "runtime": CPU, **more}
-    return GenerateCommand(source=source, out=out, **settings)
+    return GenerateCommand(source=source, out=str(out), **settings)

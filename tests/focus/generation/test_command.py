@@ -41,7 +41,7 @@ def test_view_finds_the_data_from_another_folder(index, tmp_path, monkeypatch) -
     monkeypatch.chdir(project)
     settings = {"method": "stub", "workers": 0, "runtime": CPU}
     with GENERATORS.temporarily("stub", Stub):
-        generate_command(GenerateCommand(source=Source(data="faces"), out=Path("x.h5"), **settings))
+        generate_command(GenerateCommand(source=Source(data="faces"), out="x.h5", **settings))
     monkeypatch.chdir(tmp_path)
     view_command(ViewCommand(maps=Path("project/x.h5"), out=Path("page.html"), runtime=CPU))
     project.rename(tmp_path / "moved")
