@@ -142,7 +142,7 @@ def test_parts_that_a_complete_file_left_behind_are_swept(tmp_path):
 
 
 def test_a_second_run_is_refused(demo_corpus, tmp_path):
-    out, source = str(tmp_path / "out"), Source(data=str(demo_corpus))
+    out, source = tmp_path / "out", Source(data=str(demo_corpus))
     network = FoCusConfig(encoder="resnet10t", encoder_weights="none", image_size=64)
     second = (
         lambda: train_command(TrainCommand(source, out, network=network, runtime=QUIET)),
