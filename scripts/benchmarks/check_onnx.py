@@ -19,6 +19,7 @@ from focus.generation.exporting import Face, export_network
 from plugins.conformance import Subject, plain_config
 
 SMALL: dict[str, dict[str, object]] = {
+    "facexray": {"encoder": "test_byobnet", "image_size": 64},
     "ffd": {"image_size": 64},
     "focus": {"encoder": "resnet10t", "image_size": 64, "stage": 2, "output_stride": 8},
     "classifier": {"encoder": "resnet10t", "image_size": 64},

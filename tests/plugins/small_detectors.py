@@ -12,6 +12,7 @@ SMALL = {
     "caddm": CADDM,
     "caddm-mfs": {**CADDM, "mode": "mfs"},
     "classifier": {"encoder": "test_byobnet", "image_size": 64},
+    "facexray": {"encoder": "test_byobnet", "image_size": 64},
     "ffd": {"image_size": 64},
     "focus": {"encoder": "vit_tiny_patch16_224", "image_size": 64},
     "gffd": {"image_size": 64},

@@ -23,8 +23,8 @@ class Training(NamedTuple):
 
 TRAININGS = {
     "multitask": Training(60, 3e-3),
-    "ffd": Training(40, 1e-3),
-    "hpfcn": Training(80, 3e-3),
+    "ffd": Training(20, 1e-3),
+    "hpfcn": Training(60, 3e-3),
 }
 
 
