@@ -137,18 +137,10 @@ class FaceXray(Detector[FaceXrayConfig]):
 
 
 def _create_levels(config: FaceXrayConfig) -> Any:
-    hrnet = config.encoder.startswith("hrnet")
-    return create_backbone(
-        config.encoder,
-        config.encoder_weights,
-        features_only=True,
-        # An HRNet's levels have numbers from 1, and more channels in its classification head.
-        **(
-            {"feature_location": "", "out_indices": (1, 2, 3, 4)}
-            if hrnet
-            else {"out_indices": (-4, -3, -2, -1)}
-        ),
-    )
+    levels: dict[str, Any] = {"out_indices": (-4, -3, -2, -1)}
+    if config.encoder.startswith("hrnet"):  # not those of its classification head
+        levels = {"out_indices": (1, 2, 3, 4), "feature_location": ""}
+    return create_backbone(config.encoder, config.encoder_weights, features_only=True, **levels)
 
 
 def _convolve(inputs: int, outputs: int) -> tuple[nn.Module, ...]:

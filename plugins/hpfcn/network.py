@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -100,7 +101,7 @@ class Enlarge(nn.Module):
 
 def upsample(inputs: int, kind: Upsampling) -> nn.Sequential:
     """Return two steps of four-fold upsampling, and a 5 x 5 convolution to two logits."""
-    make = Enlarge if kind == "mixed" else _transpose
+    make: Callable[[int, int], nn.Module] = Enlarge if kind == "mixed" else _transpose
     first, second = STEPS
     return nn.Sequential(
         make(inputs, first),

@@ -57,9 +57,8 @@ class Autoencoder(nn.Module):
         return self.map(features).float(), self.image(features).float()
 
 
-def _normalised(convolution: nn.Module) -> nn.Sequential:
-    width: int = convolution.out_channels  # type: ignore[assignment]
-    return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU())
+def _normalised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU())
 
 
 def _enlarge(widths: tuple[int, ...]) -> list[nn.Sequential]:
