@@ -26,6 +26,7 @@ SMALL: dict[str, dict[str, object]] = {
     "caddm": {"backbone": "resnet34", "image_size": 112, "adm_width": 32},
     "hpfcn": {"image_size": 64, "width": 4},
     "lttd": {"image_size": 48, "frames": 4, "width": 32, "heads": 2, "depth": 1, "channels": 8},
+    "m2tr": {"encoder": "test_efficientnet", "image_size": 64},
     "monfap": {"image_size": 64},
     "msccnet": {"image_size": 64, "width": 64, "encoder": "resnet10t"},
     "mvss": {"encoder": "test_resnet", "image_size": 64, "width": 16},

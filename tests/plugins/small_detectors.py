@@ -19,6 +19,7 @@ SMALL = {
     "hpfcn": {"image_size": 64, "width": 4},
     "lttd": LTTD,
     "lttd-head": {**LTTD, "integrity_head": True, "position_embedding": True},
+    "m2tr": {"encoder": "test_efficientnet", "image_size": 64},
     "madd": {"encoder": "tf_efficientnet_b0", "image_size": 64},
     "monfap": {"image_size": 64, "drop_path": 0.0},
     "msccnet": {"encoder": "test_byobnet", "image_size": 64, "width": 64},
