@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, object]] = {
     "classifier": {"encoder": "resnet10t", "image_size": 64},
     "caddm": {"backbone": "resnet34", "image_size": 112, "adm_width": 32},
     "hpfcn": {"image_size": 64, "width": 4},
+    "catnet": {"encoder": "hrnet_w18_small", "image_size": 64},
     "lttd": {"image_size": 48, "frames": 4, "width": 32, "heads": 2, "depth": 1, "channels": 8},
     "m2tr": {"encoder": "test_efficientnet", "image_size": 64},
     "monfap": {"image_size": 64},

@@ -11,6 +11,7 @@ CADDM = {"backbone": "resnet34", "image_size": 64, "adm_width": 16}
 SMALL = {
     "caddm": CADDM,
     "caddm-mfs": {**CADDM, "mode": "mfs"},
+    "catnet": {"encoder": "hrnet_w18_small", "image_size": 64},
     "classifier": {"encoder": "test_byobnet", "image_size": 64},
     "facexray": {"encoder": "test_byobnet", "image_size": 64},
     "ffd": {"image_size": 64},
