@@ -36,6 +36,7 @@ SMALL: dict[str, dict[str, object]] = {
     "pcl": {"image_size": 64, "encoder": "resnet10t"},
     "probe": {"encoder": "resnet10t", "image_size": 64, "channels": 8},
     "smp": {"image_size": 64, "encoder": "resnet10t"},
+    "sladd-head": {"image_size": 64},
     "telltales": {"image_size": 64},
     "madd": {"image_size": 64},
     "uiavit": {"encoder": "vit_tiny_patch16_224", "image_size": 64},

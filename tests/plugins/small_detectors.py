@@ -34,6 +34,7 @@ SMALL = {
     "pcl": {"encoder": "test_byobnet", "image_size": 64},
     "probe": {"encoder": "test_byobnet", "image_size": 64, "channels": 16},
     "smp": {"architecture": "FPN", "encoder": "test_resnet", "image_size": 64},
+    "sladd-head": {"image_size": 64},
     "telltales": {"image_size": 64},
     "uiavit": {"encoder": "vit_tiny_patch16_224", "image_size": 64},
 }
