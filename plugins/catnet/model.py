@@ -19,19 +19,18 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
     create_backbone,
 )
 from plugins.catnet.planes import binary_planes, luma_coefficients
 from plugins.catnet.streams import DctStream, Fusion
-from plugins.targets import MapMode, class_probabilities
+from plugins.targets import MapConfig, class_probabilities
 
 MEAN = STD = 0.5
 
 
 @dataclass(frozen=True)
-class CatNetConfig:
+class CatNetConfig(MapConfig):
     """The defaults are the paper's, from ImageNet weights."""
 
     image_size: int = 512
@@ -46,17 +45,12 @@ class CatNetConfig:
     """Weight of fake pixels in the cross-entropy."""
     class_weight: float = 1.0
     """Weight of the cross-entropy of the image's class."""
-    map_mode: MapMode = "hard"
-    """hard: threshold maps; soft: use them as class probabilities."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
         check_options(self, "image_size", least=64, multiple=32)
         check_options(self, "real_weight", "fake_weight", above=0)
         check_options(self, "class_weight", least=0)
-        check_options(self, "map_threshold", above=0, most=1)
 
 
 class Output(NamedTuple):

@@ -22,8 +22,8 @@ class CrossModalityAttention(nn.Module):
     def forward(self, asking: Tensor, asked: Tensor) -> Tensor:
         """Return features in the shape of both modalities' (B, C, H, W)."""
         parts = (self.query(asking), self.key(asked), self.value(asked))
-        tokens = [part.flatten(2).mT[:, None] for part in parts]  # (B, 1, H * W, C)
-        attended = F.scaled_dot_product_attention(*tokens)[:, 0]
+        query, key, value = (part.flatten(2).mT[:, None] for part in parts)  # (B, 1, H * W, C)
+        attended = F.scaled_dot_product_attention(query, key, value)[:, 0]
         return asking + self.out(attended.mT.unflatten(2, asking.shape[-2:]))
 
 

@@ -19,20 +19,19 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
     create_backbone,
 )
 from plugins.m2tr.block import Block
 from plugins.m2tr.patch_attention import HEADS, SLOPE
-from plugins.targets import MapMode, harden
+from plugins.targets import MapConfig, MapMode
 
 BLOCKS = 4
 CUT, STRIDE = 2, 4  # stages before the blocks, and the stride there
 
 
 @dataclass(frozen=True)
-class M2trConfig:
+class M2trConfig(MapConfig):
     """The defaults are the paper's, from ImageNet weights."""
 
     image_size: int = 320
@@ -46,16 +45,13 @@ class M2trConfig:
     map_weight: float = 1.0
     """Weight of the map's cross-entropy."""
     map_mode: MapMode = "soft"
-    """soft: use maps as class probabilities; hard: threshold them first."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
+    """soft: use their values; hard: threshold maps."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
         check_options(self, "image_size", least=64, multiple=32)
         check_options(self, "dropout", least=0, below=1)
         check_options(self, "map_weight", least=0)
-        check_options(self, "map_threshold", above=0, most=1)
 
 
 class Output(NamedTuple):
@@ -125,8 +121,7 @@ class M2tr(Detector[M2trConfig]):
         config, output = self.config, self(batch.images)
         terms = {"classification": F.cross_entropy(output.logits, batch.labels)}
         if batch.maps is not None:
-            hard = config.map_mode == "hard"
-            truth = harden(batch.maps, config.map_threshold) if hard else batch.maps
+            truth = config.read_maps(batch.maps)
             entropy = F.binary_cross_entropy_with_logits(output.map_logits, truth)
             terms["map"] = config.map_weight * entropy
         return terms

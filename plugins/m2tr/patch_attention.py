@@ -35,8 +35,8 @@ def attend_patches(query: Tensor, key: Tensor, value: Tensor, side: int) -> Tens
         side: of a patch in cells; divides H and W. With one patch the values are unchanged.
     """
     rows = value.shape[-2] // side
-    tokens = [_cut(features, side) for features in (query, key, value)]
-    attended = F.scaled_dot_product_attention(*tokens)[:, 0]  # scale: root of the token's length
+    query, key, cut = (_cut(features, side) for features in (query, key, value))
+    attended = F.scaled_dot_product_attention(query, key, cut)[:, 0]  # scale: of a token's length
     patches = attended.unflatten(2, (value.shape[1], side, side))
     return patches.unflatten(1, (rows, -1)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 

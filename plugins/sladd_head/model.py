@@ -17,19 +17,18 @@ from plugins import (
     OptimizerConfig,
     Prediction,
     Summary,
-    check_choices,
     check_options,
     create_backbone,
 )
 from plugins.losses import am_softmax, cosines
-from plugins.targets import MapMode, area_average, harden
+from plugins.targets import MapConfig, MapMode, area_average
 
 MEAN = STD = 0.5
 BLOCKS, MAPPED, WIDTH = 12, 11, 728  # blocks of Xception, the one under the map, its channels
 
 
 @dataclass(frozen=True)
-class SladdHeadConfig:
+class SladdHeadConfig(MapConfig):
     """The defaults are the paper's, from ImageNet weights."""
 
     image_size: int = 256
@@ -43,16 +42,13 @@ class SladdHeadConfig:
     map_weight: float = 0.1
     """Weight of the map's squared error."""
     map_mode: MapMode = "soft"
-    """soft: use maps unchanged; hard: threshold them first."""
-    map_threshold: float = 0.5
-    """Threshold of hard maps."""
+    """soft: use their values; hard: threshold maps."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
         check_options(self, "image_size", least=64)
         check_options(self, "scale", above=0)
         check_options(self, "margin", "map_weight", least=0)
-        check_options(self, "map_threshold", above=0, most=1)
 
 
 class Output(NamedTuple):
@@ -111,9 +107,7 @@ class SladdHead(Detector[SladdHeadConfig]):
         loss = am_softmax(output.cosines, batch.labels, config.scale, config.margin)
         terms = {"classification": loss}
         if batch.maps is not None:
-            hard = config.map_mode == "hard"
-            truth = harden(batch.maps, config.map_threshold) if hard else batch.maps
-            cells = area_average(truth, output.map_logits.shape[-2:])
+            cells = area_average(config.read_maps(batch.maps), output.map_logits.shape[-2:])
             terms["map"] = config.map_weight * F.mse_loss(output.map_logits.sigmoid(), cells)
         return terms
 
