@@ -22,12 +22,9 @@ class Training(NamedTuple):
 
 
 TRAININGS = {
-    "multitask": Training(60, 3e-3),
+    "catnet": Training(25, 3e-3),
     "ffd": Training(20, 1e-3),
     "hpfcn": Training(60, 3e-3),
-    "catnet": Training(25, 3e-3),
-    "ffd": Training(40, 1e-3),
-    "hpfcn": Training(80, 3e-3),
     "m2tr": Training(25, 3e-3),
     "multitask": Training(60, 3e-3),
     "mvss": Training(60, 1e-2),
