@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from focus.app import command, examining
+from focus.app import examining
 from focus.app.about import describe_limits, describe_model, describe_privacy, plain_card
 from focus.app.examining import Report, check_file, examine_file
 from focus.app.interface import WAITING, examine_upload, frame_report
-from focus.cli import main
-from focus.errors import InputError
 from focus.model.faces import FaceModel, load
 from focus.released.contents import Calibration, ReleasedModel
 from tests.focus.making import photo, write_clip
@@ -115,51 +110,3 @@ def test_words_about_a_calibrated_model_and_another() -> None:
     assert "not recorded" in describe_model(bare)
     assert "this machine" in describe_privacy(True, 20)
     assert "the machine that serves this page" in describe_privacy(False, 20)
-
-
-def test_a_missing_package_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    assert main(["app"]) == 2
-    error = capsys.readouterr().err
-    assert 'pip install "focus-forgery[app]"' in error
-    assert error.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("words", "reason"),
-    [
-        (["--port", "0"], "--port 0: must be in 1 to 65535"),
-        (["--limit", "0"], "--limit 0: must be at least 1 (MB)"),
-        (["--face-detector", "eyes"], "--face-detector eyes: use centerface"),
-    ],
-)
-def test_a_mistake_is_one_line(
-    words: list[str], reason: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["app", *words]) == 2
-    error = capsys.readouterr().err
-    assert reason in error
-    assert error.count("\n") == 1
-
-
-def test_a_taken_port_is_one_line() -> None:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=rf"--port {port}: .*in use; choose another"):
-            command._check_address("127.0.0.1", port)
-
-
-def test_temporary_files_have_a_folder_that_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", "mine")
-    before = tempfile.gettempdir()
-    with command._private_folder():
-        inside = Path(os.environ["GRADIO_TEMP_DIR"])
-        assert tempfile.gettempdir() == str(inside)
-        (inside / "upload.jpg").touch()
-    assert not inside.exists()
-    assert os.environ["GRADIO_TEMP_DIR"] == "mine"
-    assert tempfile.gettempdir() == before
