@@ -82,7 +82,8 @@ def draw_case(case: Case) -> Element:
     found = case.card.maps[0]
     if found is not None and found.size > 1:
         figures.append(element("span", f"map up to {found.max():.2f}"))
-    kind = element("p", element("b", label, class_=f"badge {label}"), face.method, class_="kind")
+    known = ", ".join(text for text in (face.method, case.card.place) if text)
+    kind = element("p", element("b", label, class_=f"badge {label}"), known, class_="kind")
     key = element("p", element("bdi", face.key), class_="key", title=face.key)
     about = element("figcaption", kind, element("p", *figures, class_="figures"), key)
     return element("figure", images, about, class_="case")
