@@ -198,16 +198,26 @@ def _one_class(subject: Subject) -> str:
     network = subject.build().train()
     for label, maps in itertools.product((REAL, FAKE), (True, False)):
         _loss(network, subject.faces(network, [label] * 4, maps)).backward()
+    _finite_gradients(network)
     return "finite on real and on fake faces alone, with and without maps"
 
 
-def _empty_maps(subject: Subject) -> str:
+def _extreme_maps(subject: Subject) -> str:
     network = subject.build().train()
     batch = subject.faces(network, _mixed(4))
     assert batch.maps is not None
-    _loss(network, batch._replace(maps=torch.zeros_like(batch.maps))).backward()
-    _loss(network, batch._replace(maps=batch.maps * 0.37)).backward()
-    return "finite on fakes with empty and with soft maps"
+    fakes = (batch.labels == FAKE).view(-1, *[1] * (batch.maps.ndim - 1))
+    full = torch.ones_like(batch.maps) * fakes
+    for maps in (torch.zeros_like(batch.maps), full, batch.maps * 0.37):
+        _loss(network, batch._replace(maps=maps)).backward()
+    _finite_gradients(network)
+    return "finite on fakes with empty, full and soft maps"
+
+
+def _finite_gradients(network: Trainable) -> None:
+    for name, parameter in network.named_parameters():
+        if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+            raise BreachError(f"the gradient of {name} is not finite")
 
 
 def _gradients(subject: Subject) -> str:
@@ -374,7 +384,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "device literals": _device_literals,
     "predictions": _predictions,
     "one-class batches": _one_class,
-    "soft and empty maps": _empty_maps,
+    "extreme maps": _extreme_maps,
     "gradients": _gradients,
     "bf16": _bfloat16,
     "determinism": _determinism,

@@ -68,6 +68,17 @@ class OneClass(Tiny):
         return {"ratio": super().loss(batch)["classification"] / (batch.labels == 1).float().mean()}
 
 
+class RootOfMap(Tiny):
+    """Its loss is finite, its gradient is not where the map is empty or full."""
+
+    def loss(self, batch):
+        terms = super().loss(batch)
+        if batch.maps is not None:
+            spread = (self.cells.weight * batch.maps.std(dim=(1, 2, 3)).sum()).square().sum()
+            terms["spread"] = spread.sqrt() * 1e-3
+        return terms
+
+
 class NeedsMaps(Tiny):
     def loss(self, batch):
         return {**super().loss(batch), "area": batch.maps.mean() * 0 + self.cells.bias.sum() ** 2}
@@ -192,6 +203,7 @@ def test_a_sound_detector_passes_all():
         (Idle, "gradients", "unused"),
         (OneClass, "one-class batches", "inf"),
         (NeedsMaps, "one-class batches", "NoneType"),
+        (RootOfMap, "extreme maps", "the gradient of cells.weight is not finite"),
         (Dice, "determinism", "one seed"),
         (Forgetful, "save and load", "state"),
         (Stuck, "overfit", "the loss only went"),
