@@ -16,8 +16,8 @@ class with scale 30 and margin 0.45. 20.8 M parameters, 6.0 GMACs at 256.
 
 Deviations and choices:
 
-- The map's 1 x 1 convolution is on the features after block 11, the last of stride 16; it has 729
-  parameters. Its position is ours.
+- The map's batch norm, ReLU and 1 x 1 convolution are on the features after block 11, the last of
+  stride 16; they have 2,185 parameters. Their position is ours.
 - The target of a cell is the forged share of its area; ``map_mode=hard`` thresholds the map first.
 - 22,500 steps are 20 epochs of 36,000 faces in the paper's batches of 32; the rate is constant.
 """

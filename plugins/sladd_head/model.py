@@ -83,7 +83,8 @@ class SladdHead(Detector[SladdHeadConfig]):
         self.backbone: Any = create_backbone(
             "legacy_xception", config.encoder_weights, num_classes=0
         )
-        self.locate = nn.Conv2d(WIDTH, 1, 1)
+        # Features of a residual stream are large: without the norm the sigmoid saturates.
+        self.locate = nn.Sequential(nn.BatchNorm2d(WIDTH), nn.ReLU(), nn.Conv2d(WIDTH, 1, 1))
         self.classes = nn.Linear(self.backbone.num_features, 2, bias=False)
 
     def forward(self, images: Tensor) -> Output:
@@ -93,7 +94,7 @@ class SladdHead(Detector[SladdHeadConfig]):
         features = body.act2(body.bn2(body.conv2(features)))
         for number in range(1, MAPPED + 1):
             features = getattr(body, f"block{number}")(features)
-        map_logits = self.locate(F.relu(features))
+        map_logits = self.locate(features)
         for number in range(MAPPED + 1, BLOCKS + 1):
             features = getattr(body, f"block{number}")(features)
         features = body.act3(body.bn3(body.conv3(features)))

@@ -18,7 +18,7 @@ from plugins.targets import area_average
 def network():
     torch.manual_seed(0)
     network = SladdHead(SladdHeadConfig(encoder_weights="none", image_size=64)).eval()
-    nn.init.normal_(network.locate.weight)  # maps that vary
+    nn.init.normal_(network.locate[-1].weight)  # maps that vary
     return network
 
 
