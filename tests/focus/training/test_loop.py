@@ -161,11 +161,25 @@ def from_fields(command, **changes):
     return replace(command, **changes)
 
 
-def test_other_settings_are_not_resumed(demo_corpus, tmp_path):
+@pytest.mark.parametrize("change", [{"fit": {"batch": 16}}, {"stills": True}])
+def test_other_settings_are_not_resumed(demo_corpus, tmp_path, change):
     train_command(command_for(demo_corpus, tmp_path / "run", fit={"stop_after": 2}))
-    other = command_for(demo_corpus, tmp_path / "run", fit={"batch": 16}, resume=True)
+    other = command_for(demo_corpus, tmp_path / "run", resume=True, **change)
     with pytest.raises(InputError, match="started with other settings"):
         train_command(other)
+
+
+def test_a_batch_without_a_readable_face_names_it(demo_corpus, tmp_path):
+    index = FaceIndex.read(demo_corpus)
+    first, *others = index.where("train")
+    train = [first, *(from_fields(face, path=f"gone/{face.path}") for face in others)]
+    faces = FaceIndex.of([*train, *index.where("val")], index.root)
+    faces.write(tmp_path / "index.csv")
+    fit = {"batch": 1, "balance": "none"}
+    command = command_for(tmp_path / "index.csv", tmp_path / "run", fit=fit)
+    source = Source(str(tmp_path / "index.csv"), root=index.root)
+    with pytest.raises(InputError, match=r"no face of a batch can be read: gone/\S+: no such file"):
+        train_command(from_fields(command, source=source))
 
 
 def test_broken_resume_file_is_refused(demo_corpus, tmp_path):
