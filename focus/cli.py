@@ -86,6 +86,13 @@ COMMANDS = {
         "focus export results/pcl/seed-0 --out pcl.onnx",
         words="weights",
     ),
+    "push": Command(
+        "focus.pretrained.options:PushCommand",
+        "focus.pretrained.command:push_command",
+        "upload a trained model to the Hugging Face Hub, with a card",
+        "focus push runs/first owner/name --license cc-by-nc-4.0",
+        words="words",
+    ),
     "info": Command(
         "focus.mapstore:InfoCommand",
         "focus.mapstore:info_command",

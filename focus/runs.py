@@ -21,6 +21,7 @@ from focus.detectors import DETECTORS, Trainable, config_type
 from focus.errors import InputError
 from focus.files import replace_file
 from focus.folders import hold, is_ours, read_record
+from focus.hub import fetch_run, is_hub_name
 from focus.released.catalogue import find_model, model_names
 from focus.released.format import is_released, read_released
 from focus.released.record import read_record as read_released_record
@@ -195,11 +196,16 @@ class Run:
 
 
 def read_run(path: Path) -> Run:
-    """Read a run folder, a weights file in one, or a released model (its file or its name).
+    """Read a run folder, a weights file in one, a released model or a run on the hub.
+
+    A released model is given by its file or its name, a run on the Hugging Face Hub by
+    ``hf:owner/name``; a local path goes first.
 
     Raises:
         InputError: not a run folder, a run without weights yet, or a broken configuration.
     """
+    if not path.exists() and is_hub_name(path.as_posix()):
+        path = fetch_run(path.as_posix())
     if not path.exists() and str(path) in model_names():
         path = find_model(str(path))
     if is_released(path):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from focus.detectors import DETECTORS, Trainable
+from focus.detectors import DETECTORS
+from focus.pretrained.mixin import Pretrained
 
 C = TypeVar("C")
 register = DETECTORS.register
@@ -12,7 +13,7 @@ get = DETECTORS.get
 names = DETECTORS.names
 
 
-class Detector(Trainable, Generic[C]):
+class Detector(Pretrained, Generic[C]):
     """A forgery detector; ``C`` is the frozen dataclass that configures it.
 
     A subclass has a constructor ``__init__(self, config: C = C())`` and the two methods ``loss``

@@ -224,8 +224,8 @@ def load(
     """Load a model for photographs.
 
     Args:
-        weights: name of a released model, its file, or the run folder of any detector; None: the
-            released model that is built in.
+        weights: name of a released model, its file, the run folder of any detector, or one on the
+            Hugging Face Hub, ``hf:owner/name``; None: the released model that is built in.
         crop: ``faces``: examine each face that is detected; ``frame``: each image is one face.
         face_detector: name of the face detector; empty: the built-in one.
         device: auto (a CUDA GPU if available, else the CPU), or a torch device.

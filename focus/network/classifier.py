@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from focus.detectors import Summary, Trainable
+from focus.detectors import Summary
 from focus.network.carp import CLASSES
 from focus.network.encoder import Encoder, EncoderConfig
+from focus.pretrained.mixin import Pretrained
 from focus.types import Batch, InputSpec, Prediction
 
 
-class Classifier(Trainable):
+class Classifier(Pretrained):
     """One encoder, the mean of its tokens, and a linear layer to the logits of real and fake.
 
     Images are (B, 3, H, W), float in [0, 1].

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from focus.detectors import Summary, Trainable
+from focus.detectors import Summary
 from focus.errors import InputError
 from focus.modalities import MODALITIES
 from focus.network.carp import AttentionProposal, Proposal, RegionProposal
@@ -19,6 +19,7 @@ from focus.network.encoder import Encoder, EncoderConfig
 from focus.network.maps import finish, modality_map
 from focus.network.swapping import FusionHead, TokenSwap
 from focus.normalisation import Normalisation
+from focus.pretrained.mixin import Pretrained
 from focus.types import Batch, InputSpec, Prediction
 
 SCALE_QUANTILE = 0.999
@@ -79,7 +80,7 @@ class Output(NamedTuple):
     fused: Proposal | None  # of the fused tokens, if the map comes from them
 
 
-class FoCus(Trainable):
+class FoCus(Pretrained):
     """Forgery cue discovery: classifies a face and maps its manipulation.
 
     Images are (B, 3, H, W), float in [0, 1]. The second modality and both standardisations are
