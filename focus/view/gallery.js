@@ -174,7 +174,8 @@ function buildCard(card, position) {
   const { row } = card;
   const open = make("button", { type: "button", class: "open", "aria-label": `Enlarge ${table.key[row]}` });
   if (card.image) {
-    open.append(...data.names.map((_, which) => overlayPanel(card, which, 208, several ? captionOf(card, which) : "")), ...viewPanels(card));
+    const overlays = data.names.map((_, which) => overlayPanel(card, which, 208, several ? captionOf(card, which) : "with its map"));
+    open.append(panel(card, "untouched", photo(card)), ...overlays, ...viewPanels(card));
   } else open.append(message("", "This face cannot be read", card.fault));
   open.addEventListener("click", () => enlarge(position));
 
@@ -365,7 +366,7 @@ function fillHead() {
   const ramp = context.createImageData(256, 1);
   for (let value = 0; value < 256; value++) ramp.data.set([...colours.slice(3 * value, 3 * value + 3), 255], 4 * value);
   context.putImageData(ramp, 0, 0);
-  document.documentElement.style.setProperty("--panels", data.names.length + data.modalities.length);
+  document.documentElement.style.setProperty("--panels", 1 + data.names.length + data.modalities.length);
   at("large-panels").classList.toggle("pairs", several);
   const columns = 1 + data.names.length + Math.ceil(data.modalities.length / 2);
   at("large-panels").style.setProperty("--columns", Math.ceil(columns / Math.ceil(columns / WIDEST)));

@@ -102,9 +102,9 @@ FAKE = '[data-key="face-003.png"]'
 def test_the_opacity_slider_changes_the_image(page):
     page.set("opacity", "0", "input")
     page.run("document.getElementById('outline').click()")
-    plain = page.pixels(f"{FAKE} .frame")
+    plain = page.pixels(f"{FAKE} .frame:has(.heat)")
     page.set("opacity", "100", "input")
-    covered = page.pixels(f"{FAKE} .frame")
+    covered = page.pixels(f"{FAKE} .frame:has(.heat)")
     side = plain.shape[0]
     assert np.abs(plain[side // 3, side // 2] - (105, 105, 105)).max() < 20  # the face
     assert covered[side // 3, side // 2].tolist() == [252, 255, 164]  # inferno's end: inside
@@ -222,9 +222,9 @@ def test_modalities_are_shown_next_to_the_maps(browser, tmp_path):
     page = Page(browser, out)
     captions = "return [...document.querySelectorAll(arguments[0])].map(c => c.textContent)"
     card = '[data-key="face-001.png"]'
-    assert page.run(captions, f"{card} figcaption")[1:] == ["sobel", "dct", "srm"]
+    assert page.run(captions, f"{card} figcaption")[2:] == ["sobel", "dct", "srm"]
     page.wait(f"[...document.querySelectorAll('{card} img')].every(i => i.naturalWidth === {SIDE})")
-    assert "mid-grey" in page.run(f"return document.querySelectorAll('{card} figcaption')[3].title")
+    assert "mid-grey" in page.run(f"return document.querySelectorAll('{card} figcaption')[4].title")
     page.run(f"document.querySelector('{card} .open').click()")
     page.wait("document.querySelector('#large[open]')")
     first = ["Face", "Truth", "test, pixel AUC 0.00", "Map: test"]
@@ -238,6 +238,10 @@ def test_a_comparison_says_whose_score_is_shown(browser, tmp_path):
     view_command(ViewCommand(maps, out=out, compare=(f"CAM={other}",), runtime=QUIET))
     page = Page(browser, out)
     assert page.text(".figures").startswith("score of test ")
+    captions = page.run(
+        "return [...document.querySelectorAll('.card figcaption')].map(c => c.title)"
+    )
+    assert captions[:3] == ["untouched", "test", "CAM"]
     assert page.text("#range legend") == "Score of test"
     orders = page.run("return [...document.querySelectorAll('#sort option')].map(o => o.text)")
     assert {"Score of test, highest first", "Pixel AUC of test, lowest first"} <= set(orders)
