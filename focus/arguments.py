@@ -57,6 +57,17 @@ class Option(NamedTuple):
         return self.default is dataclasses.MISSING
 
 
+class Entry(NamedTuple):
+    """One argument of a command, as the help shows it."""
+
+    name: str
+    """The flag, or the name of a positional argument."""
+    values: str
+    """Its values, such as ``N`` or ``{a,b}``; empty for a switch."""
+    text: str
+    """Meaning and default."""
+
+
 def parse(
     config: type,
     arguments: Sequence[str],
@@ -104,6 +115,21 @@ def unparse(command: Any, positional: str = "") -> list[str]:
         else:
             words += [option.flag, *([] if isinstance(value, bool) else values)]
     return [*first, *words]
+
+
+def describe(config: type, positional: str = "", default: Any = None) -> dict[str, list[Entry]]:
+    """Return the arguments of a command as its help groups them, by the group's title."""
+    groups: dict[str, list[Entry]] = {}
+    for title, members in _groups(list(list_options(config, default)), positional).items():
+        groups[title] = []
+        for option in members:
+            name, text = option.flag, _explain(option).replace("%%", "%")
+            if option.name == positional:
+                name, text = _positional_name(option), f"{text} Also as {option.flag}."
+            shape = _shape(option)
+            several = " ..." if shape.get("nargs") == "*" else ""
+            groups[title].append(Entry(name, shape.get("metavar", "") + several, text))
+    return groups
 
 
 def list_options(config: type, default: Any = None, path: tuple[str, ...] = ()) -> Iterator[Option]:

@@ -20,7 +20,9 @@ class Summary(NamedTuple):
     """A detector in a few words, for the list of ``evaluator models``."""
 
     paper: str = ""
+    """Authors, place and year."""
     output: str = ""
+    """What it predicts, beside the score."""
     needs: str = ""
     """Requirements of training beside images and labels."""
     start: str = ""

@@ -44,6 +44,7 @@ class Reading:
     """``forward`` of a model of feature levels, ``forward_features`` or ``forward_intermediates``.
     """
     layout: Literal["NCHW", "NHWC", "NLC"]
+    """Order of the output's dimensions."""
     grid: tuple[int, int]
     """(h, w) at the configured image size."""
     dim: int

@@ -17,6 +17,7 @@ from torch import Tensor
 
 DCT_BLOCK = 8
 SRM_CLAMP = 3.0
+"""Bound of SRM residuals, in grey levels."""
 
 
 def rgb(images: Tensor) -> Tensor:

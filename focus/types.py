@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-REAL, FAKE, UNKNOWN = 0, 1, -1
+REAL = 0
+"""Label of a real face."""
+FAKE = 1
+"""Label of a manipulated face."""
+UNKNOWN = -1
+"""Label of a face that may be either."""
 LABEL_NAMES = {"real": REAL, "0_real": REAL, "fake": FAKE, "1_fake": FAKE}
 """Names of classes and their folders, in lower case."""
 Balance = Literal["none", "label", "method", "source", "pair"]
@@ -22,16 +27,16 @@ Balance = Literal["none", "label", "method", "source", "pair"]
 
 @dataclass(frozen=True)
 class InputSpec:
-    """Input format of a model.
-
-    ``image_size`` 0: the size of the images. ``frames`` above 1: clips. ``mean`` and ``std`` are
-    per channel, for values in [0, 1]. The defaults leave [0, 1] unchanged.
-    """
+    """Input format of a model; the defaults leave values in [0, 1] unchanged."""
 
     image_size: int = 224
+    """Side of the square input in pixels; 0: the size of the images."""
     frames: int = 1
+    """Frames of a clip; 1: still images."""
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Subtracted from each channel, whose values are in [0, 1]."""
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Divides each channel."""
 
     def standardise(self, images: Tensor, out: Tensor | None = None) -> Tensor:
         """Convert uint8 (B, 3, ..., H, W) in [0, 255] to standardised float32.
@@ -81,13 +86,20 @@ class Sample(NamedTuple):
 class Batch(NamedTuple):
     """A batch of faces; unreadable ones are listed in ``failures``, never replaced."""
 
-    images: Tensor  # uint8 (B, 3, [T,] H, W) from the loader, standardised float32 in the loop
-    labels: Tensor  # int64 (B,): 0 real, 1 fake, -1 unknown
-    maps: Tensor | None  # float32 (B, 1, [T,] h, w) in [0, 1], exactly 0 on real faces
+    images: Tensor
+    """uint8 (B, 3, [T,] H, W) from the loader, standardised float32 in the loop."""
+    labels: Tensor
+    """int64 (B,): 0 real, 1 fake, -1 unknown."""
+    maps: Tensor | None
+    """float32 (B, 1, [T,] h, w) in [0, 1], exactly 0 on real faces."""
     keys: tuple[str, ...]
-    rows: Tensor  # int64 (B,): places in the index
+    """Names of the faces: their paths as in the index."""
+    rows: Tensor
+    """int64 (B,): places in the index."""
     failures: tuple[Failure, ...] = ()
-    companions: Tensor | None = None  # uint8 (B, 3, H, W) originals or (B, 1, H, W) masks
+    """Faces that could not be read, and why."""
+    companions: Tensor | None = None
+    """uint8 (B, 3, H, W) originals or (B, 1, H, W) masks."""
 
     def standardised(self, spec: InputSpec) -> Batch:
         """Return the batch in the format of ``spec``: float images, and maps resized to them."""
@@ -101,9 +113,12 @@ class Batch(NamedTuple):
 class Prediction(NamedTuple):
     """Output of a detector or generator for a batch."""
 
-    scores: Tensor  # float (B,) in [0, 1]: P(fake)
-    maps: Tensor | None  # float (B, 1, h, w) in [0, 1]: 1 = manipulated
-    parts: Mapping[str, Tensor] | None = None  # per-face tensors behind the map
+    scores: Tensor
+    """float (B,) in [0, 1]: P(fake)."""
+    maps: Tensor | None
+    """float (B, 1, h, w) in [0, 1]: 1 = manipulated."""
+    parts: Mapping[str, Tensor] | None = None
+    """Per-face tensors behind the map."""
 
 
 def resize_maps(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:

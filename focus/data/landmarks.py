@@ -29,9 +29,11 @@ _ADVICE = f"pass an ONNX model of 68 points with --landmarks FILE or ${LANDMARKS
 class FaceShape:
     """Positions of the parts of a face; all arrays float32 (N, 2), x and y in pixels.
 
-    outline: convex polygon around the face, from the middle of the forehead to the chin.
-    eyes: points around the eyes and brows.  mouth: points around the mouth.
-    points: the 68 landmarks in their usual order, if known.
+    Attributes:
+        outline: convex polygon around the face, from the middle of the forehead to the chin.
+        eyes: points around the eyes and brows.
+        mouth: points around the mouth.
+        points: the 68 landmarks in their usual order, if known.
     """
 
     outline: np.ndarray

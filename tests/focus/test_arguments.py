@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from focus.arguments import parse
+from focus.arguments import Entry, describe, parse
 from focus.errors import InputError
 
 
@@ -147,3 +147,15 @@ def test_the_help_begins_with_required_and_everyday_flags(capsys):
     assert "default: )" not in text
     assert "--no-pairs" in text
     assert "--kind {blend,swap}" in text
+
+
+def test_arguments_are_described_as_the_help_shows_them():
+    groups = describe(Command, "maps")
+    assert next(iter(groups)) == "arguments"
+    assert groups["arguments"][0] == Entry("MAPS", "TEXT", "Map file. Also as --maps.")
+    entries = {entry.name: entry for group in groups.values() for entry in group}
+    assert entries["--lr"] == Entry(
+        "--lr", "X", "Learning rate, 10 % of it at first. (default: 0.0001)"
+    )
+    assert entries["--names"].values == "TEXT ..."
+    assert entries["--kind"].values == "{blend,swap}"
