@@ -93,7 +93,12 @@ def test_the_workflow_calls_scripts_that_exist_and_parse():
     steps = [step for job in read(WORKFLOW)["jobs"].values() for step in job["steps"]]
     lines = "\n".join(step.get("run", "") for step in steps)
     scripts = set(re.findall(r"bash (?:source/)?(\S+\.sh)", lines))
-    assert {"scripts/test.sh", "scripts/lowest.sh", "scripts/smoke.sh"} <= scripts
+    assert {
+        "scripts/test.sh",
+        "scripts/lowest.sh",
+        "scripts/smoke.sh",
+        "scripts/site.sh",
+    } <= scripts
     assert all((ROOT / script).is_file() for script in scripts)
     plain = re.sub(r"\$\{\{.*?\}\}", "", lines)
     subprocess.run(["bash", "-n"], input=plain, text=True, check=True)
