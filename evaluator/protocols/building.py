@@ -16,7 +16,7 @@ from evaluator.protocols.plans import Cell, Evidence, Form, Step
 from evaluator.protocols.records import CLEAN, COSTS, Faces, Maps, Network, Protocol, Setting
 from evaluator.robustness.options import RobustnessCommand
 from evaluator.scoring.options import ScoreCommand
-from evaluator.trial.options import RunCommand
+from evaluator.trial.options import JudgeCommand, RunCommand
 from focus.data.indexing import IndexCommand
 from focus.data.prepare import PrepareCommand
 from focus.data.sources import INDEX_NAME, Source
@@ -28,6 +28,7 @@ from focus.training.recipes import TrainCommand
 T = TypeVar("T")
 RESULT, ROBUSTNESS = "result.json", "robustness.json"
 MIX = "mix"
+PREDICTION_SUFFIXES = (".csv", ".json", ".h5")
 PLAIN_MAPS = ("none", "zeros", "truth")
 
 
@@ -53,6 +54,8 @@ class Builder:
             cells = [cell for cell in self.cells if cell.setting == setting]
             if any(cell.column.metric in COSTS for cell in cells):
                 self._count(setting)
+            elif setting.predictions:
+                self._judge_predictions(setting, cells)
             elif setting.network:
                 self._judge_network(setting, cells)
             else:
@@ -186,6 +189,20 @@ class Builder:
             self._expect(setting, [cell for cell in clean if cell.test == test], result, "score")
         self._corrupt(setting, cells, network.kind, run)
 
+    def _judge_predictions(self, setting: Setting, cells: Sequence[Cell]) -> None:
+        """Evaluate the predictions of an outside system; a missing file adds a fault."""
+        folder = Path(setting.predictions, _known(setting.train).name)
+        clean = [cell for cell in cells if not cell.column.kind]
+        for test in dict.fromkeys(_known(cell.test) for cell in clean):
+            given = next((p for p in _prediction_paths(folder, test) if p.exists()), None)
+            if given is None:
+                self.faults.append(f"predictions: {folder / test.name}.csv, .json or .h5")
+                continue
+            out = self.out / "results" / setting.name / test.name
+            options = JudgeCommand(str(given), Source(str(self._list(test, True))), str(out))
+            result = self._add(options, out / RESULT, [test])
+            self._expect(setting, [cell for cell in clean if cell.test == test], result, "judge")
+
     def _corrupt(self, setting: Setting, cells: Sequence[Cell], method: str, weights: Path) -> None:
         """Evaluate on corrupted test faces: ``mix`` by all metrics, other kinds by AUC."""
         corrupted = [cell for cell in cells if cell.column.kind]
@@ -223,6 +240,11 @@ class Builder:
         for cell in cells:
             test = self.protocol.test_name(cell.row, cell.column)
             self.evidence.append(Evidence(setting.name, test, path, form))
+
+
+def _prediction_paths(folder: Path, test: Faces) -> list[Path]:
+    """Return where predictions of a test set may be: a file, or a folder of maps."""
+    return [folder / f"{test.name}{suffix}" for suffix in (*PREDICTION_SUFFIXES, "")]
 
 
 def _known(value: T | None) -> T:

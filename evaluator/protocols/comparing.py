@@ -182,6 +182,8 @@ def _read(evidence: Evidence) -> Mapping[str, Any]:
         found = json.loads(evidence.path.read_text(encoding="utf-8"))
         if evidence.form == "run":
             return found["tests"][evidence.test.split(":")[0]]["metrics"]
+        if evidence.form == "judge":
+            return next(iter(found["tests"].values()))["metrics"]
         if evidence.form == "cost":
             return {name: {"value": found[name]} for name in found if name in COSTS}
         if evidence.form == "robustness":

@@ -9,7 +9,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from evaluator.protocols.records import CLEAN, Column, Faces, Maps, Network, Protocol, Row, numbers
+from evaluator.protocols.records import (
+    CLEAN,
+    TRUTH,
+    Column,
+    Faces,
+    Maps,
+    Network,
+    Protocol,
+    Row,
+    numbers,
+)
 from focus.training.options import NetworkOptions
 
 PAPER = (
@@ -173,8 +183,19 @@ TABLE_4 = Protocol(
     ),
     (
         Row("Xception", numbers("99.8 99.3 98.6 99.7 53.8 60.2 74.2 62.1 78.3")),
-        Row("Patch-based", numbers("99.9 84.3 74.2 99.2 50.0 54.4 56.7 53.4 67.5")),
-        Row("Face X-ray", numbers("99.8 97.6 88.5 99.1 49.8 63.8 88.6 55.2 77.5")),
+        Row(
+            "Patch-based",
+            numbers("99.9 84.3 74.2 99.2 50.0 54.4 56.7 53.4 67.5"),
+            "patches",
+            train=RAW,
+        ),
+        Row(
+            "Face X-ray",
+            numbers("99.8 97.6 88.5 99.1 49.8 63.8 88.6 55.2 77.5"),
+            "facexray",
+            TRUTH,
+            train=RAW,
+        ),
         Row("CNN-GRU", numbers("99.8 99.0 98.8 97.9 47.9 71.5 86.5 74.5 82.3")),
         Row(
             "FoCus without Sobel",

@@ -34,11 +34,14 @@ NOTES = (
 
 
 TRAINED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ManTra-Net": ("benco-mantranet", ()),
     "HPFCN": ("hpfcn", ()),
+    "MVSS": ("mvss", ()),
+    "CATNet": ("catnet", ()),
     C: ("monfap", ()),
     R: ("monfap", ("backbone=resnet50",)),
 }
-"""Our detectors of these rows and their options, trained with masks."""
+"""Detectors of these rows and their options, trained with masks where they are installed."""
 
 
 def _rows(printed: dict[str, str]) -> tuple[Row, ...]:

@@ -26,9 +26,13 @@ TRAINED = {
     "HPFCN": "hpfcn",
     "Multi-task": "multitask",
     "FFD": "ffd",
+    "M2TR": "m2tr",
+    "SLADD": "sladd-head",
+    "MVSS": "mvss",
+    "CAT-Net": "catnet",
     OURS: "msccnet",
 }
-"""Our detectors of these rows, trained with masks."""
+"""Detectors of these rows, trained with masks where they are installed."""
 NOTES = (
     "the authors keep the last weights; here the best on val are used",
     "the paper does not say with which settings it trained the other detectors; here each has "
@@ -39,9 +43,7 @@ NOTES = (
 def _rows(printed: dict[str, str], train: Faces | None = None) -> tuple[Row, ...]:
     """Return rows of printed numbers; those of our detectors are trained with masks."""
     return tuple(
-        Row(label, numbers(text), TRAINED[label], TRUTH, train=train)
-        if label in TRAINED
-        else Row(label, numbers(text))
+        Row(label, numbers(text), TRAINED.get(label, ""), TRUTH, train=train)
         for label, text in printed.items()
     )
 

@@ -18,6 +18,9 @@ class ProtocolCommand:
     """Folder that contains the corpora; default: $FOCUS_DATA."""
     out: Path = Path("results/protocols")
     """Output folder; tables may share it. Re-running resumes."""
+    predictions: Path | None = None
+    """Folder of other systems' predictions: ROW/TRAIN/TEST.csv, .json or .h5, or a folder of maps.
+    The plan names the rows."""
     dry_run: bool = False
     """Print the plan, its cost and missing corpora; run nothing."""
     runtime: Runtime = field(default_factory=Runtime)

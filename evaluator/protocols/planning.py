@@ -11,14 +11,21 @@ from pathlib import Path
 from evaluator.protocols.building import Builder
 from evaluator.protocols.places import find_faces
 from evaluator.protocols.plans import Cell, Plan, Step
-from evaluator.protocols.records import Protocol
+from evaluator.protocols.records import Protocol, Row
 from focus.data.prepare import PrepareCommand
+from focus.detectors import DETECTORS
 from focus.errors import InputError
 
 JOURNAL = "steps.json"
 
 
-def plan(protocol: Protocol, root: Path, out: Path, partial: bool = False) -> Plan:
+def plan(
+    protocol: Protocol,
+    root: Path,
+    out: Path,
+    partial: bool = False,
+    predictions: Path | None = None,
+) -> Plan:
     """Return the plan of a table; runs nothing and reads no images.
 
     Args:
@@ -26,7 +33,12 @@ def plan(protocol: Protocol, root: Path, out: Path, partial: bool = False) -> Pl
         root: folder of the corpora, see :func:`find_faces`.
         out: output folder; tables in the same folder share faces, networks and maps.
         partial: skip cells with missing corpora.
+        predictions: folder with a folder per outside system, named as its row; see
+            :class:`~evaluator.protocols.records.Row`.
     """
+    protocol = replace(
+        protocol, rows=tuple(_decide_source(protocol, row, predictions) for row in protocol.rows)
+    )
     cells = [
         Cell(row, column, setting)
         for row in protocol.rows
@@ -61,6 +73,18 @@ def plan(protocol: Protocol, root: Path, out: Path, partial: bool = False) -> Pl
         tuple(places.items()),
         (*missing, *builder.faults, *_missing_tools(steps)),
     )
+
+
+def _decide_source(protocol: Protocol, row: Row, predictions: Path | None) -> Row:
+    """Return a row with its predictions if they are given, and without a missing detector."""
+    folder = predictions / row.label if predictions else None
+    placed = row.train or any(column.train for column in protocol.columns)
+    if folder is not None and folder.is_dir() and placed:
+        return replace(row, detector="", network=None, predictions=str(folder))
+    if row.trained in ("", *DETECTORS.names()):
+        return row
+    note = "; ".join(filter(None, (f"detector {row.trained} is not installed", row.note)))
+    return replace(row, detector="", network=None, note=note)
 
 
 def _missing_tools(steps: Sequence[Step]) -> list[str]:

@@ -14,7 +14,7 @@ from focus.arguments import unparse
 from focus.commands import Command, load
 from focus.runtime import Runtime
 
-Form = Literal["run", "score", "robustness", "cost"]
+Form = Literal["run", "judge", "score", "robustness", "cost"]
 
 
 _COMMANDS = {"focus": focus.cli.COMMANDS, "evaluator": evaluator.cli.COMMANDS}

@@ -67,9 +67,14 @@ def _notes(plan: Plan) -> Iterator[str]:
     if any(step.hours for step in plan.steps):
         repeats = f"{table.seeds} seeds" if table.seeds > 1 else "one seed"
         yield f"weights are selected on {table.selection}; {repeats} of every detector"
-    quoted = [row.label for row in table.rows if not (row.detector or row.network)]
-    if 0 < len(quoted) < len(table.rows):
-        yield f"only quoted: {', '.join(quoted)}; all other rows are trained here"
+    for words, labels in (
+        ("trained here", [row.label for row in table.rows if row.trained]),
+        ("from predictions", [row.label for row in table.rows if row.predictions]),
+        ("only quoted", [r.label for r in table.rows if not (r.trained or r.predictions)]),
+    ):
+        if labels:
+            all_rows = len(labels) == len(table.rows)
+            yield f"{words}: {'all rows' if all_rows else ', '.join(labels)}"
     yield from table.notes
     yield from (f"{row.label}: {row.note}" for row in table.rows if row.note)
 

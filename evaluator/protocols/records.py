@@ -7,6 +7,7 @@ trained on labels only, and its training faces), evaluated by one metric on one 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from evaluator.metrics import METRICS
 from evaluator.perturbations import KINDS
@@ -106,7 +107,8 @@ class Row:
     published: tuple[float | None, ...]
     """A number per column; None if missing or unreadable."""
     detector: str = ""
-    """Our detector, trained by ``evaluator run``; empty: see ``network``."""
+    """A registered detector, trained by ``evaluator run``; empty: see ``network``. Where it is not
+    installed, the numbers of the row are only quoted."""
     maps: Maps = NO_MAPS
     """Supervision of the detector."""
     network: Network | None = None
@@ -117,6 +119,14 @@ class Row:
     """NAME=VALUE settings of the detector."""
     note: str = ""
     """Remark on the numbers."""
+    predictions: str = ""
+    """Folder of an outside system's predictions, judged in place of a training: TRAIN/TEST.csv,
+    .json or .h5, or a folder TRAIN/TEST of maps, by the names of the faces."""
+
+    @property
+    def trained(self) -> str:
+        """The detector to be trained; empty: none."""
+        return self.detector or (self.network.kind if self.network else "")
 
 
 @dataclass(frozen=True)
@@ -128,10 +138,13 @@ class Setting:
     network: Network | None
     train: Faces | None
     options: tuple[str, ...]
+    predictions: str = ""
 
     @property
     def name(self) -> str:
         """Unique name, valid as a folder name."""
+        if self.predictions:
+            return f"{Path(self.predictions).name}-{self.train.name if self.train else ''}"
         who = self.network.name if self.network else f"{self.detector}-{self.maps.name}"
         words = [option.replace("=", "-") for option in self.options]
         return "-".join([who, *words, *([self.train.name] if self.train else [])])
@@ -163,9 +176,12 @@ class Protocol:
     def setting(self, row: Row, column: Column) -> Setting | None:
         """Return the setting of a cell; None if only the published number is shown."""
         train = column.train or row.train
-        ours = bool(row.detector or row.network) and bool(column.metric) and not column.average_of
+        known = bool(row.trained or row.predictions)
+        ours = known and bool(column.metric) and not column.average_of
         if not ours or not (train or column.metric in COSTS):
             return None
+        if row.predictions:
+            return Setting("", NO_MAPS, None, train, (), row.predictions)
         return Setting(row.detector, row.maps, row.network, train, row.options)
 
     def test_name(self, row: Row, column: Column) -> str:

@@ -29,7 +29,15 @@ from focus.runtime import Runtime, note
 def protocol_command(command: ProtocolCommand) -> None:
     """Run ``evaluator protocol``; see :func:`run_protocol`."""
     runtime = command.runtime
-    run_protocol(command.name, command.root, command.out, command.dry_run, runtime.quiet, runtime)
+    run_protocol(
+        command.name,
+        command.root,
+        command.out,
+        command.dry_run,
+        runtime.quiet,
+        runtime,
+        command.predictions,
+    )
 
 
 def run_protocol(
@@ -39,6 +47,7 @@ def run_protocol(
     dry_run: bool = False,
     quiet: bool = False,
     runtime: Runtime | None = None,
+    predictions: Path | None = None,
 ) -> None:
     """Run a published table and print published numbers and ours.
 
@@ -52,6 +61,7 @@ def run_protocol(
         dry_run: only print the plan.
         quiet: hide progress.
         runtime: device, precision and seed of the steps; None: defaults.
+        predictions: folder of outside systems' predictions, see :func:`plan`.
 
     Raises:
         InputError: no such table, no root, or all cells lack corpora.
@@ -66,16 +76,16 @@ def run_protocol(
             f"{ROOT_VARIABLE}"
         )
     if dry_run:
-        print(format_plan(plan(protocol, Path(root), Path(out))))
+        print(format_plan(plan(protocol, Path(root), Path(out), predictions=predictions)))
         return
-    todo = plan(protocol, Path(root), Path(out), partial=True)
+    todo = plan(protocol, Path(root), Path(out), partial=True, predictions=predictions)
     absent = list(dict.fromkeys(place.missing for _, place in todo.places if not place.here))
     if todo.places and not todo.steps:
         raise InputError(f"--root {root}: no step of {name} can be run: {'; '.join(absent)}")
     for line in absent:
         note(f"skipped: {line}", quiet)
     execute(todo, replace(runtime or Runtime(), quiet=quiet))
-    rows = compare(protocol, read_results(todo))
+    rows = compare(todo.protocol, read_results(todo))
     Path(out).mkdir(parents=True, exist_ok=True)
     write_comparison(Path(out) / f"{name}.csv", rows)
     print(f"\n{protocol.name}: {protocol.title}\n{protocol.source}\n\n{format_comparison(rows)}")

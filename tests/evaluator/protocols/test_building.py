@@ -21,7 +21,8 @@ from tests.evaluator.protocols.making import NOWHERE, TABLES
 def test_every_step_is_a_valid_command(name):
     table = PROTOCOLS[name]
     seen = set()
-    for step in plan(table, NOWHERE, Path("out")).steps:
+    todo = plan(table, NOWHERE, Path("out"))
+    for step in todo.steps:
         program, word, *rest = step.words
         command = {"focus": focus.cli, "evaluator": evaluator.cli}[program].COMMANDS[word]
         flags = (word, *(w for w in rest if w.startswith("--")))
@@ -29,9 +30,7 @@ def test_every_step_is_a_valid_command(name):
             assert parse(word, command, rest) == step.options
             seen.add(flags)
         assert str(step.output).startswith("out/")
-    trains = {row.detector or (row.network.kind if row.network else "") for row in table.rows} - {
-        ""
-    }
+    trains = {row.trained for row in todo.protocol.rows} - {""}
     assert trains <= set(DETECTORS.names())
     assert all(DETECTORS.get(name).gmacs > 0 for name in trains)
 

@@ -21,7 +21,7 @@ def test_hours_by_hand():
     assert training_hours("msccnet") == pytest.approx(expected)
     table = PROTOCOLS["msccnet-table-4"]
     todo = plan(table, NOWHERE, Path("out"))
-    each = [training_hours(row.detector) for row in table.rows if row.detector]
+    each = [training_hours(row.detector) for row in todo.protocol.rows if row.detector]
     assert len(each) > 1
     assert todo.hours == pytest.approx(5 * sum(each))
     assert "This is an estimate" in " ".join(format_plan(todo).split())
