@@ -23,11 +23,11 @@ from focus.files import sha256
 from focus.runs import Run, read_run
 from focus.runtime import Runtime, note
 from focus.training.loop import Report
-from focus.training.options import FitConfig, NetworkOptions, list_settings
+from focus.training.options import OPERATIONAL, FitConfig, NetworkOptions, list_settings
 from focus.training.recipes import TrainCommand
 from focus.training.trainer import Training, train_run
 
-NOT_RESUME_RELEVANT = ("stop_after", "workers", "validate_every", "on_error")
+NOT_RESUME_RELEVANT = (*OPERATIONAL, "validate_every")
 
 
 def train_command(command: TrainCommand) -> None:

@@ -1,4 +1,4 @@
-"""The log of a run: a CSV, TensorBoard events, and a plot."""
+"""The log of a run: a CSV, TensorBoard events and other trackers, and a plot."""
 
 from __future__ import annotations
 
@@ -10,19 +10,28 @@ from pathlib import Path
 from typing import Any
 
 from focus.files import replace_file, unwritable
+from focus.training.trackers import Trackers
 
 JOURNAL = "journal.csv"
 
 
 class Journal:
-    """Rows of numbers by step, kept as ``journal.csv`` and TensorBoard events.
+    """Rows of numbers by step, kept as ``journal.csv`` and sent to trackers.
 
     Args:
         folder: the run's folder.
         resumed_at: rows after this step are dropped; the resumed run writes them again.
+        events: write TensorBoard events.
+        trackers: further trackers; a resumed run starts a new run there.
     """
 
-    def __init__(self, folder: Path, resumed_at: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        resumed_at: int = 0,
+        events: bool = True,
+        trackers: Trackers | None = None,
+    ) -> None:
         self.path = folder / JOURNAL
         self.rows: list[dict[str, float]] = []
         if self.path.exists():
@@ -30,13 +39,17 @@ class Journal:
                 rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
             self.rows = [{**row, "step": int(row["step"])} for row in rows]
             self.rows = [row for row in self.rows if row["step"] <= resumed_at]
-        self._events = _Events(folder / "tensorboard", resumed_at + 1)
+        self._events = _Events(folder / "tensorboard", resumed_at + 1) if events else None
+        self._trackers = trackers
 
     def write(self, step: int, numbers: Mapping[str, float]) -> None:
         """Add the numbers of a step."""
         self.rows.append({"step": step, **numbers})
-        for name, value in numbers.items():
-            self._events.add(name, value, step)
+        if self._events is not None:
+            for name, value in numbers.items():
+                self._events.add(name, value, step)
+        if self._trackers is not None:
+            self._trackers.write(step, numbers)
 
     def save(self) -> None:
         """Write the CSV, the events and the curve.
@@ -52,8 +65,14 @@ class Journal:
             writer = csv.DictWriter(file, names, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
-        self._events.save()
+        if self._events is not None:
+            self._events.save()
         draw_curve(self.rows, self.path.with_name("curve.png"))
+
+    def close(self) -> None:
+        """End the run in the trackers."""
+        if self._trackers is not None:
+            self._trackers.close()
 
 
 class _Events:

@@ -27,6 +27,7 @@ from focus.runtime import Progress, Runtime, note, seed_everything
 from focus.training.checkpoint import load_state, save_state
 from focus.training.journal import Journal
 from focus.training.options import FitConfig
+from focus.training.trackers import Trackers
 from focus.types import FAKE, REAL, Batch, Failure, Prediction
 
 REPORTED_FAILURES = 20
@@ -114,11 +115,21 @@ class Fit:
         if resume and self.folder.resume.exists():
             self._load()
         self._check_together()
-        journal = Journal(self.folder.path, self.step) if self.accelerator.is_main_process else None
-        with self._signals(), self._memory():
-            self._train(journal)
+        journal = self._open_journal() if self.accelerator.is_main_process else None
+        try:
+            with self._signals(), self._memory():
+                self._train(journal)
+        finally:
+            if journal is not None:
+                journal.close()
         failures = tuple(self.failures.values())
         return Report(self.step, self.best, self.best_step, self.seconds, failures)
+
+    def _open_journal(self) -> Journal:
+        folder, names = self.folder.path, self.config.track
+        others = tuple(name for name in names if name != "tensorboard")
+        trackers = Trackers(self.accelerator, others, folder, self.folder.config)
+        return Journal(folder, self.step, "tensorboard" in names, trackers)
 
     def _train(self, journal: Journal | None) -> None:
         config, accelerator = self.config, self.accelerator

@@ -11,12 +11,13 @@ from focus.data.transforms import Augmentation
 from focus.errors import InputError
 from focus.normalisation import Normalisation
 from focus.optim import OptimizerConfig, OptimizerOptions
+from focus.training.trackers import Tracker, check_trackers
 from focus.types import Balance
 
 if TYPE_CHECKING:
     from focus.detectors import Trainable
 
-OPERATIONAL = ("workers", "on_error", "stop_after")
+OPERATIONAL = ("workers", "on_error", "stop_after", "track")
 """Fields of :class:`FitConfig` that do not affect the saved weights."""
 
 
@@ -45,6 +46,9 @@ class FitOptions:
     """skip: skip and report unreadable faces; stop: fail at the first."""
     stop_after: int = 0
     """Stop after this step, to resume later (for queues with a time limit); 0: train to the end."""
+    track: tuple[Tracker, ...] = ("tensorboard",)
+    """Trackers that receive the numbers of journal.csv. TensorBoard writes into the run's folder;
+    others, such as wandb and mlflow, are separate packages with their own settings."""
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     """Optimizer and schedule."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -55,6 +59,7 @@ class FitOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+        check_trackers(self.track)
         if not 0 <= self.ema < 1:
             raise InputError(f"--ema {self.ema}: must be a decay in [0, 1)")
         if self.balance == "none" and self.augmentation.forged_share:
