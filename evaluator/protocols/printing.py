@@ -74,7 +74,7 @@ def _notes(plan: Plan) -> Iterator[str]:
     ):
         if labels:
             all_rows = len(labels) == len(table.rows)
-            yield f"{words}: {'all rows' if all_rows else ', '.join(labels)}"
+            yield f"{words}: {'all rows' if all_rows else '; '.join(labels)}"
     yield from table.notes
     yield from (f"{row.label}: {row.note}" for row in table.rows if row.note)
 

@@ -44,8 +44,8 @@ def notes(table, **settings):
 
 def test_a_plan_says_which_rows_are_trained_and_which_are_quoted():
     text = notes(PROTOCOLS["msccnet-table-3"])
-    trained = text.partition("trained here: ")[2].partition(" - ")[0].split(", ")
-    quoted = text.partition("only quoted: ")[2].partition(" - ")[0].split(", ")
+    trained = text.partition("trained here: ")[2].partition(" - ")[0].split("; ")
+    quoted = text.partition("only quoted: ")[2].partition(" - ")[0].split("; ")
     assert {"Multi-task", "MSCCNet (ours)"} <= set(trained)
     assert "HiFi-Net" in quoted
     assert "from predictions" not in text
@@ -73,7 +73,7 @@ def test_predictions_of_a_row_are_judged_and_compared(tmp_path):
     table = PROTOCOLS["msccnet-table-3"]
     todo = plan(table, NOWHERE, tmp_path / "out", predictions=tmp_path / "given")
     text = " ".join(format_plan(todo).split())
-    assert "from predictions: FFD, HiFi-Net" in text
+    assert "from predictions: FFD; HiFi-Net" in text
     assert f"predictions: {given.parents[2] / 'FFD' / 'pffpp-c40' / 'defacto.csv'}" in text
     (step,) = [step for step in todo.steps if step.words[1] == "judge"]
     assert step.options.predictions == str(given)
