@@ -56,7 +56,7 @@ def rows_of(run):
 
 
 def test_a_tracker_receives_the_rows_and_settings_of_the_run(world, recorder):
-    world.train(track=("mlflow",))
+    world.train(steps=3, batch=4, track=("mlflow",))
     assert recorder.rows == rows_of(world.folder / "run")
     assert [row["step"] for row in recorder.rows] == [1, 2, 3]
     assert recorder.settings["train.optimizer.lr"] == 1.0
@@ -67,7 +67,7 @@ def test_a_tracker_receives_the_rows_and_settings_of_the_run(world, recorder):
 
 def test_a_tracker_that_fails_does_not_stop_the_training(world, recorder, capsys):
     recorder.fails_at = 2
-    world.train(track=("tensorboard", "mlflow"))
+    world.train(steps=3, batch=4, track=("tensorboard", "mlflow"))
     assert [row["step"] for row in recorder.rows] == [1]
     assert len(rows_of(world.folder / "run")) == 3
     assert capsys.readouterr().err.count("failed (the disk is full); training continues") == 1
@@ -75,7 +75,8 @@ def test_a_tracker_that_fails_does_not_stop_the_training(world, recorder, capsys
 
 
 def test_trackers_do_not_change_the_run(world, recorder):
-    assert world.train() == world.train("other", track=("mlflow",))
+    few = {"steps": 3, "batch": 4}
+    assert world.train(**few) == world.train("other", **few, track=("mlflow",))
 
 
 def test_a_missing_package_says_how_to_install_it(monkeypatch, capsys):
@@ -97,7 +98,7 @@ def test_mlflow_with_a_local_store(world, monkeypatch, tmp_path):
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "store").as_uri())
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 prefers a database
-    world.train(track=("mlflow",))
+    world.train(steps=3, batch=4, track=("mlflow",))
     client = mlflow.MlflowClient()
     (experiment,) = client.search_experiments(filter_string="name = 'focus'")
     (run,) = client.search_runs([experiment.experiment_id])
