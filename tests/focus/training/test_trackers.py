@@ -80,7 +80,10 @@ def test_trackers_do_not_change_the_run(world, recorder):
 
 
 def test_a_missing_package_says_how_to_install_it(monkeypatch, capsys):
-    monkeypatch.setattr("focus.training.trackers.find_spec", lambda name: None)
+    missing = ("wandb", "comet_ml")
+    monkeypatch.setattr(
+        "focus.training.trackers.find_spec", lambda name: None if name in missing else name
+    )
     assert main(["train", "small", "--data", "x", "--out", "y", "--track", "wandb"]) == 2
     assert "--track wandb: not installed: pip install 'focus-forgery[wandb]'" in (
         capsys.readouterr().err
