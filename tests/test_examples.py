@@ -55,7 +55,8 @@ class Unlabelled(Small):
 def zoo(monkeypatch):
     """Return the example's module, with a stand-in for IMDL-BenCo."""
     registry = ModuleType("IMDLBenCo.registry")
-    registry.MODELS = {"PSCC_Net": Small, "Mesorch": Unlabelled}
+    models = {"PSCC_Net": Small, "Mesorch": Unlabelled}
+    registry.MODELS = SimpleNamespace(get=models.__getitem__)
     for module in (ModuleType("IMDLBenCo"), ModuleType("IMDLBenCo.model_zoo"), registry):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return load()
