@@ -77,8 +77,8 @@ def execute(notebook: Any, folder: Path) -> None:
     for cell in cells:
         is_command = cell.source.startswith("!")
         notebook.cells += [cell, v4.new_code_cell(_CHECK)] if is_command else [cell]
-    options = {"timeout": SECONDS, "kernel_name": "python3"}
-    NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **options).execute()
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", resources=resources).execute()
     notebook.cells = cells
     for number, cell in enumerate((cell for cell in cells if cell.cell_type == "code"), 1):
         cell.metadata.pop("execution", None)

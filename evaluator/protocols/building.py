@@ -199,7 +199,7 @@ class Builder:
                 self.faults.append(f"predictions: {folder / test.name}.csv, .json or .h5")
                 continue
             out = self.out / "results" / setting.name / test.name
-            options = JudgeCommand(str(given), Source(str(self._list(test, True))), str(out))
+            options = JudgeCommand(given, Source(str(self._list(test, True))), out)
             result = self._add(options, out / RESULT, [test])
             self._expect(setting, [cell for cell in clean if cell.test == test], result, "judge")
 
