@@ -78,6 +78,7 @@ def test_a_trial_from_faces_to_result(command, demo_corpus, capsys):
     assert [int(row["label"]) for row in rows] == test.labels.tolist()
     with MapReader(f"{command.out}/seed-1/test.h5") as reader:
         assert [float(row["score_1"]) for row in rows] == pytest.approx(reader.scores, abs=1e-6)
+        assert reader.attributes["generator"] == command.model
 
 
 def test_two_trials_of_one_seed_are_equal(command, tmp_path):

@@ -1,5 +1,6 @@
 """The loop: schedules, batches, resuming, and one-line errors."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -274,8 +275,19 @@ def test_a_step_by_hand_learns_from_train_alone(world):
 
 
 def test_the_selection_looks_at_val_alone(world):
-    world.train(steps=1, batch=16)
+    _, last = world.train(steps=1, batch=16)
     assert world.reports[0].best_auc == 0  # on train it would be 1, on test 0.5
+    with (world.folder / "run/journal.csv").open(newline="") as file:
+        (row,) = (row for row in csv.DictReader(file) if row["val/loss"])
+    faces = [
+        (grey, label)
+        for (split, label), own in world.greys.items()
+        for grey in own
+        if split == "val"
+    ]
+    fake = [1 / (1 + np.exp(-last["w"] * grey / 255 - last["b"])) for grey, _ in faces]
+    loss = [-np.log(p if label else 1 - p) for p, (_, label) in zip(fake, faces, strict=True)]
+    assert float(row["val/loss"]) == pytest.approx(np.mean(loss), abs=1e-4)
 
 
 @pytest.mark.parametrize(
