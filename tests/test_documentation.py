@@ -45,7 +45,7 @@ def test_commands_in_documents_have_the_flags_they_show(words, capsys):
 
 EXTRAS = (
     *("av", "onnx", "onnxscript", "onnxruntime", "pillow_heif", "retinaface", "lmdb", "gradio"),
-    *("segmentation_models_pytorch", "pyarrow", "aiohttp"),
+    *("segmentation_models_pytorch", "pyarrow", "aiohttp", "mlflow", "wandb"),
 )
 SHORT = {"train": "--steps 2 --batch 8 --validate-every 2 --image-size 64 --workers 0 --device cpu"}
 
@@ -54,7 +54,15 @@ def run_without_extras(words, folder):
     """Run a command as a default installation does, where no extra can be imported."""
     code = f"""
 import sys
-sys.modules.update(dict.fromkeys({EXTRAS!r}))
+from importlib.machinery import PathFinder
+
+class Others(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        extra = name.partition(".")[0] in {EXTRAS!r}
+        return None if extra else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Others
 from {words[0]}.cli import main
 sys.exit(main({words[1:]!r}))
 """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio", "comet_ml", "aim", "swanlab"]
-PROJECT = "focus"
+PROJECT = "focus-forgery"
 EXTRAS = ("wandb", "mlflow")  # of pyproject.toml
 
 

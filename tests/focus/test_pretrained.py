@@ -19,7 +19,7 @@ from focus.network.model import FoCus
 from focus.pretrained.card import write_card
 from focus.runs import read_run
 from plugins.pcl import PCL, PCLConfig
-from tests.focus.pretrained.hub_server import serve
+from tests.focus.hub_server import serve
 
 CONFIG = EncoderConfig("test_byobnet", "none", image_size=64)
 USE = """
