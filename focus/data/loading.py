@@ -16,6 +16,7 @@ from focus.data.balance import PAIRED, Group, find_originals, group_rows
 from focus.data.faces import Draw, FaceDataset
 from focus.data.index import FaceIndex
 from focus.errors import InputError
+from focus.processes import check_sockets
 from focus.processes.signals import FOR_PARENT, end_with_parent, held_back, obey_parent
 from focus.runtime import available_cores, local_processes, return_freed_memory
 from focus.types import REAL, Balance, Batch, Failure, Sample
@@ -189,9 +190,13 @@ def build_loader(
     """Return a loader of :class:`~focus.types.Batch`, in the order of ``batches``.
 
     Each worker prepares up to ``PREFETCH`` batches ahead; ``join`` makes a batch of samples.
+
+    Raises:
+        InputError: a temporary folder in which workers cannot send tensors.
     """
     count = count_workers(workers)
     if count:
+        check_sockets()
         return_freed_memory()
     return Loader(
         dataset,

@@ -11,6 +11,7 @@ from focus.data import loading
 from focus.data.faces import Draw, FaceDataset
 from focus.data.index import Face, FaceIndex
 from focus.data.loading import TrainingPlan, build_loader, collate, count_workers
+from focus.errors import InputError
 from focus.types import Batch, Failure, Sample
 
 
@@ -151,3 +152,15 @@ def test_batches_come_in_order_with_failures(tmp_path: Path, workers: int) -> No
     assert second.images[:, 0, 0, 0].tolist() == [0, 30, 10]
     drawn = build_loader(FaceDataset(index, 8), [[Draw(2, 0)]], workers, join=len)
     assert list(drawn) == [1]
+
+
+def test_a_temporary_folder_too_deep_for_sockets_is_refused(monkeypatch, tmp_path) -> None:
+    """The workers would lose their batches, and the reader would wait for ever."""
+    monkeypatch.setattr("sys.version_info", (3, 13))
+    monkeypatch.setattr("tempfile.tempdir", f"/tmp/{'x' * 67}")
+    faces = FaceDataset(FaceIndex.of([Face("a.png", 0)], tmp_path), 8)
+    with pytest.raises(InputError, match=r"72 characters, at most 71 .* set TMPDIR"):
+        loading.build_loader(faces, [[0]], 1)
+    loading.build_loader(faces, [[0]], 0)
+    monkeypatch.setattr("tempfile.tempdir", f"/tmp/{'x' * 66}")
+    loading.build_loader(faces, [[0]], 1)

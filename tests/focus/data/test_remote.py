@@ -1,6 +1,7 @@
 """Archives at URLs, and files written to one: fsspec's memory file system, and a local server."""
 
 import http.server
+import tempfile
 import threading
 import zipfile
 from functools import partial
@@ -26,10 +27,16 @@ from tests.focus.data.test_webdataset import encode, write
 
 
 @pytest.fixture
-def bucket(tmp_path, monkeypatch):
-    """An empty memory file system, and a temporary folder of its own."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    (tmp_path / "tmp").mkdir()
+def temporary(monkeypatch):
+    """A temporary folder of its own; its path is short, as sockets need."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def bucket(temporary):
+    """An empty memory file system."""
     system = fsspec.filesystem("memory")
     yield system
     system.store.clear()
