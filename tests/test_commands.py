@@ -24,14 +24,14 @@ COMMANDS = [
 SHARED_FLAGS = {
     **dict.fromkeys(["prepare", "doctor", "merge", "renormalise", "info"], "quiet"),
     **dict.fromkeys(["view", "export", "models", "import", "table"], "quiet"),
-    "weights": "",
-    "look": "quiet device",
+    **dict.fromkeys(["weights", "push"], ""),
+    **dict.fromkeys(["look", "app"], "quiet device"),
     **dict.fromkeys(["index", "forge", "check"], "quiet seed"),
     **dict.fromkeys(["score", "judge"], "quiet seed device"),
 }
 # Options without a value by default that are names or words: not paths alone.
 TEXTS = {"data", "weights", "method", "model", "split", "compression", "shard", "normalise"}
-TEXTS |= {"key", "title", "layer"}
+TEXTS |= {"key", "title", "layer", "license"}
 
 
 def shell(line, cwd):
