@@ -38,6 +38,8 @@ def collect_pages() -> dict[str, str]:
     pages = {"index.md": (DOCS / "site" / "index.md").read_text(encoding="utf-8")}
     for path in sorted(DOCS.glob("*.md")):
         pages[path.name] = path.read_text(encoding="utf-8")
+    for path in sorted(DOCS.glob("examples/*/README.md")):
+        pages[path.relative_to(DOCS).as_posix()] = path.read_text(encoding="utf-8")
     for name, target in (("CONTRIBUTING.md", "contributing.md"), ("CHANGELOG.md", "changelog.md")):
         pages[target] = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
     for name in NOTEBOOKS:
@@ -57,7 +59,8 @@ def collect_files() -> dict[str, bytes]:
 def navigation(pages: dict[str, str]) -> list[dict[str, Any]]:
     """Return the navigation: sections of titles and paths."""
     known = {"index.md"} | {path for paths in NAV.values() for path in paths}
-    loose = [path for path in pages if "/" not in path and path not in known]
+    free = [path for path in pages if "/" not in path or path.startswith("examples/")]
+    loose = [path for path in free if path not in known]
     sections: list[dict[str, Any]] = [{"Start": "index.md"}]
     for section, paths in NAV.items():
         entries: list[dict[str, Any]] = []

@@ -237,10 +237,25 @@ def recall_source(
         raise InputError(f"{error} (the faces recorded in {maps}; give --data)") from None
 
 
-def _open(source: Source, quiet: bool) -> FaceIndex:
+def check_source(source: Source) -> None:
+    """Check that the source can exist, without listing it.
+
+    Raises:
+        InputError: no ``--data``, a map file, or no such file, folder or corpus.
+    """
     if not source.data:
         kinds = "a corpus name, an index file (.csv), a folder, an archive, an image or a video"
         raise InputError(f"--data is missing: give {kinds}")
+    path = Path(source.data).expanduser()
+    if path.name.lower().endswith((".h5", ".hdf5")):
+        raise InputError(f"--data {source.data}: a map file; use --maps for it")
+    named = is_url(source.data) or _NUMBERED.search(source.data) or source.data in CORPORA.names()
+    if not named and not path.exists():
+        raise InputError(f"--data {source.data}: {_explain_unknown(source.data)}")
+
+
+def _open(source: Source, quiet: bool) -> FaceIndex:
+    check_source(source)
     path = Path(source.data).expanduser()
     if is_url(source.data) or (_NUMBERED.search(source.data) and not path.exists()):
         return _open_archives(source, quiet)
@@ -257,14 +272,10 @@ def _open(source: Source, quiet: bool) -> FaceIndex:
 def _open_path(path: Path, source: Source, quiet: bool) -> FaceIndex:
     """Return the index of a local file or folder."""
     name = path.name.lower()
-    if name.endswith((".h5", ".hdf5")):
-        raise InputError(f"--data {source.data}: a map file; use --maps for it")
     if path.is_dir() and (path / INDEX_NAME).is_file():
         return _read_index(path / INDEX_NAME, source)
     if path.is_file() and name.endswith(".csv"):
         return _read_index(path, source)
-    if not path.exists():
-        raise InputError(f"--data {source.data}: {_explain_unknown(source.data)}")
     if name.endswith(".json"):
         root = source.root or path.parent
         return _make_rows(root, list_coco(path, root), source, quiet)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from focus.config import split_options
 from focus.data.remote import is_url, write_through
-from focus.data.sources import open_crops
+from focus.data.sources import check_source, open_crops
 from focus.data.subject import list_mismatches
 from focus.errors import CheckFailedError, InputError, count_of
 from focus.generation.options import GenerateCommand
@@ -30,7 +30,8 @@ def generate_command(command: GenerateCommand) -> None:
         CheckFailedError: some faces could not be read; the file is complete without them.
     """
     quiet = command.runtime.quiet
-    find_generator(command.method)  # report a wrong name before anything is read
+    check_source(command.source)  # report wrong names before anything is read
+    find_generator(command.method)
     if is_url(command.out) and command.runtime.accelerator().num_processes > 1:
         raise InputError(f"--out {command.out}: a URL is written by one process; use --shard")
     options = split_options(command.options)

@@ -76,7 +76,7 @@ def test_predictions_of_a_row_are_judged_and_compared(tmp_path):
     assert "from predictions: FFD; HiFi-Net" in text
     assert f"predictions: {given.parents[2] / 'FFD' / 'pffpp-c40' / 'defacto.csv'}" in text
     (step,) = [step for step in todo.steps if step.words[1] == "judge"]
-    assert step.options.predictions == str(given)
+    assert step.options.predictions == given
     assert step.options.source.data == str(tmp_path / "out" / "lists" / "defacto-test.csv")
     step.output.parent.mkdir(parents=True)
     metrics = {"frame_auc": {"value": 0.75}}
