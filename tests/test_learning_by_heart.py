@@ -12,7 +12,10 @@ from plugins import FAKE, get
 from plugins.conformance import plain_config
 from plugins.facexray.targets import boundary
 from plugins.learned import settle_statistics
+from tests.plugins import conftest
 from tests.plugins.small_detectors import SMALL
+
+batch = conftest.batch  # a fixture
 
 
 class Training(NamedTuple):

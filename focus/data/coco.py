@@ -17,7 +17,7 @@ import numpy as np
 
 from focus.data.index import Face
 from focus.data.masks import decode_rle, draw_polygons
-from focus.errors import InputError, UnreadableError
+from focus.errors import InputError, UnreadableError, count_of
 from focus.types import FAKE, REAL
 
 FORGED = ("fake", "forged", "manipulated", "tampered")
@@ -84,7 +84,8 @@ def list_coco(path: Path, root: Path) -> list[Face]:
     if len(missing) == len(images):
         example = f", such as {missing[0]}" if missing else ""
         raise InputError(
-            f"{path}: none of its {len(images)} images is in {root}{example}; give their --root"
+            f"{path}: none of its {count_of(len(images), 'image')} is in {root}{example}; "
+            "give their --root"
         )
     file = Path(os.path.relpath(path.resolve(), root.resolve())).as_posix()
     return [

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
+from focus.errors import count_of
+
 # Oversampling of polygons: OpenCV fills their border pixels too.
 _OVERSAMPLING = 4
 
@@ -64,7 +66,9 @@ def decode_rle(counts: str | Sequence[int], height: int, width: int) -> np.ndarr
     """
     runs = np.array(_read_counts(counts) if isinstance(counts, str) else list(counts), np.int64)
     if (runs < 0).any() or runs.sum() != height * width:
-        raise ValueError(f"run lengths of {runs.sum():,} pixels for {width} x {height}")
+        raise ValueError(
+            f"run lengths of {count_of(int(runs.sum()), 'pixel')} for {width} x {height}"
+        )
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T
 

@@ -16,7 +16,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
-from focus.errors import InputError, shorten
+from focus.errors import InputError, count_of, shorten
 from focus.files import replace_file, sha256
 
 DEFAULT_MODEL = "focus-small"
@@ -137,7 +137,7 @@ def _download(name: str, entry: Download, target: Path) -> None:
                 file.write(block)
             if left > 0:
                 done = entry.bytes - left
-                raise ConnectionError(f"ended after {done:,} of {entry.bytes:,} bytes")
+                raise ConnectionError(f"ended after {done:,} of {count_of(entry.bytes, 'byte')}")
     except (urllib.error.URLError, OSError, HTTPException, ValueError) as error:
         reason = shorten(getattr(error, "reason", None) or error, 100)
         raise InputError(
