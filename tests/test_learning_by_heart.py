@@ -33,6 +33,7 @@ TRAININGS = {
     "m2tr": Training(25, 3e-3),
     "multitask": Training(60, 3e-3),
     "mvss": Training(60, 1e-2),
+    "sladd-head": Training(60, 1e-3),
 }
 
 
