@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from focus.data.face_detection import DEFAULT_FACE_DETECTOR, FACE_DETECTORS
+from focus.data.face_detection import DEFAULT_FACE_DETECTOR, check_face_detector
 from focus.errors import InputError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -16,7 +16,7 @@ class AppCommand:
     """Serve a page that examines photographs and clips on this machine."""
 
     weights: str = ""
-    """Name of a released model, its file, or a run folder; empty: the model that comes along."""
+    """Name of a released model, its file, or a run folder; empty: the built-in model."""
     crop: Literal["faces", "frame"] = "faces"
     """faces: examine each face that is detected; frame: each image is one face already."""
     face_detector: str = DEFAULT_FACE_DETECTOR
@@ -35,9 +35,7 @@ class AppCommand:
     """Print only the address and errors."""
 
     def __post_init__(self) -> None:
-        if self.face_detector not in FACE_DETECTORS:
-            known = ", ".join(FACE_DETECTORS)
-            raise InputError(f"--face-detector {self.face_detector}: use {known}")
+        check_face_detector(self.face_detector)
         if not 0 < self.port < 65536:
             raise InputError(f"--port {self.port}: must be in 1 to 65535")
         if self.limit < 1:

@@ -38,6 +38,16 @@ class FaceDetector(Protocol):
         """Return the faces of an image (uint8 (H, W, 3), RGB), the largest first."""
 
 
+def check_face_detector(name: str) -> None:
+    """Check the value of ``--face-detector``.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name not in FACE_DETECTORS:
+        raise InputError(f"--face-detector {name}: use {', '.join(FACE_DETECTORS)}")
+
+
 def open_face_detector(name: str, weights: Path | str | None = None) -> FaceDetector:
     """Return a detector by name.
 

@@ -29,8 +29,9 @@ SPLIT_NAMES = {
     **dict.fromkeys(("validation", "valid", "dev"), "val"),
 }
 """Names of splits elsewhere, in lower case -> ours."""
-_PATHS = ("path", "mask", "original", "region")
-_LABELS = {"0": REAL, "1": FAKE, "": UNKNOWN, "-1": UNKNOWN}
+PATHS = ("path", "mask", "original", "region")
+"""Columns with paths of images."""
+LABEL_TEXTS = {"0": REAL, "1": FAKE, "": UNKNOWN, "-1": UNKNOWN}
 
 
 class DuplicateKeyError(InputError):
@@ -148,7 +149,7 @@ class FaceIndex:
 
         columns = {name: Texts.of(values) for name, values in self.columns.items()}
         if prefix != ".":
-            columns |= {name: columns[name].change(move) for name in _PATHS if name in columns}
+            columns |= {name: columns[name].change(move) for name in PATHS if name in columns}
         return FaceIndex(columns, self.labels, folder)
 
     def __len__(self) -> int:
@@ -233,7 +234,7 @@ def _read_rows(file: Iterable[str], path: Path) -> tuple[dict[str, Texts], np.nd
     columns = {name: column.finish() for name, column in gathered.items()}
     _check_values(columns, path)
     labels = columns.pop("label")
-    return columns, np.fromiter((_LABELS[label] for label in labels), np.int8, len(labels))
+    return columns, np.fromiter((LABEL_TEXTS[label] for label in labels), np.int8, len(labels))
 
 
 def _check_rows(reader: Any, width: int, path: Path) -> Iterator[list[str]]:
@@ -276,7 +277,7 @@ def _check_values(columns: Mapping[str, Texts], path: Path) -> None:
     """Refuse empty paths and unknown labels and splits; errors name the line."""
     for name, known, fault in (
         ("path", None, "an empty path"),
-        ("label", _LABELS, "label {!r}; use 0 (real), 1 (fake) or empty"),
+        ("label", LABEL_TEXTS, "label {!r}; use 0 (real), 1 (fake) or empty"),
         ("split", ("", *SPLITS), f"split {{!r}}; use {', '.join(SPLITS)} or empty"),
     ):
         values = columns.get(name, Texts.repeat("", 0))

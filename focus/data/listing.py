@@ -15,10 +15,10 @@ from focus.data.archives import open_archive
 from focus.data.corpora.reading import natural
 from focus.data.face_detection import DEFAULT_MARGIN, FaceDetector, enlarge
 from focus.data.images import IMAGE_SUFFIXES, UNSUPPORTED_SUFFIXES, read_face, split_path
-from focus.data.index import SPLIT_NAMES, Face, FaceIndex
+from focus.data.index import PATHS, SPLIT_NAMES, Face, FaceIndex
 from focus.data.parquet import ParquetImages, list_parquet
 from focus.data.videos import VIDEO_SUFFIXES, count_frames
-from focus.data.webdataset import LABEL_SUFFIXES, LINKED, list_samples
+from focus.data.webdataset import LABEL_SUFFIXES, list_samples
 from focus.errors import InputError, UnreadableError, count_of
 from focus.runtime import note, track
 from focus.texts import Texts
@@ -104,7 +104,7 @@ def list_archive(path: Path | str, quiet: bool, name: str = "") -> list[Face]:
 
 def _move_into(face: Face, archive: str) -> Face:
     """Return a face with the paths of members as paths in the archive."""
-    linked = {name: value for name in LINKED if (value := getattr(face, name))}
+    linked = {name: value for name in PATHS if (value := getattr(face, name))}
     paths: dict[str, Any] = {name: f"{archive}!/{value}" for name, value in linked.items()}
     return replace(face, **paths)
 

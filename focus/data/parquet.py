@@ -17,14 +17,14 @@ from typing import IO, Any
 
 import numpy as np
 
-from focus.data.index import SPLIT_NAMES, Face
+from focus.data.index import PATHS, SPLIT_NAMES, Face
 from focus.errors import InputError, UnreadableError
 from focus.types import LABEL_NAMES, UNKNOWN
 
 SUFFIX = ".parquet"
 INSTALL = "needs pyarrow: pip install 'focus-forgery[datasets]'"
 _IMAGES = ("image", "img", "face")
-_LINKED = ("mask", "region", "original")
+_LINKED = PATHS[1:]
 _LABELS = ("label", "labels")
 _KEPT_GROUPS = 4
 _GROUP_ROWS = 100

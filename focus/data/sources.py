@@ -18,7 +18,7 @@ from focus.data.corpus import CORPORA, Corpus, ScanOptions
 from focus.data.face_detection import (
     DEFAULT_FACE_DETECTOR,
     DEFAULT_MARGIN,
-    FACE_DETECTORS,
+    check_face_detector,
     open_face_detector,
 )
 from focus.data.images import IMAGE_SUFFIXES
@@ -72,9 +72,7 @@ class Source:
             raise InputError(f"--every {self.every}: must be 1 or more")
         if self.crop not in ("auto", "frame", "faces"):
             raise InputError(f"--crop {self.crop}: use auto, frame or faces")
-        if self.face_detector not in FACE_DETECTORS:
-            known = ", ".join(FACE_DETECTORS)
-            raise InputError(f"--face-detector {self.face_detector}: use {known}")
+        check_face_detector(self.face_detector)
         if self.margin and not 1 <= self.margin <= 4:
             raise InputError(f"--margin {self.margin:g}: must be in [1, 4], or 0 for the default")
         if self.split and self.split not in SPLITS:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -76,14 +76,14 @@ def are_whole(
     return bool(shares) and float(np.median(shares)) < _CROP_SHARE
 
 
-def list_mismatches(trained: Mapping[str, Any] | None, index: FaceIndex) -> list[str]:
+def list_mismatches(trained: object, index: FaceIndex) -> list[str]:
     """Return a warning for each way in which images differ from those of the training.
 
     Args:
-        trained: :class:`Subject` of the training as a mapping; None or empty: not recorded.
+        trained: :class:`Subject` of the training as a mapping; anything else: not recorded.
         index: the images that the model is given.
     """
-    if not trained:
+    if not isinstance(trained, Mapping) or not trained:
         return []
     here, lines = describe_subject(index), []
     if here.whole and not trained.get("whole"):

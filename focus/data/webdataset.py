@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from focus.data.archives import open_archive
-from focus.data.index import SPLIT_NAMES, Face
+from focus.data.index import LABEL_TEXTS, PATHS, SPLIT_NAMES, Face
 from focus.errors import InputError, UnreadableError
-from focus.types import FAKE, LABEL_NAMES, REAL, UNKNOWN
+from focus.types import LABEL_NAMES, UNKNOWN
 
 LABEL_SUFFIXES = (".cls", ".json")
-LINKED = ("path", "mask", "region", "original")
-_LABELS = {"0": REAL, "1": FAKE, "": UNKNOWN, "-1": UNKNOWN, "none": UNKNOWN, **LABEL_NAMES}
+_LABELS = {**LABEL_TEXTS, "none": UNKNOWN, **LABEL_NAMES}
 _NAMED = ("method", "video")
 
 
@@ -52,7 +51,7 @@ def list_samples(archive: Path, images: Sequence[str], members: Sequence[str]) -
         linked = {
             name: member
             for part, member in parts.items()
-            if (name := part.rpartition(".")[0]) in LINKED
+            if (name := part.rpartition(".")[0]) in PATHS
         }
         faces.append(_make_face(image, facts, linked, f"{archive}: sample {key}"))
     return faces
@@ -81,7 +80,7 @@ def _make_face(image: str, facts: dict[str, Any], linked: dict[str, str], where:
     texts = {
         name: str(value)
         for name, value in facts.items()
-        if isinstance(value, (str, int, float)) and name not in LINKED
+        if isinstance(value, (str, int, float)) and name not in PATHS
     }
     word = texts.pop("label", "").lower()
     if word not in _LABELS:

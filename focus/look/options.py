@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from focus.data.face_detection import DEFAULT_FACE_DETECTOR, FACE_DETECTORS
+from focus.data.face_detection import DEFAULT_FACE_DETECTOR, check_face_detector
 from focus.errors import InputError
 
 
@@ -34,6 +34,4 @@ class LookCommand:
     def __post_init__(self) -> None:
         if not self.paths:
             raise InputError("give a photograph, a clip or a folder")
-        if self.face_detector not in FACE_DETECTORS:
-            known = ", ".join(FACE_DETECTORS)
-            raise InputError(f"--face-detector {self.face_detector}: use {known}")
+        check_face_detector(self.face_detector)

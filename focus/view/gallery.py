@@ -218,7 +218,8 @@ def _notices(index: FaceIndex, reader: MapReader, mapped: np.ndarray) -> list[st
             "Maps of real faces were set to zero when this file was made: their values "
             "say nothing about the generator."
         )
-    notices += [f"{line[0].upper()}{line[1:]}." for line in _mismatches(index, reader)]
+    mismatches = list_mismatches(reader.settings.get("trained_images"), index)
+    notices += [f"{line[0].upper()}{line[1:]}." for line in mismatches]
     missing = int((~mapped).sum())
     if missing:
         first = index.keys[int(np.argmin(mapped))]
@@ -229,12 +230,6 @@ def _notices(index: FaceIndex, reader: MapReader, mapped: np.ndarray) -> list[st
     if orphans:
         notices.append(f"Maps in this file that belong to no face of the data: {orphans:,}.")
     return notices
-
-
-def _mismatches(index: FaceIndex, reader: MapReader) -> list[str]:
-    """Return warnings where the faces differ from those that the generator was trained on."""
-    trained = reader.settings.get("trained_images")
-    return list_mismatches(trained if isinstance(trained, dict) else None, index)
 
 
 def _facts(index: FaceIndex, reader: MapReader, rows: np.ndarray) -> list[tuple[str, str]]:

@@ -108,8 +108,7 @@ def _draw_test(
     with MapReader(files[0]) as reader:
         has_maps, settings = reader.shape != (1, 1), reader.settings
     shown = METRICS if has_maps else DETECTION
-    trained = settings.get("trained_images")
-    mismatches = list_mismatches(trained if isinstance(trained, dict) else None, test.faces)
+    mismatches = list_mismatches(settings.get("trained_images"), test.faces)
     notes = [*mismatches, *judged["notes"], *_limits(judged, scores, has_maps)]
     return element(
         "section",
