@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from focus.errors import InputError, count_of
+from focus.errors import InputError, count_of, first_line
 from focus.files import replace_file
 from focus.runtime import note
 
@@ -144,10 +144,3 @@ def _explain(name: str, weights: str, error: Exception) -> str:
             "file as encoder weights, or none for random weights"
         )
     return f"encoder {name}: cannot be built ({reason})"
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line, and the second after a heading, as torch writes them."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch writes some of it in bold
-    lines = (text.strip() or type(error).__name__).splitlines()
-    return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])[:200]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 LONGEST = 400  # characters of a message
 _HEAD = 250
 
@@ -23,6 +25,13 @@ def shorten(value: object, longest: int) -> str:
     """Return a value of an untrusted file as text of at most ``longest`` characters."""
     text = str(value)
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line, and the second after a heading, as torch writes them."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch writes some of it in bold
+    lines = (text.strip() or type(error).__name__).splitlines()
+    return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])[:200]
 
 
 def _one_line(text: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from focus.backbones import create_backbone, first_line
-from focus.errors import InputError
+from focus.backbones import create_backbone
+from focus.errors import InputError, first_line
 from focus.runtime import note
 
 _PROBE_SIDE = 64

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from focus.config import check_choices, check_options
     from focus.data.landmarks import FaceShape
     from focus.detectors import Summary
-    from focus.errors import InputError
+    from focus.errors import InputError, first_line
     from focus.generators.comparison import dissimilarity
     from focus.grids import GridConfig, Reading, create_grid
     from focus.modalities import SRM_CLAMP, srm, srm_kernels
@@ -43,6 +43,7 @@ __all__ = [
     "create_backbone",
     "create_grid",
     "dissimilarity",
+    "first_line",
     "get",
     "minmax",
     "names",
@@ -60,7 +61,7 @@ __getattr__ = lazy(
         "focus.config": ("check_choices", "check_options"),
         "focus.data.landmarks": ("FaceShape",),
         "focus.detectors": ("Summary",),
-        "focus.errors": ("InputError",),
+        "focus.errors": ("InputError", "first_line"),
         "focus.generators.comparison": ("dissimilarity",),
         "focus.grids": ("GridConfig", "Reading", "create_grid"),
         "focus.modalities": ("SRM_CLAMP", "srm", "srm_kernels"),

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from focus.backbones import create_backbone, first_line, read_tensors
-from focus.errors import InputError
+from focus.backbones import create_backbone, read_tensors
+from focus.errors import InputError, first_line
 from focus.files import sha256
 from focus.released.format import is_released
 from focus.runs import Run, RunFolder, load_network, read_run

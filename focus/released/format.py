@@ -15,9 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from focus.backbones import first_line, read_tensors, write_tensors
+from focus.backbones import read_tensors, write_tensors
 from focus.config import to_json
-from focus.errors import InputError
+from focus.errors import InputError, first_line
 from focus.released.contents import ReleasedModel
 from focus.released.features import FeatureStatistics
 from focus.released.record import FORMAT, RECORD, VERSION, read_record

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from focus.errors import InputError, shorten
+from focus.errors import InputError, first_line, shorten
 from focus.runtime import note
 
 if TYPE_CHECKING:
@@ -108,5 +108,4 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    lines = (str(error).strip() or type(error).__name__).splitlines()
-    return shorten(lines[0], 160)
+    return shorten(first_line(error), 160)

@@ -11,7 +11,7 @@ import timm
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
-from plugins import InputError, create_backbone, read_tensors
+from plugins import InputError, create_backbone, first_line, read_tensors
 
 _PREFIX = "tu-"  # the package's prefix of timm models
 
@@ -88,7 +88,7 @@ def _create(package: Any, architecture: str, encoder: str, **arguments: Any) -> 
     except Exception as error:  # the package and timm raise many types
         raise InputError(
             f"--options architecture={architecture}: cannot be built on the encoder "
-            f"{encoder.removeprefix(_PREFIX)} ({_first_line(error)})"
+            f"{encoder.removeprefix(_PREFIX)} ({first_line(error)})"
         ) from None
 
 
@@ -123,12 +123,7 @@ def _build_with_own_encoder(
             network.encoder.load_state_dict(tensors)
         except RuntimeError as error:
             raise InputError(
-                f"encoder weights {weights}: do not fit {encoder} ({_first_line(error)})"
+                f"encoder weights {weights}: do not fit {encoder} ({first_line(error)})"
             ) from None
     network.encoder.is_pretrained = weights != "none"
     return network
-
-
-def _first_line(error: Exception) -> str:
-    lines = (str(error).strip() or type(error).__name__).splitlines()
-    return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])[:200]

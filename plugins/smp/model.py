@@ -20,6 +20,7 @@ from plugins import (
     Prediction,
     Summary,
     check_options,
+    first_line,
 )
 from plugins.smp.building import build_network, standardisation
 from plugins.smp.tracing import Trace, trace
@@ -117,8 +118,7 @@ def _trace_at(network: Any, config: SmpConfig) -> Trace:
     try:
         found = trace(network, size)
     except Exception as error:  # networks raise different errors for a wrong size
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise InputError(f"{wrong} cannot process it ({reason})") from None
+        raise InputError(f"{wrong} cannot process it ({first_line(error)})") from None
     if found.shapes != ((1, 1, size, size), (1, 2)):
         raise InputError(f"{wrong} returns maps of another size, {tuple(found.shapes[0][2:])}")
     return found
