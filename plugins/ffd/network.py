@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
-from plugins import create_backbone
-
-XCEPTION = "legacy_xception"
-BLOCKS = 12
-WIDTH = 728  # channels behind each of the blocks 3 to 11
+from plugins.xception import WIDTH, split_xception
 
 
 class AttentiveXception(nn.Module):
@@ -26,19 +20,11 @@ class AttentiveXception(nn.Module):
 
     def __init__(self, after: int, weights: str) -> None:
         super().__init__()
-        body: Any = create_backbone(XCEPTION, weights, num_classes=2)
-        blocks = [getattr(body, f"block{number}") for number in range(1, BLOCKS + 1)]
-        self.before = nn.Sequential(
-            body.conv1, body.bn1, body.act1, body.conv2, body.bn2, body.act2, *blocks[:after]
-        )
+        self.before, self.behind, self.classifier = split_xception(after, weights, classes=2)
         self.attention = nn.Sequential(
             nn.Conv2d(WIDTH, WIDTH, 3, padding=1, groups=WIDTH, bias=False),
             nn.Conv2d(WIDTH, 1, 1, bias=False),
         )
-        self.behind = nn.Sequential(
-            *blocks[after:], body.conv3, body.bn3, body.act3, body.conv4, body.bn4, body.act4
-        )
-        self.classifier: nn.Linear = body.fc
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, 2) of real and fake, and of the map (B, 1, h, w), float32."""

@@ -33,6 +33,7 @@ class TruncatedXception(nn.Module):
         body: Any = create_backbone(XCEPTION, weights, num_classes=0)
         self.stem = nn.Sequential(body.conv1, body.bn1, body.act1, body.conv2, body.bn2, body.act2)
         self.blocks = nn.Sequential(*(getattr(body, f"block{n}") for n in range(1, block + 1)))
+        self.is_pretrained = body.is_pretrained
         self.dim = WIDTHS[block]
         self.mean, self.std = _standardisation(body)
         if weights == "none":

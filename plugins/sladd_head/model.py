@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,13 +18,13 @@ from plugins import (
     Prediction,
     Summary,
     check_options,
-    create_backbone,
 )
 from plugins.losses import am_softmax, cosines
 from plugins.targets import MapConfig, MapMode, area_average
+from plugins.xception import DEEPEST, WIDTH, split_xception
 
 MEAN = STD = 0.5
-BLOCKS, MAPPED, WIDTH = 12, 11, 728  # blocks of Xception, the one under the map, its channels
+MAPPED = 11  # block under the map
 
 
 @dataclass(frozen=True)
@@ -80,27 +80,16 @@ class SladdHead(Detector[SladdHeadConfig]):
         super().__init__()
         self.config = config
         self.input_spec = InputSpec(config.image_size, mean=(MEAN,) * 3, std=(STD,) * 3)
-        self.backbone: Any = create_backbone(
-            "legacy_xception", config.encoder_weights, num_classes=0
-        )
+        self.before, self.behind, _ = split_xception(MAPPED, config.encoder_weights)
         # Features of a residual stream are large: without the norm the sigmoid saturates.
         self.locate = nn.Sequential(nn.BatchNorm2d(WIDTH), nn.ReLU(), nn.Conv2d(WIDTH, 1, 1))
-        self.classes = nn.Linear(self.backbone.num_features, 2, bias=False)
+        self.classes = nn.Linear(DEEPEST, 2, bias=False)
 
     def forward(self, images: Tensor) -> Output:
         """Return class cosines and map logits of images (B, 3, H, W)."""
-        body = self.backbone
-        features = body.act1(body.bn1(body.conv1(images)))
-        features = body.act2(body.bn2(body.conv2(features)))
-        for number in range(1, MAPPED + 1):
-            features = getattr(body, f"block{number}")(features)
-        map_logits = self.locate(features)
-        for number in range(MAPPED + 1, BLOCKS + 1):
-            features = getattr(body, f"block{number}")(features)
-        features = body.act3(body.bn3(body.conv3(features)))
-        features = body.act4(body.bn4(body.conv4(features)))
-        found = cosines(features.mean(dim=(2, 3)), self.classes.weight)
-        return Output(found, map_logits.float())
+        features = self.before(images)
+        found = cosines(self.behind(features).mean(dim=(2, 3)), self.classes.weight)
+        return Output(found, self.locate(features).float())
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the AM-softmax and the map's squared error; without maps the first alone."""

@@ -36,6 +36,7 @@ class Backbone(nn.Module):
         self.stem = nn.Sequential(body.conv1, body.bn1, body.act1, body.conv2, body.bn2, body.act2)
         self.entry = nn.Sequential(body.block1, body.block2)
         self.flow = nn.Sequential(*(getattr(body, f"block{number}") for number in BLOCKS))
+        self.is_pretrained = body.is_pretrained
 
     def forward(self, images: Tensor) -> Levels:
         """Return the three levels of images (B, 3, H, W); 147, 37 and 19 cells a side at 299."""

@@ -34,7 +34,9 @@ def test_size_of_the_code():
 
 def test_the_class_is_judged_by_xceptions_own_features(network, batch):
     whole = create_backbone("legacy_xception", "none", num_classes=0).eval()
-    whole.load_state_dict(network.backbone.state_dict())
+    halves = (network.before, network.behind)
+    values = [value for half in halves for value in half.state_dict().values()]
+    whole.load_state_dict(dict(zip(whole.state_dict(), values, strict=True)))
     with torch.no_grad():
         features = whole(batch.images)
         output = network(batch.images)
