@@ -35,6 +35,10 @@ class MapConfig:
         """Return the maps as targets: thresholded if hard, else unchanged."""
         return harden(maps, self.map_threshold) if self.map_mode == "hard" else maps
 
+    def class_probabilities(self, maps: Tensor) -> Tensor:
+        """Return the probabilities of real and fake, see :func:`class_probabilities`."""
+        return class_probabilities(maps, self.map_mode, self.map_threshold)
+
 
 def harden(maps: Tensor, threshold: float = 0.5) -> Tensor:
     """Return 1 where a map reaches the threshold, else 0, in the shape and dtype of the maps."""

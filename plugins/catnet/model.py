@@ -24,7 +24,7 @@ from plugins import (
 )
 from plugins.catnet.planes import binary_planes, luma_coefficients
 from plugins.catnet.streams import DctStream, Fusion
-from plugins.targets import MapConfig, class_probabilities
+from plugins.targets import MapConfig
 
 MEAN = STD = 0.5
 
@@ -112,7 +112,7 @@ class CatNet(Detector[CatNetConfig]):
         entropy = F.cross_entropy(output.logits, batch.labels)
         terms = {"classification": config.class_weight * entropy}
         if batch.maps is not None:
-            truth = class_probabilities(batch.maps, config.map_mode, config.map_threshold)
+            truth = config.class_probabilities(batch.maps)
             weights = (config.real_weight, config.fake_weight)
             terms["map"] = weighted_cross_entropy(output.map_logits, truth, weights)
         return terms

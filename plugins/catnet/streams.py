@@ -11,6 +11,7 @@ from timm.models.resnet import BasicBlock
 from torch import Tensor, nn
 
 from plugins.catnet.planes import BLOCK, PLANES, blocks_to_cells
+from plugins.layers import convolve
 
 DILATED, KEPT = 64, 4  # channels before and after the planes are reduced
 BLOCKS = 4  # basic blocks of a branch
@@ -31,7 +32,7 @@ class DctStream(nn.Module):
             nn.Conv2d(PLANES, DILATED, 3, padding=BLOCK, dilation=BLOCK, bias=False),
             nn.BatchNorm2d(DILATED),
             nn.ReLU(),
-            *_convolve(DILATED, KEPT, 1),
+            *convolve(DILATED, KEPT, 1),
         )
         shortcut = nn.Sequential(
             nn.Conv2d(2 * KEPT * BLOCK**2, first, 1, bias=False), nn.BatchNorm2d(first)
@@ -40,9 +41,9 @@ class DctStream(nn.Module):
             BasicBlock(2 * KEPT * BLOCK**2, first, downsample=shortcut),
             *(BasicBlock(first, first) for _ in range(BLOCKS - 1)),
         )
-        self.halve = nn.Sequential(*_convolve(first, second, 3, stride=2))
+        self.halve = nn.Sequential(*convolve(first, second, 3, stride=2))
         self.pairs = nn.ModuleList(_module([first, second]) for _ in range(MODULES[0]))
-        self.quarter = nn.Sequential(*_convolve(second, third, 3, stride=2))
+        self.quarter = nn.Sequential(*convolve(second, third, 3, stride=2))
         self.triples = nn.ModuleList(_module([first, second, third]) for _ in range(MODULES[1]))
 
     def forward(self, planes: Tensor) -> list[Tensor]:
@@ -75,12 +76,12 @@ class Fusion(nn.Module):
         joined = [a + b for a, b in zip(colour_widths, (0, *dct_widths), strict=True)]
         widths = [width // 2 for width in colour_widths]
         self.narrow = nn.ModuleList(
-            nn.Sequential(*_convolve(before, after, 3))
+            nn.Sequential(*convolve(before, after, 3))
             for before, after in zip(joined, widths, strict=True)
         )
         self.module = _module(widths)
         self.width = sum(widths)
-        self.mix = nn.Sequential(*_convolve(self.width, self.width, 1))
+        self.mix = nn.Sequential(*convolve(self.width, self.width, 1))
 
     def forward(self, colours: Sequence[Tensor], dct: Sequence[Tensor]) -> Tensor:
         """Return features (B, width, H / 4, W / 4)."""
@@ -99,8 +100,3 @@ def _module(widths: Sequence[int]) -> nn.Module:
     count = len(widths)
     blocks = (BLOCKS,) * count
     return HighResolutionModule(count, BasicBlock, blocks, list(widths), tuple(widths), "SUM")
-
-
-def _convolve(width_in: int, width_out: int, side: int, stride: int = 1) -> tuple[nn.Module, ...]:
-    convolution = nn.Conv2d(width_in, width_out, side, stride, padding=side // 2, bias=False)
-    return convolution, nn.BatchNorm2d(width_out), nn.ReLU()

@@ -1,7 +1,7 @@
 """Face X-ray: the boundary along which a face was blended into its surroundings.
 
-Li et al., "Face X-ray for More General Face Forgery Detection", CVPR 2020. There is no official
-code; a public re-implementation is CC BY-NC 4.0. Written from a description of both; nothing is
+Li et al., "Face X-ray for More General Face Forgery Detection", CVPR 2020. No official code exists;
+a public re-implementation is CC BY-NC 4.0. Written from a description of both; nothing is
 copied. 67.3 M parameters, 29.2 GMACs at 256 pixels; 65.3 M and 21.2 of them are HRNet-W48's body.
 
 The four levels of an HRNet are brought to a quarter of the size and joined; two convolutions and a
@@ -16,7 +16,7 @@ Deviations and choices:
 
 - The fakes and maps are those of the index and the map file. The paper makes its own blends of real
   faces: ``--augment self-blend`` is the nearest training. Of such training, re-implementations
-  report that the network learns the fingerprint of its own blends, and advise noise and blur:
+  report that the network learns the traces of these blends, and advise noise and blur:
   ``--augment self-blend photometric``.
 - Class: the paper pools the X-ray and classifies it by one layer. Here its mean and its maximum
   are the two inputs of that layer (``head=pool``), which starts with fake where they add to 0.5.

@@ -24,6 +24,7 @@ from plugins import (
     create_backbone,
 )
 from plugins.facexray.targets import boundary, fill
+from plugins.layers import convolve
 
 WIDTHS = (256, 128)  # of the head
 POOLED, HIDDEN = 128, (1024, 128)  # of the class head "mlp": side of the X-ray, and channels
@@ -83,8 +84,8 @@ class FaceXray(Detector[FaceXrayConfig]):
         self.backbone = _create_levels(config)
         first, second = WIDTHS
         self.xray = nn.Sequential(
-            *_convolve(sum(self.backbone.feature_info.channels()), first),
-            *_convolve(first, second),
+            *convolve(sum(self.backbone.feature_info.channels()), first),
+            *convolve(first, second),
             nn.Conv2d(second, 1, 1),
         )
         self.classifier = _create_classifier(config.head)
@@ -141,11 +142,6 @@ def _create_levels(config: FaceXrayConfig) -> Any:
     if config.encoder.startswith("hrnet"):  # not those of its classification head
         levels = {"out_indices": (1, 2, 3, 4), "feature_location": ""}
     return create_backbone(config.encoder, config.encoder_weights, features_only=True, **levels)
-
-
-def _convolve(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-    return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
 
 
 def _create_classifier(head: str) -> nn.Module:

@@ -20,7 +20,7 @@ from plugins import (
     check_options,
 )
 from plugins.hpfcn.network import STRIDE, Body, HighPass, Upsampling, upsample
-from plugins.targets import MapConfig, class_probabilities
+from plugins.targets import MapConfig
 
 GAMMA = 2.0
 
@@ -80,8 +80,7 @@ class HPFCN(Detector[HPFCNConfig]):
         logits, pixels = self(batch.images)
         terms = {"classification": F.cross_entropy(logits, batch.labels)}
         if batch.maps is not None:
-            mode, threshold = self.config.map_mode, self.config.map_threshold
-            terms["map"] = focal_loss(pixels, class_probabilities(batch.maps, mode, threshold))
+            terms["map"] = focal_loss(pixels, self.config.class_probabilities(batch.maps))
         return terms
 
     def predict(self, images: Tensor) -> Prediction:

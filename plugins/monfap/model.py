@@ -20,6 +20,7 @@ from plugins import (
     Summary,
     check_options,
 )
+from plugins.layers import convolve
 from plugins.monfap.backbone import Backbone, BackboneName
 from plugins.monfap.forgery_aware import ForgeryAwarePredictor
 from plugins.monfap.noise_experts import SrmLayout
@@ -97,7 +98,7 @@ class MoNFAP(Detector[MoNFAPConfig]):
             NoiseMixture(width, config.top_k, config.srm_layout) for width in widths
         )
         self.localiser = nn.Sequential(
-            *_convolve(widths[-1], 512), *_convolve(512, 512), nn.Conv2d(512, 2, 1)
+            *convolve(widths[-1], 512), *convolve(512, 512), nn.Conv2d(512, 2, 1)
         )
         self.predictor = ForgeryAwarePredictor(widths, config.attention_threshold)
 
@@ -136,8 +137,3 @@ class MoNFAP(Detector[MoNFAPConfig]):
         output = self(images)
         scores = output.logits.softmax(dim=1)[:, 1]
         return Prediction(scores, output.mask_logits.softmax(dim=1)[:, 1:])
-
-
-def _convolve(width_in: int, width_out: int) -> tuple[nn.Module, ...]:
-    convolution = nn.Conv2d(width_in, width_out, 3, padding=1, bias=False)
-    return convolution, nn.BatchNorm2d(width_out), nn.ReLU()

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plugins.layers import convolve
+
 REDUCTION = 8  # of the channels of queries and keys
 DROPOUT = 0.1
 
@@ -57,10 +59,10 @@ class DualAttention(nn.Module):
     def __init__(self, width_in: int, width: int) -> None:
         super().__init__()
         self.position = nn.Sequential(
-            *_convolve(width_in, width), PositionAttention(width), *_convolve(width, width)
+            *convolve(width_in, width), PositionAttention(width), *convolve(width, width)
         )
         self.channel = nn.Sequential(
-            *_convolve(width_in, width), ChannelAttention(), *_convolve(width, width)
+            *convolve(width_in, width), ChannelAttention(), *convolve(width, width)
         )
         self.dropout = nn.Dropout2d(DROPOUT)
         self.locate = nn.Conv2d(width, 1, 1)
@@ -68,8 +70,3 @@ class DualAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return logits (B, 1, H, W) of features (B, width_in, H, W)."""
         return self.locate(self.dropout(self.position(features) + self.channel(features)))
-
-
-def _convolve(width_in: int, width_out: int) -> tuple[nn.Module, ...]:
-    convolution = nn.Conv2d(width_in, width_out, 3, padding=1, bias=False)
-    return convolution, nn.BatchNorm2d(width_out), nn.ReLU()

@@ -25,7 +25,7 @@ from plugins import (
     check_options,
 )
 from plugins.patches.backbone import XCEPTION, TokenPlanes, TruncatedXception, initialise
-from plugins.targets import MapConfig, area_average, class_probabilities
+from plugins.targets import MapConfig, area_average
 
 Reduction = Literal["cells", "mean", "max"]
 
@@ -110,8 +110,7 @@ class Patches(Detector[PatchesConfig]):
         """Return the cross-entropy of the cells with their share of the map, or with the label."""
         logits = self(batch.images)
         if batch.maps is not None:
-            mode, threshold = self.config.map_mode, self.config.map_threshold
-            pixels = class_probabilities(batch.maps, mode, threshold)
+            pixels = self.config.class_probabilities(batch.maps)
             return {"map": F.cross_entropy(logits, area_average(pixels, logits.shape[-2:]))}
         if self.training:
             self.seen += torch.stack([(batch.labels == label).sum() for label in (REAL, FAKE)])
