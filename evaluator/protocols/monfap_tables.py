@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evaluator.protocols.records import NO_MAPS, TRUTH, Column, Faces, Protocol, Row, numbers
+from evaluator.protocols.records import (
+    NO_MAPS,
+    OTHERS,
+    TRUTH,
+    Column,
+    Faces,
+    Protocol,
+    Row,
+    numbers,
+)
 
 PAPER = (
     "Mixture-of-Noises Enhanced Forgery-Aware Predictor for Multi-Face Manipulation Detection and "
@@ -26,8 +35,7 @@ METRICS = (
 )
 C, R = "MoNFAP-C", "MoNFAP-R"
 NOTES = (
-    "the paper does not say with which settings it trained the other detectors; here each has "
-    "those of its own paper",
+    OTHERS,
     "the authors select by IoU of the fake class on val; here by frame AUC on val",
     "MoNFAP-R: details of its ResNet-50 are not published; ours projects its stages first",
 )

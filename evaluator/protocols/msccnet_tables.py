@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evaluator.protocols.records import TRUTH, Column, Faces, Protocol, Row, numbers
+from evaluator.protocols.records import OTHERS, TRUTH, Column, Faces, Protocol, Row, numbers
 
 PAPER = (
     "Multi-spectral Class Center Network for Face Manipulation Detection and Localization "
@@ -35,8 +35,7 @@ TRAINED = {
 """Detectors of these rows, trained with masks where they are installed."""
 NOTES = (
     "the authors keep the last weights; here the best on val are used",
-    "the paper does not say with which settings it trained the other detectors; here each has "
-    "those of its own paper",
+    OTHERS,
 )
 
 

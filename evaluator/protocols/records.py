@@ -17,6 +17,11 @@ from focus.training.options import NetworkOptions
 CLEAN = "clean"
 COSTS = ("macs", "parameters", "throughput")
 FRAMES = 10
+OTHERS = (
+    "the paper does not say with which settings it trained the other detectors; here each has "
+    "those of the paper that introduced it"
+)
+"""Note on a table that compares with detectors of other papers."""
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ def test_command_reads_files_folders_and_names(tmp_path, capsys):
 
 def test_eight_columns_unless_others_are_asked_for(tmp_path, capsys):
     known = [name for name in METRICS if name not in PRIOR]
-    path = tmp_path / "lr=0.1.json"  # an "=" of the path is no name
+    path = tmp_path / "lr=0.1.json"  # the "=" is part of the path
     path.write_text(json.dumps({"metrics": {name: value(0.7) for name in known}}))
 
     def columns(*words):
