@@ -4,7 +4,7 @@
 # From an image file to its faces, a verdict for each, and a map of where the evidence is. It takes a
 # few seconds, on any computer, without a download.
 #
-# The photograph of this page is drawn, because no picture of a real person is part of the project.
+# The photograph of this page is drawn, because no image of a real person is part of the project.
 # Replace `"photo.png"` by a file of yours. To run this page: `pip install . jupyter` in a copy of the
 # repository.
 
@@ -30,7 +30,7 @@ Image.fromarray(photo).save("photo.png")
 # %% [markdown]
 # ## Faces, scores and verdicts
 #
-# `focus.load()` opens the model that comes along; `focus.load("runs/mine")` opens one of yours. A model
+# `focus.load()` opens the built-in model; `focus.load("runs/mine")` opens one of yours. A model
 # takes a path, a PIL image, an array, or a list of these.
 
 # %%
