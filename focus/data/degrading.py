@@ -1,4 +1,4 @@
-"""Degradations that forging and augmentation share: colour, resampling, JPEG. Imports no torch."""
+"""Image changes that forging and augmentation share. Imports no torch."""
 
 from __future__ import annotations
 
@@ -29,6 +29,18 @@ def colour_change(
     turn = np.cos(hue) * np.eye(3) + np.sin(hue) * cross + (1 - np.cos(hue)) * np.outer(axis, axis)
     colour = contrast * (grey + saturation * (turn - grey @ turn))
     return np.column_stack([colour, middle - colour @ middle + shift])
+
+
+def sharpen(image: np.ndarray, deviation: float, amount: float) -> np.ndarray:
+    """Return an image, uint8 (h, w, 3), after unsharp masking.
+
+    Args:
+        image: the image.
+        deviation: standard deviation of the blur in pixels; a large one raises local contrast.
+        amount: factor on the difference to the blurred image.
+    """
+    blurred = cv2.GaussianBlur(image, (0, 0), deviation)
+    return np.asarray(cv2.addWeighted(image, 1 + amount, blurred, -amount, 0))
 
 
 def rescale(image: np.ndarray, factor: float, down: int, up: int) -> np.ndarray:

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from focus.data.degrading import METHODS, colour_change, recompress, rescale
+from focus.data.degrading import METHODS, colour_change, recompress, rescale, sharpen
 
 ODDS = {
     "colour": 0.5,
     "grey": 0.05,
+    "tone": 0.25,
     "blur": 0.2,
     "rescale": 0.25,
     "noise": 0.2,
+    "sharpen": 0.25,
     "jpeg": 0.5,
     "hole": 0.15,
 }
@@ -25,6 +27,12 @@ ODDS = {
 QUALITIES = (30, 100)
 SIGMAS = (0.004, 0.015)
 """Standard deviation of the blur, relative to the shorter side."""
+SHARPNESS = (0.003, 0.06)
+"""The same of unsharp masking: from fine sharpening to local contrast; drawn on a log scale."""
+AMOUNTS = (0.2, 1.2)
+"""Strength of the unsharp masking."""
+GAMMAS = (0.6, 1.6)
+"""Exponents of the tone curve, drawn on a log scale."""
 FACTORS = (1.2, 3.0)
 NOISES = (1.0, 10.0)
 """Standard deviation of the noise, in grey levels."""
@@ -38,15 +46,18 @@ HOLES = (0.1, 0.3)
 class Photometric:
     """The changes of one draw; None: this one is left out.
 
-    colour: (3, 4) matrix about mid-grey.  blur: as ``SIGMAS``.  rescale: factor, and the methods
-    down and up.  noise: standard deviation and seed.  jpeg: quality.  hole: left, top, right and
-    bottom as shares of the image, and its grey level.
+    colour: (3, 4) matrix about mid-grey.  tone: exponent of the tone curve.  blur: as ``SIGMAS``.
+    rescale: factor, and the methods down and up.  noise: standard deviation and seed.  sharpen: as
+    ``SHARPNESS`` and ``AMOUNTS``.  jpeg: quality.  hole: left, top, right and bottom as shares of
+    the image, and its grey level.
     """
 
     colour: np.ndarray | None = None
+    tone: float | None = None
     blur: float | None = None
     rescale: tuple[float, int, int] | None = None
     noise: tuple[float, int] | None = None
+    sharpen: tuple[float, float] | None = None
     jpeg: int | None = None
     hole: tuple[float, float, float, float, int] | None = None
 
@@ -54,6 +65,9 @@ class Photometric:
         """Return a changed image, uint8 (H, W, 3), RGB, of the same size."""
         if self.colour is not None:
             image = cv2.transform(image, self.colour)
+        if self.tone is not None:
+            levels = np.linspace(0, 1, 256) ** self.tone
+            image = np.asarray(cv2.LUT(image, np.rint(255 * levels).astype(np.uint8)))
         if self.blur is not None:
             image = cv2.GaussianBlur(image, (0, 0), self.blur * min(image.shape[:2]))
         if self.rescale is not None:
@@ -63,6 +77,9 @@ class Photometric:
             grain = np.random.default_rng(seed).standard_normal(image.shape, np.float32)
             mixed = cv2.addWeighted(image, 1.0, grain, deviation, 0, dtype=cv2.CV_8U)
             image = np.asarray(mixed)
+        if self.sharpen is not None:
+            deviation, amount = self.sharpen
+            image = sharpen(image, deviation * min(image.shape[:2]), amount)
         if self.jpeg is not None:
             image = recompress(image, self.jpeg)
         return self._cut(image)
@@ -104,12 +121,16 @@ def draw_photometric(rng: np.random.Generator) -> Photometric:
     quality = int(rng.integers(QUALITIES[0], QUALITIES[1] + 1))
     sides = rng.uniform(*HOLES, 2)
     left, top = rng.uniform(0, 1 - sides)
+    tone, sharpness = np.exp([rng.uniform(*np.log(limits)) for limits in (GAMMAS, SHARPNESS)])
+    amount = float(rng.uniform(*AMOUNTS))
     hole = float(left), float(top), float(left + sides[0]), float(top + sides[1]), level
     return Photometric(
         colour if on["colour"] or on["grey"] else None,
+        float(tone) if on["tone"] else None,
         blur if on["blur"] else None,
         rescale if on["rescale"] else None,
         (noise, seed) if on["noise"] else None,
+        (float(sharpness), amount) if on["sharpen"] else None,
         quality if on["jpeg"] else None,
         hole if on["hole"] else None,
     )

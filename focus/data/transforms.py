@@ -24,7 +24,8 @@ class Augmentation:
     """Side of the smallest random square crop, as a share of the face's side (1: none)."""
     augment: tuple[Literal["self-blend", "photometric"], ...] = ()
     """self-blend: forge real faces on the fly, each beside its original; photometric: JPEG, blur,
-    noise, scaling, colour and cut-out, alike for both classes. Default: neither."""
+    noise, scaling, sharpening, colour, tone and cut-out, alike for both classes. Default:
+    neither."""
     self_blend_share: float = 0.5
     """With self-blend: share of the fakes that are forged on the fly; all of them where there is no
     other fake."""

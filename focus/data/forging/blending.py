@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from focus.data.degrading import METHODS, colour_change, recompress, rescale
+from focus.data.degrading import METHODS, colour_change, recompress, rescale, sharpen
 from focus.data.forging.areas import Area, random_area
 from focus.data.landmarks import FaceShape
 
@@ -105,11 +105,9 @@ def _random_colours(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _resharpen(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
     sigma = rng.uniform(0.5, 0.9) + 0.006 * size * rng.random()
-    blurred = cv2.GaussianBlur(image, (0, 0), sigma)
     if rng.random() < 0.5:
-        return blurred
-    amount = rng.uniform(0.5, 1.5)
-    return cv2.addWeighted(image, 1 + amount, blurred, -amount, 0)
+        return cv2.GaussianBlur(image, (0, 0), sigma)
+    return sharpen(image, sigma, rng.uniform(0.5, 1.5))
 
 
 def _resample(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from focus.data.degrading import METHODS, recompress, rescale
+from focus.data.degrading import METHODS, recompress, rescale, sharpen
 from focus.data.forging.areas import Area
 from focus.data.forging.swapping import clone_seamlessly, match_colours
 
@@ -132,9 +132,7 @@ def resample(
     """Shrink and enlarge, or sharpen: the traces of an insert of another resolution."""
     content = np.ascontiguousarray(image[area.window])
     if rng.random() < 0.35:
-        blurred = cv2.GaussianBlur(content, (0, 0), float(rng.uniform(0.7, 1.6)))
-        amount = float(rng.uniform(0.8, 2.5))
-        return cv2.addWeighted(content, 1 + amount, blurred, -amount, 0)
+        return sharpen(content, float(rng.uniform(0.7, 1.6)), float(rng.uniform(0.8, 2.5)))
     factor = rng.uniform(1.3, 3.0)
     # From 1 on: random integers of another range would be other numbers.
     down, up = (METHODS[int(which) - 1] for which in rng.integers(1, len(METHODS) + 1, 2))

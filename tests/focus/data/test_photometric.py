@@ -3,6 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 
 from focus.data.photometric import ODDS, Photometric, draw_photometric
 
@@ -32,7 +33,7 @@ def test_each_change_has_its_own_probability() -> None:
     many = draws(2000)
     found = {
         name: np.mean([getattr(draw, name) is not None for draw in many])
-        for name in ("blur", "rescale", "noise", "jpeg", "hole")
+        for name in ("tone", "blur", "rescale", "noise", "sharpen", "jpeg", "hole")
     }
     for name, share in found.items():
         assert share == pytest.approx(ODDS[name], abs=0.04)
@@ -57,3 +58,21 @@ def test_noise_has_the_drawn_deviation() -> None:
     noisy = Photometric(noise=(6.0, 1)).apply(np.full((64, 64, 3), 128, np.uint8))
     assert noisy.std() == pytest.approx(6, rel=0.05)
     assert noisy.mean() == pytest.approx(128, abs=0.2)
+
+
+def test_unsharp_masking_agrees_with_pillow() -> None:
+    coarse = np.random.default_rng(1).integers(60, 196, (40, 40, 3), np.uint8)
+    image = cv2.resize(coarse, (200, 200), interpolation=cv2.INTER_LINEAR)
+    found = Photometric(sharpen=(0.01, 0.8)).apply(image)  # a deviation of 2 pixels
+    expected = np.asarray(Image.fromarray(image).filter(ImageFilter.UnsharpMask(2, 80, 0)))
+    inner = np.s_[10:-10, 10:-10]
+    difference = np.abs(found[inner].astype(int) - expected[inner])
+    assert np.abs(image[inner].astype(int) - expected[inner]).mean() > 3
+    assert difference.mean() < 0.6  # Pillow's blur is an approximation of the Gaussian
+
+
+def test_the_tone_curve_keeps_black_and_white() -> None:
+    levels = np.tile(np.arange(256, dtype=np.uint8)[None, :, None], (2, 1, 3))
+    changed = Photometric(tone=1.5).apply(levels)[0, :, 0]
+    assert (changed[0], changed[255]) == (0, 255)
+    assert changed[128] == round(255 * (128 / 255) ** 1.5)

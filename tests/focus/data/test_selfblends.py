@@ -145,8 +145,10 @@ def test_a_face_that_cannot_be_forged_is_a_failure(tmp_path: Path) -> None:
 def test_the_crop_never_leaves_the_forgery_outside(faces: FaceIndex) -> None:
     tight = Augmentation(augment=("self-blend", "photometric"), smallest_crop=0.4)
     data = FaceDataset(faces, 64, TruthMaps(faces, 64), tight)
-    for number in range(60):
-        assert data[Draw(number, number, forged=True)].map.max() > 0.1
+    found = [data[Draw(number, number, forged=True)] for number in range(60)]
+    forged = [sample for sample in found if isinstance(sample, Sample)]
+    assert len(forged) >= 58  # where crop and cut-out leave no room, the face is a failure
+    assert all(sample.map is not None and sample.map.max() > 0.1 for sample in forged)
 
 
 def test_the_doctor_finds_written_pairs_clean(faces: FaceIndex, tmp_path: Path) -> None:
