@@ -28,7 +28,7 @@ from focus.errors import CheckFailedError, InputError, count_of
 from focus.files import replace_file, unwritable
 from focus.generation.command import RUNS
 from focus.generation.running import QUIET
-from focus.runs import load_network, newest_run, read_run
+from focus.runs import choose_weights, load_network, read_run
 from focus.runtime import Progress, Runtime, note
 from focus.types import FAKE, REAL, Failure
 
@@ -50,12 +50,14 @@ def embed_command(command: EmbedCommand) -> None:
         CheckFailedError: some faces could not be read; the result covers the others.
     """
     quiet = command.runtime.quiet
-    path = Path(command.weights) if command.weights else newest_run(RUNS, command.method)
+    if command.weights:
+        path = Path(command.weights)
+    else:
+        path, origin = choose_weights(RUNS, command.method)
+        note(f"weights: {path}, {origin}", quiet)
     run = read_run(path)
     if command.method not in ("", run.kind):
         raise InputError(f"--weights {path}: is a {run.kind} run, not a {command.method} run")
-    if not command.weights:
-        note(f"weights: {path}, the newest finished run", quiet)
     index = spread_evenly(open_source(command.source, quiet), command.sample)
     found, failures = extract_features(
         load_network(run),

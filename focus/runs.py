@@ -22,7 +22,7 @@ from focus.errors import InputError
 from focus.files import replace_file
 from focus.folders import hold, is_ours, read_record
 from focus.hub import fetch_run, is_hub_name
-from focus.released.catalogue import find_model, model_names
+from focus.released.catalogue import DEFAULT_MODEL, find_model, local_models, model_names
 from focus.released.format import is_released, read_released
 from focus.released.record import read_record as read_released_record
 
@@ -255,22 +255,27 @@ def write_run(folder: Path, name: str, network: nn.Module, config: Any) -> None:
     save_weights(network, run.best)
 
 
-def newest_run(folder: Path, kind: str) -> Path:
-    """Return the newest finished run of a kind under ``folder``.
+def choose_weights(folder: Path, kind: str) -> tuple[Path, str]:
+    """Return the weights of a kind to use where none are given, and what they are.
+
+    They are the newest finished run under ``folder``; without one, the released model.
 
     Raises:
-        InputError: no such run.
+        InputError: no such run, and the released model is of another kind or not here.
     """
     found = [
         (mark.stat().st_mtime, mark.parent)
         for mark in folder.glob(f"*/{RunFolder(folder).finished_mark.name}")
         if read_run(mark.parent).kind == kind
     ]
-    if not found:
+    if found:
+        return max(found)[1], "the newest finished run"
+    path = local_models().get(DEFAULT_MODEL)
+    if path is None or read_released_record(path).detector != kind:
         raise InputError(
             f"no finished {kind} run under {folder}/; give --weights, or train one first"
         )
-    return max(found)[1]
+    return Path(DEFAULT_MODEL), f"the released model, since {folder}/ has no finished {kind} run"
 
 
 def load_network(run: Run, changes: Mapping[str, Any] | None = None) -> Trainable:

@@ -29,7 +29,7 @@ from focus.errors import InputError
 from focus.folders import hold
 from focus.mapstore import MapReader, MapWriter
 from focus.network.model import FoCusConfig
-from focus.runs import RunFolder, newest_run
+from focus.runs import RunFolder, choose_weights
 from focus.runtime import Runtime
 from focus.training.command import TrainCommand, train_command
 from focus.training.journal import Journal
@@ -253,7 +253,11 @@ def test_a_clock_set_back_does_not_matter(demo_corpus, tmp_path, monkeypatch):
     events = EventAccumulator(str(tmp_path / "halves/tensorboard")).Reload()
     assert [event.step for event in events.Scalars("val/auc")] == [1, 2]
     os.utime(tmp_path / "whole/finished", (2**33, 2**33))  # in the year 2242
-    assert newest_run(tmp_path, "focus").name == "whole"
+    assert choose_weights(tmp_path, "focus")[0].name == "whole"
+    path, origin = choose_weights(tmp_path / "none", "focus")
+    assert (path.name, origin[:18]) == ("focus-small", "the released model")
+    with pytest.raises(InputError, match="no finished classifier run under"):
+        choose_weights(tmp_path / "none", "classifier")
 
 
 def test_events_of_a_full_disk_are_said(tmp_path):

@@ -47,6 +47,8 @@ def list_folder(folder: Path, quiet: bool) -> list[Face]:
         return [face for name in archives for face in list_archive(folder / name, quiet, name)]
     if not names or not (images or videos):
         content = f"{count_of(len(names), 'file')}, but no image or video" if names else "no file"
+        if any(name.endswith(".arrow") for name in names):
+            content += "; of a dataset that save_to_disk wrote, use its Dataset.to_parquet"
         raise InputError(f"{folder}: contains {content} (images: {' '.join(IMAGE_SUFFIXES)})")
     if images and videos:
         note(

@@ -1,6 +1,7 @@
 """Parquet files of images, as the ``datasets`` library writes them; pyarrow reads them.
 
-An image column holds the bytes of image files: plain, or in a struct ``{bytes, path}``. Row 17 of
+An image column holds the bytes of image files: plain, or in a struct ``{bytes, path}``, or the
+absolute path of a file there. Row 17 of
 column ``image`` is the member ``image/17``. Reading one decodes its row group (100 rows in files of
 ``datasets``); the last few stay in memory, so that reading in order is fast.
 """
@@ -92,9 +93,7 @@ class ParquetImages:
             raise UnreadableError(f"the row group is damaged ({error})") from None
         data = value.get("bytes") if isinstance(value, dict) else value
         if not data:
-            where = value.get("path") if isinstance(value, dict) else None
-            other = f"; it names the file {where}" if where else ""
-            raise UnreadableError(f"the row holds no image{other}")
+            data = _read_named(str(value.get("path") or "") if isinstance(value, dict) else "")
         if len(data) > _MAX_BYTES:
             raise UnreadableError("the image is larger than 256 MiB")
         return data
@@ -108,8 +107,13 @@ class ParquetImages:
         found = []
         for group in range(len(self._starts) - 1):
             values = self._read_group(column, group).combine_chunks()
-            held = values.field("bytes") if hasattr(values, "field") else values
-            found.append(np.asarray(values.is_valid()) & np.asarray(held.is_valid()))
+            held = values.is_valid()
+            if hasattr(values, "field"):
+                named = [
+                    Path(path or "").is_absolute() for path in values.field("path").to_pylist()
+                ]
+                held = np.asarray(values.field("bytes").is_valid()) | named
+            found.append(np.asarray(values.is_valid()) & np.asarray(held))
         return np.concatenate([np.zeros(0, dtype=bool), *found])
 
     def _read_group(self, column: str, group: int) -> Any:
@@ -218,6 +222,22 @@ def list_parquet(images: ParquetImages, path: str) -> list[Face]:
         )
         for row in range(len(images))
     ]
+
+
+def _read_named(path: str) -> bytes:
+    """Read the image file that a row names instead of holding one, as ``Dataset.to_parquet`` does.
+
+    Raises:
+        UnreadableError: no absolute path, or no such file.
+    """
+    if not Path(path).is_absolute():
+        other = f"; it names the file {path}" if path else ""
+        raise UnreadableError(f"the row holds no image{other}")
+    try:
+        with open(path, "rb") as file:
+            return file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise UnreadableError(f"{path}: {error.strerror or error}") from None
 
 
 def _find_images(images: ParquetImages, path: str) -> str:

@@ -23,6 +23,8 @@ from focus.files import make_folder
 _URL = re.compile(r"(?:^|/)([a-z][a-z0-9+]+):/+(.+)$", re.DOTALL)
 _INSTALL = "pip install 'focus-forgery[remote]', and s3fs for s3:// or gcsfs for gs://"
 _MOST_BYTES = 2**36
+_STORES = ("s3://", "s3a://", "gs://", "gcs://", "az://", "abfs://")
+"""Object storage: it has no folders, and making one may make a bucket."""
 
 
 def is_url(text: str) -> bool:
@@ -81,6 +83,7 @@ def write_through(out: str, replace: bool = False) -> Iterator[Path]:
     make_folder(folder)
     try:
         with _open_filesystem(out) as (system, path):
+            _check_bucket(out, system, path)
             if not replace and not any(folder.iterdir()) and system.exists(path):
                 system.get_file(path, str(local))
             before = _stamp(local)
@@ -90,7 +93,8 @@ def write_through(out: str, replace: bool = False) -> Iterator[Path]:
     try:
         with _open_filesystem(out) as (system, path):
             parent = path.rpartition("/")[0]
-            system.makedirs(parent, exist_ok=True)
+            if not out.startswith(_STORES):
+                system.makedirs(parent, exist_ok=True)
             for file in sorted(folder.iterdir()) if _stamp(local) != before else []:
                 if file.is_file() and not file.name.startswith("."):
                     system.put_file(str(file), f"{parent}/{file.name}")
@@ -99,6 +103,18 @@ def write_through(out: str, replace: bool = False) -> Iterator[Path]:
             f"{out}: {error}; the file is complete in {local}, re-run the same command to upload it"
         ) from None
     shutil.rmtree(folder)
+
+
+def _check_bucket(url: str, system: Any, path: str) -> None:
+    """Refuse object storage whose bucket does not exist, before anything is computed."""
+    bucket = path.partition("/")[0]
+    if url.startswith(_STORES):
+        try:
+            is_there = system.exists(bucket)
+        except PermissionError:  # may not be listed; perhaps it may be written
+            return
+        if not is_there:
+            raise _RemoteError(f"no bucket {bucket}")
 
 
 class _RemoteError(Exception):
@@ -116,7 +132,7 @@ def _open_filesystem(url: str) -> Iterator[tuple[Any, str]]:
         raise _RemoteError(f"{shorten(error, 100)}: {_INSTALL}") from None
     except FileNotFoundError:
         raise _RemoteError("no such file") from None
-    except (UnreadableError, KeyboardInterrupt):
+    except (_RemoteError, UnreadableError, KeyboardInterrupt):
         raise
     except Exception as error:  # each file system has errors of its library
         raise _RemoteError(shorten(f"{type(error).__name__} {error}", 200)) from None

@@ -79,8 +79,8 @@ def load_generator(
     Args:
         method: a map generator, or a detector, whose own maps are used; see
             :func:`find_generator`.
-        weights: run folder or file; empty: the newest finished run under ``runs/``, if one is
-            needed.
+        weights: run folder or file; empty: the newest finished run under ``runs/``, or without
+            one the released model, if weights are needed.
         options: settings of the method.
         quiet: do not print which run was found.
 
@@ -94,10 +94,10 @@ def load_generator(
         made_by = getattr(kind, "kind", "")
         if not made_by:
             raise InputError(f"--weights is missing: --method {method} needs a run or weights file")
-        from focus.runs import newest_run  # imports timm, which takes two seconds
+        from focus.runs import choose_weights  # imports timm, which takes two seconds
 
-        path = newest_run(RUNS, made_by)
-        note(f"weights: {path}, the newest finished run", quiet)
+        path, origin = choose_weights(RUNS, made_by)
+        note(f"weights: {path}, {origin}", quiet)
     return kind.load(path, given)
 
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Train every detector with FoCus maps and with SSIM maps: one seed, small images, few steps. Should
-# show that each trains, is evaluated and generates maps end to end. Too short and too small to rank
-# the detectors: those with a choice of encoder start from MobileNetV2, the others from random
-# weights. On two CPU cores a detector takes two to eight minutes.
+# Train every detector under each kind of maps: one seed, small images, few steps. Should show that
+# each trains, is evaluated and generates maps end to end. Too short and too small to rank the
+# detectors: those with a choice of encoder start from MobileNetV2, the others from random weights.
 #
-#   scripts/benchmarks/compare_detectors.sh INDEX MAPS ENCODER_WEIGHTS OUT [STEPS] [DETECTOR ...]
+#   scripts/benchmarks/compare_detectors.sh INDEX "MAPS.h5 ..." ENCODER_WEIGHTS OUT [STEPS] [DETECTOR ...]
 #
-# INDEX: a face index; MAPS: a folder with focus.h5 and ssim.h5 of it; ENCODER_WEIGHTS: MobileNetV2.
-# lttd needs clips: still images move a little, which gives nothing temporal to learn.
+# INDEX: a face index; MAPS: map files of it; ENCODER_WEIGHTS: MobileNetV2. lttd needs clips: still
+# images move a little, which gives nothing temporal to learn.
 set -euo pipefail
-index=$1 maps=$2 weights=$3 out=$4 steps=${5:-150}
+index=$1 weights=$3 out=$4 steps=${5:-150}
+read -ra maps <<< "$2"
 detectors=("${@:6}")
 [ ${#detectors[@]} -gt 0 ] || detectors=(probe pcl msccnet smp facexray m2tr patches caddm mvss
   catnet multitask ffd hpfcn sladd-head telltales monfap lttd)
@@ -38,8 +38,8 @@ settings=()
 for model in "${detectors[@]}"; do
   for option in $(options "$model"); do settings+=("$model.$option"); done
 done
-evaluator compare --model "${detectors[@]}" --maps "$maps/focus.h5" "$maps/ssim.h5" \
+evaluator compare --model "${detectors[@]}" --maps "${maps[@]}" \
   --data "$index" --hold-out 0.1 --test "lfw=$index:val" --stills --out "$out" \
   --steps "$steps" --batch 32 --validate-every "$steps" --optimizer adamw --lr 1e-3 \
-  --weight-decay 0.05 --warmup 0.2 --schedule cosine --smallest-crop 0.85 \
+  --weight-decay 0.05 --warmup 0.2 --schedule cosine --smallest-crop 0.85 --precision bf16 \
   --options "${settings[@]}"

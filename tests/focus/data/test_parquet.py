@@ -113,6 +113,18 @@ def test_a_plain_binary_column_and_faults_are_one_line(tmp_path):
         read_member(tmp_path / "d.parquet", "image/0")
 
 
+def test_a_row_that_names_a_file_is_that_file(tmp_path):
+    (tmp_path / "x.png").write_bytes(encode(6))
+    rows = [{"bytes": None, "path": str(tmp_path / name)} for name in ("x.png", "none.png")]
+    table = {"image": pa.array(rows, IMAGE), "mask": pa.array([rows[0], struct(None)], IMAGE)}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    index = open_source(Source(str(tmp_path / "a.parquet")))
+    assert (read_face(index.root, index.keys[0]) == 6).all()
+    assert list(index.column("mask")) == ["a.parquet!/mask/0", ""]
+    with pytest.raises(UnreadableError, match=r"none\.png: No such file"):
+        read_face(index.root, index.keys[1])
+
+
 def test_written_faces_are_read_back_with_their_features(tmp_path):
     path = tmp_path / "maps.parquet"
     writer = ImageWriter(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from focus.cli import main
 from focus.data.archives import read_member
@@ -173,6 +174,34 @@ def test_a_file_is_uploaded_when_whole_and_fetched_before_it_is_continued(bucket
         assert not out.exists()
     with write_through(str(tmp_path / "local.h5")) as out:
         assert out == tmp_path / "local.h5"
+
+
+class Store(MemoryFileSystem):
+    """Object storage in memory: the first folder is a bucket, and making a folder makes one."""
+
+    cachable = False
+
+    def exists(self, path, **options):
+        return super().exists(f"/{path}")
+
+    def put_file(self, lpath, rpath, **options):
+        if not self.exists(rpath.partition("/")[0]):
+            raise FileNotFoundError(rpath)
+        super().put_file(lpath, f"/{rpath}", **options)
+
+
+def test_a_missing_bucket_is_not_made(bucket, monkeypatch):
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda url: (Store(), url.partition("://")[2]))
+    bucket.makedirs("/there")
+    with write_through("gs://there/deep/maps.h5") as out:
+        out.write_bytes(b"maps")
+    assert bucket.cat_file("/there/deep/maps.h5") == b"maps"
+    with (
+        pytest.raises(InputError, match=r"gs://typo/maps\.h5: no bucket typo"),
+        write_through("gs://typo/maps.h5"),
+    ):
+        pytest.fail("nothing is computed for a bucket that is not there")
+    assert not bucket.exists("/typo")
 
 
 def test_maps_from_bucket_to_bucket(bucket, tmp_path, capsys):
