@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -207,7 +206,7 @@ def test_a_killed_run_resumes_to_the_same_file(index: FaceIndex, tmp_path: Path)
         while not list(out.with_name("x.h5.parts").glob("part-*")):
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        victim.send_signal(signal.SIGKILL)
+        victim.kill()
     assert not out.exists()
     report = run(index, out)
     assert 0 < report.made < COUNT

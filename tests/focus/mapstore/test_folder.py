@@ -27,6 +27,7 @@ time.sleep(30)
 """
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_lock_excludes_others_and_ends_with_its_process(tmp_path: Path) -> None:
     out = tmp_path / "x.h5"
     command = [sys.executable, "-c", HOLD, str(out)]
