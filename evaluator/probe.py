@@ -28,7 +28,6 @@ from focus.types import Batch, InputSpec, Prediction, resize_maps
 from plugins import Detector, Summary
 
 EFFICIENTNET = "efficientnet-b4"
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 LEVELS = (2, 3, 4, 5)  # strides 4, 8, 16 and 32
 
 
@@ -149,7 +148,7 @@ class Probe(Detector[ProbeConfig]):
     def __init__(self, config: ProbeConfig = ProbeConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(config.image_size, 1, *IMAGENET)
+        self.input_spec = InputSpec.imagenet(config.image_size)
         plain = config.encoder == EFFICIENTNET
         self.encoder: EfficientNetLevels | TimmLevels = (
             EfficientNetLevels(config.encoder_weights)

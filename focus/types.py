@@ -38,6 +38,26 @@ class InputSpec:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Divides each channel."""
 
+    @classmethod
+    def imagenet(cls, image_size: int, frames: int = 1) -> InputSpec:
+        """Return the input standardised by ImageNet's statistics.
+
+        Example:
+            >>> InputSpec.imagenet(224).std
+            (0.229, 0.224, 0.225)
+        """
+        return cls(image_size, frames, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+    @classmethod
+    def centred(cls, image_size: int) -> InputSpec:
+        """Return the input in [-1, 1].
+
+        Example:
+            >>> InputSpec.centred(299).mean
+            (0.5, 0.5, 0.5)
+        """
+        return cls(image_size, mean=(0.5,) * 3, std=(0.5,) * 3)
+
     def standardise(self, images: Tensor, out: Tensor | None = None) -> Tensor:
         """Convert uint8 (B, 3, ..., H, W) in [0, 255] to standardised float32.
 
@@ -52,6 +72,17 @@ class InputSpec:
         if any(self.mean):
             values = torch.sub(values, self._spread(self.mean, values), out=out)
         return torch.div(values, self._spread(self.std, values), out=out)
+
+    def restore(self, images: Tensor) -> Tensor:
+        """Return standardised images (B, 3, ..., H, W) in [0, 1], float32.
+
+        Example:
+            >>> import torch
+            >>> InputSpec.centred(1).restore(torch.zeros(1, 3, 1, 1)).flatten().tolist()
+            [0.5, 0.5, 0.5]
+        """
+        mean, std = (self._spread(values, images) / 255 for values in (self.mean, self.std))
+        return images.float() * std + mean
 
     @staticmethod
     def _spread(channels: tuple[float, ...], images: Tensor) -> Tensor | float:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -17,12 +17,9 @@ from focus.data.cropping import FaceBox, crop
 from focus.data.prepare.tracks import follow
 from focus.data.videos import FrameReader
 from focus.errors import InputError, UnreadableError, count_of
-from focus.model.results import Face
+from focus.model.results import Face, Result
 from focus.model.verdicts import NO_FACE, UNSURE, combine, find_obstacle, judge_score
-from focus.released.contents import logits_of
-
-if TYPE_CHECKING:
-    from focus.model.faces import FaceModel
+from focus.released.contents import ReleasedModel, logits_of
 
 _RATE = 8.0  # frames examined per second
 _MOST_FRAMES = 1000
@@ -31,6 +28,18 @@ _BRIEF = 0.1  # tracks with a smaller share of the longest one's frames do not c
 _USABLE = 0.2
 _DETECTED = 480  # pixels of a frame for the face detector
 _CROPS, _CROP = 24, 160  # crops kept of a track, and their side
+
+
+class Examiner(Protocol):
+    """A model of single frames: :class:`focus.model.faces.FaceModel`."""
+
+    record: ReleasedModel
+
+    def find_faces(self, image: np.ndarray) -> list[FaceBox] | None:
+        """Return the faces of an image; None: the whole image is one."""
+
+    def examine(self, image: np.ndarray, faces: Sequence[FaceBox] | None) -> Result:
+        """Return scores, verdicts and maps of known faces."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +116,7 @@ class ClipResult:
 
 
 def watch(
-    model: FaceModel, path: Path, every: int, progress: Callable[[int, int], None] | None
+    model: Examiner, path: Path, every: int, progress: Callable[[int, int], None] | None
 ) -> ClipResult:
     """Examine a video; see :meth:`focus.model.faces.FaceModel.watch`."""
     if every < 0:
@@ -134,7 +143,7 @@ def watch(
 
 
 def _detect(
-    model: FaceModel, reader: FrameReader, frames: range
+    model: Examiner, reader: FrameReader, frames: range
 ) -> Iterator[tuple[int, np.ndarray, list[FaceBox] | None]]:
     """Yield frames with their faces; a thread decodes and detects one frame ahead.
 
@@ -155,7 +164,7 @@ def _detect(
             yield found
 
 
-def _find_faces(model: FaceModel, image: np.ndarray) -> list[FaceBox] | None:
+def _find_faces(model: Examiner, image: np.ndarray) -> list[FaceBox] | None:
     """Detect faces in a frame reduced to 480 pixels: twice as fast as in a photograph."""
     scale = _DETECTED / max(image.shape[:2])
     if scale >= 1:
@@ -197,7 +206,7 @@ def single_threads() -> Iterator[None]:
 
 
 def _judge_tracks(
-    model: FaceModel, seen: Sequence[tuple[int, Sequence[tuple[Face, np.ndarray | None]]]]
+    model: Examiner, seen: Sequence[tuple[int, Sequence[tuple[Face, np.ndarray | None]]]]
 ) -> tuple[Track, ...]:
     boxes = [[face.detection or _whole(face) for face, _ in faces] for _, faces in seen]
     groups: dict[int, list[Sighting]] = {}
@@ -213,7 +222,7 @@ def _judge_tracks(
 
 
 def _judge_track(
-    model: FaceModel, number: int, sightings: Sequence[Sighting], is_brief: bool
+    model: Examiner, number: int, sightings: Sequence[Sighting], is_brief: bool
 ) -> Track:
     calibration, limits = model.record.calibration, model.record.limits
     faces = [sighting.face for sighting in sightings]

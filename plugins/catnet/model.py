@@ -26,8 +26,6 @@ from plugins.catnet.planes import binary_planes, luma_coefficients
 from plugins.catnet.streams import DctStream, Fusion
 from plugins.targets import MapConfig
 
-MEAN = STD = 0.5
-
 
 @dataclass(frozen=True)
 class CatNetConfig(MapConfig):
@@ -86,7 +84,7 @@ class CatNet(Detector[CatNetConfig]):
     def __init__(self, config: CatNetConfig = CatNetConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(config.image_size, mean=(MEAN,) * 3, std=(STD,) * 3)
+        self.input_spec = InputSpec.centred(config.image_size)
         self.colours = _create_hrnet(config)
         widths = self.colours.feature_info.channels()
         self.dct = DctStream(widths[1:])
@@ -97,7 +95,7 @@ class CatNet(Detector[CatNetConfig]):
     def planes(self, images: Tensor) -> Tensor:
         """Return the binary planes (B, 21, H, W), float32, of standardised images."""
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            colours = ((images.float() * STD + MEAN) * 255).round().clamp(0, 255)
+            colours = (self.input_spec.restore(images) * 255).round().clamp(0, 255)
             return binary_planes(luma_coefficients(colours))
 
     def forward(self, images: Tensor) -> Output:

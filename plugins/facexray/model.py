@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from plugins import (
@@ -78,9 +77,7 @@ class FaceXray(Detector[FaceXrayConfig]):
     def __init__(self, config: FaceXrayConfig = FaceXrayConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(
-            image_size=config.image_size, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD
-        )
+        self.input_spec = InputSpec.imagenet(config.image_size)
         self.backbone = _create_levels(config)
         first, second = WIDTHS
         self.xray = nn.Sequential(

@@ -66,7 +66,7 @@ class FFD(Detector[FFDConfig]):
     def __init__(self, config: FFDConfig = FFDConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(config.image_size, mean=(0.5,) * 3, std=(0.5,) * 3)
+        self.input_spec = InputSpec.centred(config.image_size)
         self.network = AttentiveXception(config.after, config.encoder_weights)
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:

@@ -31,7 +31,6 @@ from plugins.losses import am_softmax, cosines
 
 MIDDLE, DEEP = 728, 2048  # channels of Xception after block 3, and at its end
 EXCHANGES, BLOCKS = (3, 7), 12  # blocks after which the streams exchange; number of blocks
-MEAN = STD = 0.5
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Gffd(Detector[GffdConfig]):
     def __init__(self, config: GffdConfig = GffdConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(config.image_size, mean=(MEAN,) * 3, std=(STD,) * 3)
+        self.input_spec = InputSpec.centred(config.image_size)
         self.rgb: Any = _create_stream(config)
         self.noise: Any = _create_stream(config)
         self.residuals = nn.ModuleList(FeatureResidual(channels) for channels in (32, 64))
@@ -96,7 +95,7 @@ class Gffd(Detector[GffdConfig]):
     def forward(self, images: Tensor) -> Output:
         """Return class cosines and the spatial attention of images (B, 3, H, W)."""
         with torch.autocast(images.device.type, enabled=False):
-            residual = srm(images.float() * STD + MEAN)  # (B, 3, H, W)
+            residual = srm(self.input_spec.restore(images))  # (B, 3, H, W)
         attention = self.attention(residual)
         rgb, noise = self._enter(images, residual, attention)
         exchanges = iter(self.exchanges)

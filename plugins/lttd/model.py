@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch.nn.functional as F
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from plugins import (
@@ -104,9 +103,7 @@ class Lttd(Detector[LttdConfig]):
     def __init__(self, config: LttdConfig = LttdConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(
-            config.image_size, config.frames, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-        )
+        self.input_spec = InputSpec.imagenet(config.image_size, config.frames)
         width, heads, depth = config.width, config.heads, config.depth
         self.sequences = LocalSequenceTransformer(
             config.frames, width, heads, depth, config.channels, config.checkpointing

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch.nn.functional as F
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from plugins import (
@@ -82,9 +81,7 @@ class M2tr(Detector[M2trConfig]):
     def __init__(self, config: M2trConfig = M2trConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(
-            config.image_size, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD
-        )
+        self.input_spec = InputSpec.imagenet(config.image_size)
         self.backbone: Any = create_backbone(config.encoder, config.encoder_weights, num_classes=0)
         width = _width_at_the_cut(self.backbone, config.encoder)
         side = config.image_size // STRIDE

@@ -107,7 +107,7 @@ class MultiAttention(Detector[MultiAttentionConfig]):
     def __init__(self, config: MultiAttentionConfig = MultiAttentionConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(config.image_size, mean=(0.5,) * 3, std=(0.5,) * 3)
+        self.input_spec = InputSpec.centred(config.image_size)
         self.encoder: Any = create_backbone(
             config.encoder, config.encoder_weights, num_classes=0, **ENCODER
         )

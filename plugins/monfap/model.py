@@ -8,7 +8,6 @@ from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from plugins import (
@@ -89,9 +88,7 @@ class MoNFAP(Detector[MoNFAPConfig]):
     def __init__(self, config: MoNFAPConfig = MoNFAPConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(
-            image_size=config.image_size, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD
-        )
+        self.input_spec = InputSpec.imagenet(config.image_size)
         self.backbone = Backbone(config.backbone, config.encoder_weights, config.drop_path)
         widths = self.backbone.widths
         self.mixtures = nn.ModuleList(

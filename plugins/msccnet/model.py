@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch.nn.functional as F
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from plugins import (
@@ -66,9 +65,7 @@ class MSCCNet(Detector[MSCCNetConfig]):
     def __init__(self, config: MSCCNetConfig = MSCCNetConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(
-            image_size=config.image_size, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD
-        )
+        self.input_spec = InputSpec.imagenet(config.image_size)
         self.backbone = create_backbone(
             config.encoder,
             config.encoder_weights,

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-import torch
 import torch.nn.functional as F
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
 from plugins import (
@@ -63,19 +61,12 @@ class Multitask(Detector[MultitaskConfig]):
     )
     steps: ClassVar[int] = 56_250  # 100 epochs of 36,000 faces
     batch: ClassVar[int] = 64
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, config: MultitaskConfig = MultitaskConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(
-            config.image_size, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD
-        )
+        self.input_spec = InputSpec.imagenet(config.image_size)
         self.autoencoder = Autoencoder()
-        for name in ("mean", "std"):
-            values = torch.tensor(getattr(self.input_spec, name))[:, None, None]
-            self.register_buffer(name, values, persistent=False)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Output:
         """Return activations, and map and image of the labels' halves, else of the active ones.
@@ -92,7 +83,7 @@ class Multitask(Detector[MultitaskConfig]):
         """Return the errors of activations, reconstruction, and with maps of the map."""
         config, output = self.config, self(batch.images, batch.labels)
         wanted = F.one_hot(batch.labels, 2).float()
-        colours = (batch.images.float() * self.std + self.mean) * 2 - 1
+        colours = self.input_spec.restore(batch.images) * 2 - 1
         terms = {
             "activation": (output.activations - wanted).abs().sum(dim=1).mean(),
             "reconstruction": config.reconstruction_weight * F.mse_loss(output.images, colours),

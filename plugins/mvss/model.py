@@ -8,7 +8,6 @@ from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
 from plugins import (
@@ -90,9 +89,7 @@ class Mvss(Detector[MvssConfig]):
     def __init__(self, config: MvssConfig = MvssConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(
-            config.image_size, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD
-        )
+        self.input_spec = InputSpec.imagenet(config.image_size)
         self.trunk = create_trunk(config.encoder, config.encoder_weights)
         self.noise_trunk = create_trunk(config.encoder, config.encoder_weights)
         self.bayar = BayarConv(1, 3)
@@ -100,7 +97,7 @@ class Mvss(Detector[MvssConfig]):
         self.edge_branch = EdgeBranch(widths)
         self.head = DualAttention(2 * widths[-1], config.width)
         # Of standardised channels. The mean is left out: the kernels of BayarConv sum to 0.
-        grey = torch.tensor(GREY) * torch.tensor(IMAGENET_DEFAULT_STD)
+        grey = torch.tensor(GREY) * torch.tensor(self.input_spec.std)
         self.register_buffer("grey", grey.view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Output:

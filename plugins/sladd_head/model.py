@@ -23,7 +23,6 @@ from plugins.losses import am_softmax, cosines
 from plugins.targets import MapConfig, MapMode, area_average
 from plugins.xception import DEEPEST, WIDTH, split_xception
 
-MEAN = STD = 0.5
 MAPPED = 11  # block under the map
 
 
@@ -79,7 +78,7 @@ class SladdHead(Detector[SladdHeadConfig]):
     def __init__(self, config: SladdHeadConfig = SladdHeadConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(config.image_size, mean=(MEAN,) * 3, std=(STD,) * 3)
+        self.input_spec = InputSpec.centred(config.image_size)
         self.before, self.behind, _ = split_xception(MAPPED, config.encoder_weights)
         # Features of a residual stream are large: without the norm the sigmoid saturates.
         self.locate = nn.Sequential(nn.BatchNorm2d(WIDTH), nn.ReLU(), nn.Conv2d(WIDTH, 1, 1))

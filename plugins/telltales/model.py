@@ -28,7 +28,6 @@ from plugins.telltales.classification import Attention, Classification
 from plugins.telltales.map_prediction import MapPrediction
 from plugins.telltales.targets import NoiseEncoding, mask_targets, noise_label
 
-MEAN = STD = 0.5
 FUSION = (0.1, 0.2, 0.7)  # gamma: weights of the shallow, the middle and the deep semantic map
 
 
@@ -95,7 +94,7 @@ class Telltales(Detector[TelltalesConfig]):
     def __init__(self, config: TelltalesConfig = TelltalesConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(config.image_size, mean=(MEAN,) * 3, std=(STD,) * 3)
+        self.input_spec = InputSpec.centred(config.image_size)
         weights = config.encoder_weights
         tensors = {} if weights in ("timm", "none") else read_tensors(weights)
         of_a_run = any(name.startswith("backbone.") for name in tensors)
@@ -155,7 +154,7 @@ class Telltales(Detector[TelltalesConfig]):
 
     def _noise_loss(self, images: Tensor, output: Output) -> Tensor:
         config = self.config
-        colours = (images.float() * STD + MEAN) * 255
+        colours = self.input_spec.restore(images) * 255
         label = noise_label(colours, config.sigma, config.noise_encoding, config.noise_gain)
         found = self.noise(output.levels, output.noise)
         losses = [F.l1_loss(m.float(), resize_maps(label, m.shape[-2:])) for m in found]

@@ -92,7 +92,7 @@ class UiaVit(Detector[UiaVitConfig]):
     def __init__(self, config: UiaVitConfig = UiaVitConfig()) -> None:
         super().__init__()
         self.config = config
-        self.input_spec = InputSpec(config.image_size, mean=(0.5,) * 3, std=(0.5,) * 3)
+        self.input_spec = InputSpec.centred(config.image_size)
         self.encoder: Any = _create_vit(config)
         self.grid: tuple[int, int] = self.encoder.patch_embed.grid_size
         width = self.encoder.embed_dim

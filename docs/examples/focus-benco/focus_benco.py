@@ -110,7 +110,7 @@ def build(name: str, settings: dict[str, Any], weights: str) -> nn.Module:
 
 
 def spec(size: int) -> InputSpec:
-    return InputSpec(size, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    return InputSpec.imagenet(size)
 
 
 def describe(paper: str) -> Summary:
