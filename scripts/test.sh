@@ -3,7 +3,7 @@
 # Arguments go to pytest: bash scripts/test.sh tests/focus -k index
 # COVERAGE=1 also prints the coverage of each package (slower, least so from Python 3.12 on).
 set -euo pipefail
-EXTRAS=dev
+EXTRAS=dev,app # app holds Pillow below 13; scripts/demo.sh and lowest.sh --newest take the newest
 source "$(dirname "$0")/environment.sh"
 ruff check .
 ruff format --check .

@@ -56,7 +56,8 @@ class GenerateCommand(GenerationConfig):
     method: str = "focus"
     """The generator."""
     weights: str = ""
-    """A run folder or weights file; empty: the newest finished run under runs/."""
+    """A run folder or weights file; empty: the newest finished run under runs/, else the released
+    model."""
     normalise: str = ""
     """Normalisation of maps to [0, 1]: class_minmax, fused_minmax, global or image_minmax; empty:
     as configured in the run."""
