@@ -5,23 +5,29 @@
 INDEX is that of the training, with a column ``corpus``; the model is calibrated on its val split
 alone. Every val face is examined as `focus look` examines a photograph: the face is detected, cut
 out with the margin of the training crops, and scored. The threshold of *signs of manipulation*
-leaves at most 2 % of the real faces of each corpus above it. ``--more`` are forged val faces of
-other kinds; they are reported, and not calibrated on. Prints the table of the model card.
+leaves at most 2 % of the real faces of each corpus above it. ``--more`` are other val faces, forged
+or real; they are reported, and not calibrated on; the first of them also under compression and at
+smaller sizes. Prints the tables of the model card, with 95 % intervals over people.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 
+from evaluator.metrics.image import image_metrics
+from evaluator.metrics.intervals import Estimate, Resampling, estimate, mean
+from focus.data.degrading import recompress
 from focus.data.faces import FaceDataset
+from focus.data.images import read_image
 from focus.data.index import FaceIndex
 from focus.data.loading import build_loader
 from focus.detectors import Trainable
@@ -43,10 +49,26 @@ which a random crop keeps 0.87 on average."""
 FEATURE_FACES = 1500
 FALSE_ALARMS = 0.02
 TRAINED_ON = (
-    "Labelled Faces in the Wild, real faces and graphics-based swaps of them, and 147 portraits "
-    "(Face Research Lab London, CC0 interfaces, members of congress), with local edits made on the "
-    "fly; labels only"
+    "Labelled Faces in the Wild, real faces and graphics-based swaps of them, and 222 portraits "
+    "(Face Research Lab London, CC0 interfaces, members of congress, photographs of open-source "
+    "packages), with local edits made on the fly; labels only"
 )
+
+
+def shrink(image: np.ndarray, factor: float) -> np.ndarray:
+    """Return an image of a fraction of its size."""
+    return np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
+
+
+Change = Callable[[np.ndarray], np.ndarray]
+CONDITIONS: Mapping[str, Change] = {
+    "JPEG of quality 50": partial(recompress, quality=50),
+    "JPEG of quality 30": partial(recompress, quality=30),
+    "half of the size": partial(shrink, factor=1 / 2),
+    "a third of the size": partial(shrink, factor=1 / 3),
+}
+CONDITION_FACES = 240
+"""Faces examined under each condition, evenly spaced."""
 
 
 class Examined(NamedTuple):
@@ -55,6 +77,7 @@ class Examined(NamedTuple):
     corpus: str
     kind: str
     label: int
+    person: str
     face: Face
 
 
@@ -96,8 +119,11 @@ def main() -> None:
     print(calibration, limits, sep="\n")
     report(val)
     model = load(given.out)
-    for path in given.more:
-        report(list(examine(model, FaceIndex.read(path))))
+    for number, path in enumerate(given.more):
+        more = FaceIndex.read(path)
+        report(list(examine(model, more)))
+        if number == 0:
+            report_conditions(model, more)
 
 
 def fit_features(run: Path, train: FaceIndex) -> FeatureStatistics:
@@ -114,13 +140,15 @@ def fit_features(run: Path, train: FaceIndex) -> FeatureStatistics:
     return FeatureStatistics.fit(measure_features(run, images()))
 
 
-def examine(model: FaceModel, index: FaceIndex) -> Iterator[Examined]:
+def examine(model: FaceModel, index: FaceIndex, change: Change | None = None) -> Iterator[Examined]:
     """Yield the largest face of every image; an image without one is left out."""
-    corpora = index.column("corpus")
+    corpora, people = index.column("corpus"), index.column("video")
     for row, face in enumerate(track(iter(index), len(index), "examining", "faces")):
-        found = model(str(index.root / face.path)).faces
+        path = index.root / face.path
+        found = model(path if change is None else change(read_image(path))).faces
         if found:
-            yield Examined(corpora[row] or "edits", face.method, face.label, found[0])
+            person = people[row] or face.path
+            yield Examined(corpora[row] or "edits", face.method, face.label, person, found[0])
 
 
 def calibrate(val: list[Examined]) -> Calibration:
@@ -150,23 +178,47 @@ def report(found: list[Examined]) -> None:
         print("| " + " | ".join(map(str, row)) + " |")
 
 
+def report_conditions(model: FaceModel, index: FaceIndex) -> None:
+    """Print verdicts on a part of the faces as they are, compressed and at smaller sizes."""
+    rows = np.unique(np.linspace(0, len(index) - 1, CONDITION_FACES).astype(int))
+    for name, change in {"as they are": None, **CONDITIONS}.items():
+        print(f"\n{name}:\n")
+        seen = list(examine(model, index.take(rows), change))
+        report([each._replace(kind="edited" if each.label == FAKE else "") for each in seen])
+
+
 def tabulate(found: list[Examined]) -> list[list[object]]:
     """Return rows of the card: verdicts, and the AUC of a kind against real faces beside it."""
     rows: list[list[object]] = []
     for corpus, kind in sorted({(each.corpus, each.kind) for each in found}):
-        own = [e.face for e in found if (e.corpus, e.kind) == (corpus, kind)]
-        real = [e.face.score for e in found if e.corpus == corpus and e.label == REAL]
-        auc = ""
-        if kind and real:
-            labels = [REAL] * len(real) + [FAKE] * len(own)
-            auc = f"{roc_auc_score(labels, [*real, *(face.score for face in own)]):.3f}"
-        signs, unsure = (
-            np.mean([face.verdict == verdict for face in own]) for verdict in (SIGNS, UNSURE)
-        )
-        area = np.mean([face.marked.mean() for face in own])
-        name = kind or "real"
-        rows.append([corpus, name, len(own), f"{signs:.3f}", f"{unsure:.3f}", f"{area:.4f}", auc])
+        own = [each for each in found if (each.corpus, each.kind) == (corpus, kind)]
+        real = [each for each in found if each.corpus == corpus and each.label == REAL]
+        shares = [share(own, verdict) for verdict in (SIGNS, UNSURE)]
+        area = np.mean([each.face.marked.mean() for each in own])
+        auc = write(separate(real + own)) if kind and real else ""
+        rows.append([corpus, kind or "real", len(own), *shares, f"{area:.4f}", auc])
     return rows
+
+
+def share(found: list[Examined], verdict: str) -> str:
+    """Return the share of faces with a verdict, in words."""
+    values = np.array([each.face.verdict == verdict for each in found], np.float64)
+    people = Resampling.over([each.person for each in found])
+    return write(estimate([mean("share", values, "", counted=True)], people)["share"])
+
+
+def separate(found: list[Examined]) -> Estimate:
+    """Return the AUC of the scores."""
+    scores, labels = np.array([[each.face.score, each.label] for each in found]).T
+    people = Resampling.over([each.person for each in found])
+    return image_metrics(scores, labels.astype(int), people.units, people)["frame_auc"]
+
+
+def write(found: Estimate) -> str:
+    """Return an estimate as text: value and interval."""
+    if found.value is None or found.low is None or found.high is None:
+        return "-" if found.value is None else f"{found.value:.3f}"
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 if __name__ == "__main__":
