@@ -4,10 +4,12 @@
 
 INDEX is that of the training, with a column ``corpus``; the model is calibrated on its val split
 alone. Every val face is examined as `focus look` examines a photograph: the face is detected, cut
-out with the margin of the training crops, and scored. The threshold of *signs of manipulation*
-leaves at most 2 % of the real faces of each corpus above it. ``--more`` are other val faces, forged
-or real; they are reported, and not calibrated on; the first of them also under compression and at
-smaller sizes. Prints the tables of the model card, with 95 % intervals over people.
+out with the margin of the training crops, and scored. Of the faces that can be judged, at most 2 %
+of the real ones of each corpus are above the threshold of *signs of manipulation*, and at most a
+tenth of the forgeries below that of *no sign*, unless more than 15 % of the real ones would be
+between. ``--more`` are other val faces, forged or real; they are reported, and not calibrated on;
+the first of them also under compression and at smaller sizes. Prints the tables of the model card,
+with 95 % intervals over people.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ from focus.model.faces import FaceModel, load
 from focus.model.packing import measure_features, pack_model
 from focus.model.quality import Quality, fit_limits
 from focus.model.results import Face
-from focus.model.verdicts import SIGNS, UNSURE
-from focus.released.contents import Calibration
+from focus.model.verdicts import SIGNS, UNSURE, find_obstacle
+from focus.released.contents import Calibration, Limits
 from focus.released.features import FeatureStatistics
 from focus.runs import load_network, read_run
 from focus.runtime import track
@@ -47,7 +49,9 @@ MARGIN = 1.3
 """Side of a crop divided by the detected box: the training faces have 1.40 to 1.52 (medians), of
 which a random crop keeps 0.87 on average."""
 FEATURE_FACES = 1500
-FALSE_ALARMS = 0.02
+FALSE_ALARMS, MISSES = 0.02, 0.1
+"""Largest share of real faces that are called manipulated, of every corpus, and of forgeries
+without a sign."""
 TRAINED_ON = (
     "Labelled Faces in the Wild, real faces and graphics-based swaps of them, and 222 portraits "
     "(Face Research Lab London, CC0 interfaces, members of congress, photographs of open-source "
@@ -102,10 +106,10 @@ def main() -> None:
     pack_model(given.run, given.out, features=features, **kept)
     model = load(given.out)
     val = list(examine(model, index.where("val")))
-    calibration = calibrate(val)
     real = [each.face for each in val if each.label == REAL]
     qualities: list[Quality] = [face.quality for face in real]
     limits = fit_limits(qualities, [face.distance for face in real])
+    calibration = calibrate(val, limits)
     val = [each._replace(face=each.face.judged(limits, calibration)) for each in val]
     pack_model(
         given.run,
@@ -151,17 +155,23 @@ def examine(model: FaceModel, index: FaceIndex, change: Change | None = None) ->
             yield Examined(corpora[row] or "edits", face.method, face.label, person, found[0])
 
 
-def calibrate(val: list[Examined]) -> Calibration:
-    """Return temperature, bias and thresholds; the strictest mark and upper one of all corpora."""
-    scores = np.array([each.face.score for each in val])
-    labels = np.array([each.label for each in val])
-    corpora = np.array([each.corpus for each in val])
+def calibrate(val: list[Examined], limits: Limits) -> Calibration:
+    """Return temperature, bias, thresholds and mark, from the faces that can be judged.
+
+    The upper threshold and the mark are the strictest of all corpora.
+    """
     maps: dict[str, list[np.ndarray]] = {}
     for each in val:
         if each.label == REAL:
             maps.setdefault(each.corpus, []).append(each.face.map)
     mark = max(choose_mark(own) for own in maps.values())
-    calibration = fit_calibration(scores, labels, false_alarms=FALSE_ALARMS, mark=mark)
+    faces = [e for e in val if not find_obstacle(e.face.quality, e.face.distance, limits)]
+    scores = np.array([each.face.score for each in faces])
+    labels = np.array([each.label for each in faces])
+    corpora = np.array([each.corpus for each in faces])
+    calibration = fit_calibration(
+        scores, labels, false_alarms=FALSE_ALARMS, misses=MISSES, mark=mark
+    )
     probabilities = calibration.probability(scores)
     highs = [calibration.high]
     for corpus in np.unique(corpora):
