@@ -1,13 +1,12 @@
 """``python -m focus.data.demo FOLDER``: draw the demo corpus with two processes."""
 
-import argparse
+import sys
 
 from focus.data.demo import write_demo_corpus
 from focus.errors import count_of
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser("python -m focus.data.demo", description="Draw a demo corpus.")
-    parser.add_argument("folder", metavar="FOLDER")
-    folder = parser.parse_args().folder
-    index = write_demo_corpus(folder, workers=2)
-    print(f"{folder}: {count_of(len(index), 'drawn face')}")
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: python -m focus.data.demo FOLDER")
+    index = write_demo_corpus(sys.argv[1], workers=2)
+    print(f"{sys.argv[1]}: {count_of(len(index), 'drawn face')}")
