@@ -242,8 +242,12 @@ def test_every_detector_is_here():
 FAST_LEARNERS = (
     "caddm",
     "caddm-mfs",
+    "ffd",
     "gffd",
     "madd",
+    "monfap",
+    "sladd-head",
+    "telltales",
 )  # large networks that overfit in half of the steps
 
 
