@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import argparse
 import csv
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 
+from focus.data.archives import read_member
 from focus.data.cropping import FaceBox
-from focus.data.face_detection import DEFAULT_FACE_DETECTOR, open_face_detector
+from focus.data.face_detection import DEFAULT_FACE_DETECTOR, FaceDetector, open_face_detector
 from focus.data.index import Face, FaceIndex
 from focus.errors import InputError
 
@@ -48,15 +48,21 @@ def main() -> None:
     if missing:
         raise SystemExit(f"{given.archives}: lacks {', '.join(missing)}; see {TABLE.name}")
     given.out.mkdir(parents=True, exist_ok=True)
-    faces = [face for row in rows for face in write_faces(row, given.archives, given.out)]
+    detector = open_face_detector(DEFAULT_FACE_DETECTOR)
+    faces = [face for row in rows for face in write_faces(row, given.archives, given.out, detector)]
     FaceIndex.of(faces, given.out).write(given.out / "index.csv")
     print(f"{given.out}: {len(faces)} faces of {len(rows)} photographs")
 
 
-def write_faces(row: dict[str, str], archives: Path, out: Path) -> Iterator[Face]:
+def write_faces(
+    row: dict[str, str], archives: Path, out: Path, detector: FaceDetector
+) -> Iterator[Face]:
     """Write the crops of one photograph, and yield their rows of the index."""
-    image = read_photograph(archives / row["archive"], row["member"])
-    found = open_face_detector(DEFAULT_FACE_DETECTOR).detect(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    data = read_member(archives / row["archive"], row["member"])
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError(f"{row['archive']}: {row['member']} is not an image")
+    found = detector.detect(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
     chosen = [int(number) for number in row["faces"].split()] or range(len(found))
     package = row["archive"].rpartition("-")[0]
     name = f"{package}-{PurePosixPath(row['member']).stem}"
@@ -68,24 +74,6 @@ def write_faces(row: dict[str, str], archives: Path, out: Path) -> Iterator[Face
             cv2.imwrite(str(out / path), crop, [cv2.IMWRITE_JPEG_QUALITY, 95])
             extra = {"licence": row["licence"]}
             yield Face(path, 0, row["split"], video=name, extra=extra)
-
-
-def read_photograph(archive: Path, member: str) -> np.ndarray:
-    """Return an image of an archive, uint8 (H, W, 3), BGR.
-
-    Raises:
-        InputError: no such image.
-    """
-    with tarfile.open(archive) as file:
-        try:
-            content = file.extractfile(member)
-        except KeyError:
-            content = None
-        data = content.read() if content else b""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise InputError(f"{archive}: no image {member}")
-    return image
 
 
 def cut_out(image: np.ndarray, box: FaceBox) -> np.ndarray:

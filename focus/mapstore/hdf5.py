@@ -49,8 +49,7 @@ def open_checked(path: Path) -> tuple[h5py.File, dict[str, str | int]]:
             or version, or whose layout is not that of a map file.
     """
     if not path.is_file():
-        hint = "; of a URL, fetch the file first" if ":" in path.parts[0] else ""
-        raise InputError(f"{path}: no such file{hint}")
+        raise InputError(f"{path}: no such file")
     try:
         file = h5py.File(path, "r", locking=False)
     except (OSError, OverflowError) as error:  # an address out of range

@@ -143,6 +143,8 @@ def test_a_pickled_reader_carries_no_handle(maps: Path) -> None:
 def test_a_missing_file_and_other_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         len(MapReader(tmp_path / "x.h5"))
+    with pytest.raises(InputError, match="no such file"):
+        len(MapReader(""))
     (tmp_path / "x.h5").write_text("path,label\n")
     with pytest.raises(InputError, match="not an HDF5 file"):
         len(MapReader(tmp_path / "x.h5"))
