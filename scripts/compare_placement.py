@@ -2,69 +2,87 @@
 
     python scripts/compare_placement.py OURS.h5 OTHER.h5 ... --data INDEX.csv [--split val]
 
-Prints, for each other file, the difference of ``pixel_auc_region`` (inside the face) and
-``pixel_auc`` (whole image), ours minus theirs, over the fakes that both files hold, with a 95 %
-interval over videos in which both share the draws. Takes seconds.
+Files whose names differ only in a number behind a last dash, ``focus-0.h5 focus-1.h5``, are seeds
+of one system: seeds are paired by their order, and intervals cover faces and seeds. Prints frame
+AUC, ``pixel_auc_region`` (inside the face) and ``pixel_auc`` (whole image) of each system, and the
+first system's value minus each other's with a 95 % interval, over the faces of the first file.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from evaluator.metrics.intervals import Resampling, effective, paired_difference, weighted_mean
-from evaluator.scoring.measure import Measured, masked_fakes, measure, video_names
+from evaluator.comparison.differences import Predictions, measure_difference, read_predictions
+from evaluator.metrics.image import weighted_auc
 from focus.data.index import FaceIndex
-from focus.mapstore.reader import MapReader
+from focus.mapstore import MapReader
+from focus.runtime import DeviceFlags
+from focus.types import FAKE, REAL
 
-METRICS = {"pixel_auc_region": "region_auc", "pixel_auc": "pixel_auc"}
+METRICS = {"frame_auc": "frame AUC", "pixel_auc_region": "inside the face", "pixel_auc": "whole"}
 
 
 def main() -> None:
-    """Measure all files on the same fakes and print one table."""
+    """Measure all files on the same faces and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("maps", nargs="+", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", default="val")
     given = parser.parse_args()
+    systems: dict[str, list[Path]] = {}
+    for path in given.maps:
+        systems.setdefault(re.sub(r"-\d+$", "", path.stem), []).append(path)
     index = FaceIndex.read(given.data).where(given.split)
-    stored = [stored_keys(path) for path in given.maps]
-    index = index.take(np.array([all(key in keys for keys in stored) for key in index.keys]))
-    rows = masked_fakes(index, np.arange(len(index)))
-    measured = [read(index, rows, path) for path in given.maps]
-    print(f"| {given.maps[0].stem} minus | {' | '.join(METRICS)} | fakes |")
-    print("|---" * (len(METRICS) + 2) + "|")
-    for path, other in zip(given.maps[1:], measured[1:], strict=True):
-        cells = [compare(index, measured[0], other, field) for field in METRICS.values()]
-        print(f"| {path.stem} | {' | '.join(cells)} | {len(rows)} |")
+    with MapReader(given.maps[0]) as reader:
+        index = index.take(np.isin(index.keys, list(reader.keys())))
+    found = {
+        name: read_predictions(index, files, True, DeviceFlags(quiet=True))
+        for name, files in systems.items()
+    }
+    ours = next(iter(found))
+    for name, theirs in found.items():
+        if len(theirs.scores) != len(found[ours].scores):
+            counts = f"{ours} has {len(found[ours].scores)} seeds, {name} has {len(theirs.scores)}"
+            raise SystemExit(f"{counts}: seeds are paired, so give as many files of each")
+    print(f"| maps | seeds | {' | '.join(METRICS.values())} ", end="")
+    print("".join(f"| {ours} minus it, {name} " for name in METRICS.values()) + "|")
+    print("|---" * (2 + 2 * len(METRICS)) + "|")
+    for name, theirs in found.items():
+        cells = [name, str(len(theirs.scores)), *describe_values(index, theirs)]
+        if name == ours:
+            cells += [""] * len(METRICS)
+        else:
+            difference = measure_difference(index, found[ours], theirs, draws=1000, seed=0)
+            cells += [describe_difference(difference.get(metric)) for metric in METRICS]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def stored_keys(path: Path) -> frozenset[str]:
-    """Return the keys of a map file's faces."""
-    with MapReader(path) as reader:
-        return frozenset(reader.keys())
+def describe_values(index: FaceIndex, found: Predictions) -> list[str]:
+    """Return the mean of each metric, and over seeds its standard deviation."""
+    known = np.isin(index.labels, (REAL, FAKE))
+    labels, own = index.labels[known], np.arange(known.sum())
+    every = np.ones((1, len(own)))
+    aucs = [weighted_auc(scores[known], labels, own)(every)[0] for scores in found.scores]
+    rows = [np.array(aucs)]
+    rows += [np.nanmean(found.maps[name], axis=1) for name in METRICS if name in found.maps]
+    return [
+        f"{values.mean():.3f}" + (f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else "")
+        for values in rows
+    ]
 
 
-def read(index: FaceIndex, rows: np.ndarray, path: Path) -> Measured:
-    """Return the comparison of a file's maps with the masks."""
-    with MapReader(path) as reader:
-        return measure(index, rows, reader, quiet=True)
-
-
-def compare(index: FaceIndex, ours: Measured, other: Measured, field: str) -> str:
-    """Return ours, theirs, and the difference with its interval."""
-    values = [np.asarray(getattr(each.maps, field), np.float64) for each in (ours, other)]
-    names = video_names(index)
-    videos = [names[row] for row in ours.rows]
-    resampling = Resampling.over(videos)
-    units = resampling.units
-    first, second = (weighted_mean(each, units) for each in values)
-    count = effective(units, ~np.isnan(values[0]))
-    found = paired_difference(first, second, resampling, count, len(videos))
-    one, two = (np.nanmean(each) for each in values)
-    return f"{one:.3f} - {two:.3f} = {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+def describe_difference(found: Mapping[str, Any] | None) -> str:
+    """Return a difference with its interval, if it has one."""
+    if found is None or found["value"] is None:
+        return ""
+    value, low, high = (found[name] for name in ("value", "low", "high"))
+    return f"{value:+.3f}" if low is None else f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 if __name__ == "__main__":

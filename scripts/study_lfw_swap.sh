@@ -1,24 +1,57 @@
 #!/usr/bin/env bash
-# The study of docs/study.md on one encoder: FoCus, its forms before this study, and its rivals, each
-# trained with the same steps, batch and augmentation, and judged on people that it never saw.
-# Every step is resumable; results that exist are kept. On one large GPU about 10 minutes a seed; on
-# two CPU cores a training takes 40 to 60 minutes.
+# The study of docs/study.md on one encoder: FoCus, its forms before this study, its ablations and its
+# rivals, each trained with the same steps, batch and augmentation, and judged on people that it
+# never saw. Every step is resumable; results that exist are kept. On one large GPU about 10 minutes
+# a seed; on two CPU cores a training takes 40 to 60 minutes at 224 px and 5 at 112 px and 400 steps.
 #
-#   scripts/study_lfw_swap.sh INDEX ENCODER_WEIGHTS OUT [SEEDS] [STEPS]
+#   scripts/study_lfw_swap.sh INDEX ENCODER_WEIGHTS OUT [SEEDS] [STEPS] [SIZE] [SYSTEM ...]
 #
 # INDEX: a face index with splits, masks and regions, whose val fakes include parts of swaps;
-# ENCODER_WEIGHTS: MobileNetV2; SEEDS: such as "0 1 2" (default 0); STEPS: default 1100.
+# ENCODER_WEIGHTS: MobileNetV2; SEEDS: such as "0 1 2" (default 0); STEPS: default 1100; SIZE: input
+# pixels, 224 (default) or 112, both with 14 x 14 cells; SYSTEM: default all of `settings`.
 set -euo pipefail
-index=$1 weights=$2 out=$3 seeds=${4:-0} steps=${5:-1100}
+index=$1 weights=$2 out=$3 seeds=${4:-0} steps=${5:-1100} size=${6:-224}
+systems=("${@:7}")
+[ ${#systems[@]} -gt 0 ] || systems=(focus paper classifier patches rgb srm dct k1 k8 k128 lambda0.01
+  lambda0.1 lambda10)
 methods="partial-left partial-right partial-eyes partial-mouth partial-blob"
-shared=(--data "$index" --precision bf16 --steps "$steps" --validate-every 275)
+shared=(--data "$index" --precision bf16 --steps "$steps" --validate-every $((steps / 4)))
 mkdir -p "$out"
 
-learn() { # NAME FLAGS...: train one run unless it is finished
-    local run="$out/$1" resume=()
+settings() { # SYSTEM: its flags of focus train
+    local network="--encoder-weights $weights --image-size $size --output-stride $((size / 14))"
+    case $1 in
+        # FoCus as in the small recipe: the map comes from the fused tokens.
+        focus) echo "small $network" ;;
+        # As in the paper: two maps joined by the choice, each scaled by itself.
+        paper) echo "small $network --map-source modalities --normalise class_minmax" ;;
+        # Table V: the second modality. Fig. 10: K, 32 by default. Fig. 11: lambda, 1 by default.
+        rgb | srm | dct) echo "small $network --second $1" ;;
+        k*) echo "small $network --maps-per-class ${1#k}" ;;
+        lambda*) echo "small $network --loss-weight ${1#lambda}" ;;
+        # Rivals from labels alone.
+        classifier) echo "small $network --model classifier" ;;
+        patches) echo "--model patches --batch 32 --optimizer adamw --lr 1e-3 --weight-decay 0.05
+            --warmup 0.2 --smallest-crop 0.85 --options encoder=mobilenetv2_100 stage=3
+            image_size=$size encoder_weights=$weights" ;;
+    esac
+}
+
+generators() { # SYSTEM: NAME=METHOD of the maps that its run makes
+    case $1 in
+        # Table VI: the larger of both maps in place of the choice, and CAMs of a plain classifier.
+        paper) echo "paper=focus paper-max=focus-max" ;;
+        classifier) echo "gradcam=gradcam gradcam++=gradcam++ layercam=layercam scorecam=scorecam" ;;
+        patches) echo "patches-maps=patches" ;;
+        *) echo "$1=focus" ;;
+    esac
+}
+
+learn() { # SYSTEM SEED: train one run unless it is finished
+    local run="$out/$1-$2" resume=()
     [ -f "$run/finished" ] && return
     [ -f "$run/config.json" ] && resume=(--resume)
-    focus train "${@:2}" "${shared[@]}" --seed "$seed" --out "$run" "${resume[@]}"
+    focus train $(settings "$1") "${shared[@]}" --seed "$2" --out "$run" "${resume[@]}"
 }
 
 draw() { # NAME METHOD RUN: maps of the parts of swaps and of the real faces, and their scores
@@ -29,27 +62,15 @@ draw() { # NAME METHOD RUN: maps of the parts of swaps and of the real faces, an
 }
 
 for seed in $seeds; do
-    # FoCus as in the small recipe: the map comes from the fused tokens.
-    learn "focus-$seed" small --encoder-weights "$weights"
-    # As in the paper: two maps joined by the choice, each scaled by itself.
-    learn "paper-$seed" small --encoder-weights "$weights" --map-source modalities \
-        --normalise class_minmax
-    # The ablations of Table V: the second modality.
-    for second in rgb srm dct; do
-        learn "$second-$seed" small --encoder-weights "$weights" --second "$second"
+    for system in "${systems[@]}"; do
+        learn "$system" "$seed"
+        for made in $(generators "$system"); do draw "${made%=*}-$seed" "${made#*=}" "$system-$seed"; done
     done
-    # Rivals from labels alone.
-    learn "classifier-$seed" small --model classifier --encoder-weights "$weights"
-    learn "patches-$seed" --model patches --batch 32 --optimizer adamw --lr 1e-3 \
-        --weight-decay 0.05 --warmup 0.2 --smallest-crop 0.85 --options encoder=mobilenetv2_100 \
-        stage=3 image_size=224 "encoder_weights=$weights"
-    for name in focus paper rgb srm dct; do draw "$name-$seed" focus "$name-$seed"; done
-    draw "paper-max-$seed" focus-max "paper-$seed"
-    for cam in gradcam gradcam++ layercam; do draw "$cam-$seed" "$cam" "classifier-$seed"; done
-    draw "patches-maps-$seed" patches "patches-$seed"
-    python scripts/compare_placement.py "$out/focus-$seed.h5" \
-        "$out"/{paper,paper-max,rgb,srm,dct,gradcam,gradcam++,layercam,patches-maps}-"$seed.h5" \
-        --data "$index"
 done
-evaluator table "$out"/*.json \
-    --columns frame_auc pixel_auc pixel_auc_region pxap pointing fp_area_real
+compared=()
+for system in "${systems[@]}"; do
+    for made in $(generators "$system"); do
+        for seed in $seeds; do compared+=("$out/${made%=*}-$seed.h5"); done
+    done
+done
+python scripts/compare_placement.py "${compared[@]}" --data "$index"

@@ -1,14 +1,20 @@
 """Scripts for a GPU or a cluster run here, so that nobody waits for a machine in vain."""
 
 import os
+import re
+import runpy
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
-from focus.mapstore import MapReader
+from focus.data.images import read_mask
+from focus.data.index import FaceIndex
+from focus.mapstore import MapReader, MapWriter
 
 ROOT = Path(__file__).parent.parent
 
@@ -129,3 +135,34 @@ def test_a_task_that_runs_out_of_time_is_requeued(array, tmp_path):
     (tmp_path / "tars.txt").write_text("a.tar\nb.tar\n")
     assert array(0, "tars.txt", "maps").returncode == 1
     assert (tmp_path / "scontrol.txt").read_text() == "requeue 7\n"
+
+
+def test_placement_is_compared_over_seeds(demo_corpus, tmp_path, capsys, monkeypatch):
+    index = FaceIndex.read(demo_corpus)
+    for name, blur, noise in (("near-0", 5, 0.1), ("near-1", 5, 0.2), ("far", 41, 0.6)):
+        rng = np.random.default_rng(len(name))
+        maps = np.zeros((len(index), 32, 32), np.float32)
+        for row, mask in enumerate(index.column("mask")):
+            if mask:
+                truth = read_mask(index.root / mask).astype(np.float32)
+                maps[row] = cv2.resize(cv2.blur(truth, (blur, blur)), (32, 32))
+        maps = np.clip(maps + noise * rng.random(maps.shape), 0, 1)
+        scores = np.clip(index.labels * 0.5 + rng.random(len(index)) * (0.4 + noise), 0, 1)
+        with MapWriter(tmp_path / f"{name}.h5", generator=name) as writer:
+            writer.append(index.keys, maps, scores=scores)
+
+    def compare(*names):
+        files = [str(tmp_path / f"{name}.h5") for name in names]
+        flags = ["--data", str(demo_corpus), "--split", ""]
+        monkeypatch.setattr(sys, "argv", ["compare_placement.py", *files, *flags])
+        runpy.run_path(str(ROOT / "scripts/compare_placement.py"), run_name="__main__")
+
+    with pytest.raises(SystemExit, match="near has 2 seeds, far has 1"):
+        compare("near-0", "near-1", "far")
+    compare("near-0", "far")
+    head, _, near, far = capsys.readouterr().out.splitlines()
+    assert head.startswith("| maps | seeds | frame AUC | inside the face | whole | near minus it")
+    values = [[float(n) for n in re.findall(r"[-+]?\d\.\d+", line)] for line in (near, far)]
+    assert len(values[0]) == 3
+    assert values[1][6] == pytest.approx(values[0][1] - values[1][1], abs=2e-3)
+    assert values[1][7] < values[1][6] < values[1][8]

@@ -59,7 +59,8 @@ class SelfBlends:
             light: the photometric augmentation that follows.
 
         Raises:
-            UnreadableError: no visible change in twenty attempts, as in a blank image.
+            UnreadableError: no visible change in twenty attempts, as in a blank image or a crop
+                beside the face.
         """
         rng = np.random.default_rng(seed)
         donor = self._choose_donor(row, image, rng) if wants_donor(self.kinds) else None
@@ -71,7 +72,7 @@ class SelfBlends:
             seen = geometry.apply(light.hide(forgery.weight)).sum() * geometry.side**2
             if seen >= _LEAST_SEEN * forgery.weight.sum():
                 return forgery
-        raise UnreadableError("cannot be forged visibly; is the image blank?")
+        raise UnreadableError("cannot be forged visibly: a blank image, or a crop beside the face")
 
     def _read_region(self, row: int) -> tuple[float, float, float, float] | None:
         path = self._regions[row] if self._regions else ""
