@@ -19,7 +19,8 @@ from evaluator.metrics.intervals import (
     paired_difference,
     stated,
 )
-from evaluator.metrics.ranking import auc, average_precision, equal_error_rate
+from evaluator.metrics.ranking import average_precision, equal_error_rate
+from focus.ranking import auc
 from focus.types import FAKE, REAL
 
 FRAME_CURVES = ("frame_auc", "frame_eer", "frame_ap")

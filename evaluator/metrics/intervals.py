@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
-from evaluator.metrics.ranking import divide
+from focus.ranking import divide
 from focus.types import FAKE, REAL
 
 LEVEL = 0.95
@@ -208,7 +208,7 @@ def interval(
     if answers > videos:
         pull = _PULL_COUNTED if counted else _PULL
         answers *= (videos / answers) ** (pull / (pull + videos * spread))
-    squared = float(student.ppf((1 + LEVEL) / 2, videos - 1)) ** 2 / answers
+    squared = float(stdtrit(videos - 1, (1 + LEVEL) / 2)) ** 2 / answers
     centre = (value + squared / 2) / (1 + squared)
     reach = math.sqrt(squared * (spread + squared / 4)) / (1 + squared)
     return max(centre - reach, 0.0), min(centre + reach, 1.0)

@@ -11,7 +11,8 @@ import numpy as np
 from evaluator.metrics import THRESHOLDED
 from evaluator.metrics.counting import HALF, LEVELS, Histograms
 from evaluator.metrics.intervals import Estimate, Resampling, Term, estimate, mean
-from evaluator.metrics.ranking import average_precision, divide
+from evaluator.metrics.ranking import average_precision
+from focus.ranking import divide
 from focus.types import FAKE, REAL
 
 OVER_REALS = ("pixel_f1_macro", "pixel_miou", "fp_area_real")

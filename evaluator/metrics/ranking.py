@@ -8,36 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-
-def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Divide element by element; NaN (undefined) where the denominator is zero."""
-    numerator, denominator = np.broadcast_arrays(numerator, denominator)
-    result = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=result, where=denominator != 0)
-    return result
-
-
-def auc(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """Return the area under the ROC curve (Mann-Whitney; ties count one half).
-
-    Args:
-        positives: (..., K) counts of positives at each level.
-        negatives: (..., K) counts of negatives at each level.
-
-    Returns:
-        float64 (...), in [0, 1]; NaN where a class is absent.
-    """
-    positives = positives.astype(np.float64)
-    negatives = negatives.astype(np.float64)
-    below = np.cumsum(negatives, axis=-1) - negatives / 2
-    pairs = positives.sum(axis=-1) * negatives.sum(axis=-1)
-    return divide((positives * below).sum(axis=-1), pairs)
+from focus.ranking import divide
 
 
 def average_precision(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
     """Return the average precision: precision at each threshold, weighted by the gain in recall.
 
-    Takes and returns the shapes of :func:`auc`; NaN where there are no positives.
+    Takes and returns the shapes of :func:`focus.ranking.auc`; NaN where there are no positives.
     """
     gained = _from_the_top(positives)
     true = np.cumsum(gained, axis=-1)
@@ -49,8 +26,8 @@ def average_precision(positives: np.ndarray, negatives: np.ndarray) -> np.ndarra
 def equal_error_rate(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
     """Return the error rate at the ROC point where misses and false alarms are equally frequent.
 
-    The curve is linear between its points. Takes and returns the shapes of :func:`auc`; NaN where
-    a class is absent.
+    The curve is linear between its points. Takes and returns the shapes of
+    :func:`focus.ranking.auc`; NaN where a class is absent.
     """
     true = np.cumsum(_from_the_top(positives), axis=-1)
     false = np.cumsum(_from_the_top(negatives), axis=-1)

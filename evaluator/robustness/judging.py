@@ -24,12 +24,12 @@ from evaluator.metrics.intervals import (
     stated,
     weighted_mean,
 )
-from evaluator.metrics.ranking import divide
 from evaluator.perturbations import KINDS, SEVEN
 from evaluator.robustness.options import CLEAN, Condition
 from evaluator.scoring.measure import masked_fakes, measure_each
 from focus.data.index import FaceIndex
 from focus.mapstore import MapReader
+from focus.ranking import divide
 from focus.types import FAKE, REAL, Failure
 
 DETECTION = ("frame_auc", "video_auc")

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 
 from evaluator.metrics.intervals import Estimate, Resampling, estimate, mean
-from evaluator.metrics.ranking import auc
 from focus.data.index import FaceIndex
 from focus.data.landmarks import FaceShape
 from focus.errors import InputError
 from focus.mapstore import MapReader
+from focus.ranking import auc
 from focus.types import FAKE
 
 COLUMN = "parts"

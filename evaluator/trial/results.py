@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from evaluator.metrics import METRICS
 from evaluator.trial.data import EvaluationSet
@@ -66,7 +66,7 @@ def _quantile(certain: float, error: float, seeds: int) -> float:
     if error == 0:
         return NORMAL
     freedom = (seeds - 1) * (1 + (certain / error) ** 2) ** 2
-    return float(student.ppf(0.975, freedom))
+    return float(stdtrit(freedom, 0.975))
 
 
 def join_groups(found: Sequence[Mapping[str, Mapping[str, Metrics]]]) -> dict[str, Any]:

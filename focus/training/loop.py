@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object, send_to_device
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -22,6 +21,7 @@ from focus.data.loading import TrainingPlan, build_loader
 from focus.detectors import Trainable
 from focus.errors import InputError, count_of
 from focus.optim import build_optimizer, learning_rate
+from focus.ranking import score_auc
 from focus.runs import RunFolder, save_weights
 from focus.runtime import Progress, Runtime, note, seed_everything
 from focus.training.checkpoint import load_state, save_state
@@ -249,7 +249,7 @@ class Fit:
                 statistics.copy_(broadcast(statistics.clone(memory_format=torch.contiguous_format)))
         scores, labels, failures = predict_scores(judged, self.val, self.config, self.accelerator)
         self._count(failures)
-        auc = float(roc_auc_score(labels, scores))
+        auc = score_auc(labels, scores)
         chance = np.where(labels == FAKE, scores, 1 - scores)
         loss = float(-np.log(np.clip(chance, 1e-6, 1)).mean())
         if auc >= self.best:  # on a tie prefer the later step

@@ -24,7 +24,7 @@ from scipy.stats import norm
 from evaluator.metrics import intervals
 from evaluator.metrics.image import auc_difference, image_metrics
 from evaluator.metrics.intervals import Estimate, Resampling, Term, estimate, mean
-from evaluator.metrics.ranking import divide
+from focus.ranking import divide
 
 FACES = 8
 MANY = 100_000  # videos used to compute the truth

@@ -30,10 +30,10 @@ from torch.nn.functional import interpolate
 from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 
 from evaluator.metrics.counting import count_levels
-from evaluator.metrics.ranking import auc
 from evaluator.scoring.measure import TruthReader, measure
 from focus.data.index import Face, FaceIndex
 from focus.mapstore import MapReader, MapWriter
+from focus.ranking import auc
 from focus.runtime import available_cores, keep_freed_memory
 
 GRIDS = (14, 56, 224)

@@ -12,13 +12,13 @@ from xml.etree.ElementTree import Element
 import cv2
 import numpy as np
 
-from evaluator.metrics.ranking import auc
 from evaluator.pages import element
 from evaluator.scoring.measure import masked_fakes, measure, video_names
 from evaluator.trial.data import EvaluationSet
 from evaluator.trial.report.curves import Scores
 from focus.data.index import FaceIndex
 from focus.mapstore import MapReader
+from focus.ranking import auc
 from focus.types import FAKE, REAL
 from focus.view.cards import Card, read_card
 from focus.view.overlay import Image, colour_table, outline, overlay, resize_image

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from focus.data.index import FaceIndex
 from focus.mapstore import MapReader
+from focus.ranking import count_levels
 from focus.types import FAKE, REAL
 
 GRID = np.linspace(0, 1, 201)
@@ -75,16 +75,20 @@ class Bin(NamedTuple):
 
 def receiver_curve(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return true positive rates at the false positive rates of ``GRID``, interpolated linearly."""
-    alarms, found, _ = roc_curve(labels, scores, pos_label=FAKE)
-    return np.interp(GRID, alarms, found)
+    found, alarms = (np.cumsum(counts[::-1]) for counts in count_levels(labels, scores))
+    start = [0.0]
+    return np.interp(
+        GRID,
+        np.concatenate([start, alarms / alarms[-1]]),
+        np.concatenate([start, found / found[-1]]),
+    )
 
 
 def precision_curve(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return precisions at the recalls of ``GRID``, at the highest threshold that reaches each."""
-    precision, recall, _ = precision_recall_curve(labels, scores, pos_label=FAKE)
-    # scikit-learn returns falling recall, with a final point (0, 1) that is not a threshold.
-    precision, recall = precision[-2::-1], recall[-2::-1]
-    places = np.searchsorted(recall, GRID - 1e-12)
+    found, alarms = (np.cumsum(counts[::-1]) for counts in count_levels(labels, scores))
+    precision = found / (found + alarms)
+    places = np.searchsorted(found / found[-1], GRID - 1e-12)
     return precision[np.minimum(places, len(precision) - 1)]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from focus.data.doctor.findings import Finding, Severity
 from focus.data.index import SPLITS, FaceIndex
+from focus.ranking import score_auc
 from focus.types import FAKE, REAL
 
 _WORDS = {
@@ -71,15 +72,13 @@ def _check_columns(index: FaceIndex) -> Iterator[Finding]:
 
 def _check_names(index: FaceIndex) -> Iterator[Finding]:
     """Compare labels with the words in file and folder names."""
-    from sklearn.metrics import roc_auc_score
-
     named = np.fromiter((_read_name(path) for path in index.keys), np.int8, len(index))
     has_both = (named >= 0) & (index.labels >= 0)
     against = np.flatnonzero(has_both & (named != index.labels)).tolist()
     if not len(against):
         return
     labels = index.labels[has_both]
-    auc = roc_auc_score(labels, named[has_both]) if len(set(labels)) == 2 else float("nan")
+    auc = score_auc(labels, named[has_both])
     share = f"names agree with labels at AUC {auc:.2f}" if auc == auc else "all of one label"
     message = f"faces whose path contradicts their label ({share})"
     severity: Severity = "warning"

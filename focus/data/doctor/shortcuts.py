@@ -16,6 +16,7 @@ from focus.data.doctor.findings import Finding, Severity
 from focus.data.doctor.looking import DAMAGED, FINE, FORMATS
 from focus.data.doctor.survey import Survey
 from focus.data.index import FaceIndex
+from focus.ranking import score_auc
 from focus.types import FAKE, REAL
 
 SERIOUS, WARNING = 0.75, 0.6
@@ -78,8 +79,6 @@ def score_feature(values: np.ndarray, is_fake: np.ndarray) -> float:
         values: float (N,).
         is_fake: bool (N,).
     """
-    from sklearn.metrics import roc_auc_score
-
     fakes = int(is_fake.sum())
     reals = len(is_fake) - fakes
     if not (fakes and reals):
@@ -87,7 +86,7 @@ def score_feature(values: np.ndarray, is_fake: np.ndarray) -> float:
     levels, codes = np.unique(values, return_inverse=True)
     if len(levels) <= _MOST_LEVELS:
         values = (np.bincount(codes, is_fake) / np.bincount(codes))[codes]
-    auc = float(roc_auc_score(is_fake, values))
+    auc = score_auc(is_fake.astype(int), values)
     auc = max(auc, 1 - auc)
     deviation = np.sqrt((fakes + reals + 1) / (12 * fakes * reals))
     return auc if auc - 0.5 > _MOST_CHANCE * deviation else 0.5

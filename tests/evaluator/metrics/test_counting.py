@@ -9,7 +9,7 @@ from torchmetrics.functional.classification import binary_confusion_matrix
 
 from evaluator.metrics import counting
 from evaluator.metrics.counting import EDGES, HALF, count_levels, resize_levels
-from evaluator.metrics.ranking import auc
+from focus.ranking import auc
 
 
 def draw_maps(count, grid, seed=0):

@@ -20,7 +20,7 @@ from evaluator.metrics.intervals import (
     stated,
     weighted_mean,
 )
-from evaluator.metrics.ranking import divide
+from focus.ranking import divide
 from scripts.benchmarks.measure_coverage import simulate
 
 
