@@ -19,32 +19,31 @@ from focus.mapstore import MapReader, MapWriter
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_gpu_checks_run_and_hold_on_a_cpu():
-    command = [sys.executable, "scripts/benchmarks/check_gpu.py", "--device", "cpu"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, "--encoder", "test_vit", "--small"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    rows = [line for line in done.stdout.splitlines() if line.endswith("| yes |")]
-    assert len(rows) == 6
+@pytest.fixture
+def run_script(monkeypatch, capsys):
+    """Return a function that runs a script in this process and returns what it prints."""
+
+    def run(script, *flags):
+        path = ROOT / "scripts" / script
+        monkeypatch.setattr(sys, "argv", [script, *map(str, flags)])
+        monkeypatch.syspath_prepend(path.parent)
+        runpy.run_path(str(path), run_name="__main__")
+        return capsys.readouterr().out.splitlines()
+
+    return run
 
 
-def test_pixel_metrics_are_measured_beside_others():
+def test_the_gpu_checks_run_and_hold_on_a_cpu(run_script, capsys):
+    flags = ["--device", "cpu", "--encoder", "test_vit", "--small"]
+    with pytest.raises(SystemExit, match=r"^0$"):
+        run_script("benchmarks/check_gpu.py", *flags)
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.endswith("| yes |") for line in lines) == 6
+
+
+def test_pixel_metrics_are_measured_beside_others(run_script):
     small = "--faces 3 --files 4 --side 32 --repeats 1"
-    done = subprocess.run(
-        [sys.executable, "scripts/benchmarks/measure_metrics.py", *small.split()],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    lines = done.stdout.splitlines()
+    lines = run_script("benchmarks/measure_metrics.py", *small.split())
     assert sum(" to 32 |" in line for line in lines) == 18
     apart = [float(line.rpartition(" ")[2]) for line in lines if line.startswith("largest")]
     assert len(apart) == 2
@@ -69,14 +68,10 @@ TINY = ["--encoder", "test_vit", "--repeats", "1", "--batch", "4", "--device", "
         ("measure_training.py", ["--steps", "4"], 1),
     ],
 )
-def test_a_measurement_prints_its_figures(script, flags, lines):
-    done = subprocess.run(
-        [sys.executable, f"scripts/benchmarks/{script}", *TINY, *flags],
-        capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert len(done.stdout.splitlines()) == lines
-    assert "nan" not in done.stdout
+def test_a_measurement_prints_its_figures(run_script, script, flags, lines):
+    printed = run_script(f"benchmarks/{script}", *TINY, *flags)
+    assert len(printed) == lines
+    assert "nan" not in "".join(printed)
 
 
 @pytest.fixture
@@ -137,7 +132,7 @@ def test_a_task_that_runs_out_of_time_is_requeued(array, tmp_path):
     assert (tmp_path / "scontrol.txt").read_text() == "requeue 7\n"
 
 
-def test_placement_is_compared_over_seeds(demo_corpus, tmp_path, capsys, monkeypatch):
+def test_placement_is_compared_over_seeds(run_script, demo_corpus, tmp_path):
     index = FaceIndex.read(demo_corpus)
     for name, blur, noise in (("near-0", 5, 0.1), ("near-1", 5, 0.2), ("far", 41, 0.6)):
         rng = np.random.default_rng(len(name))
@@ -152,15 +147,12 @@ def test_placement_is_compared_over_seeds(demo_corpus, tmp_path, capsys, monkeyp
             writer.append(index.keys, maps, scores=scores)
 
     def compare(*names):
-        files = [str(tmp_path / f"{name}.h5") for name in names]
-        flags = ["--data", str(demo_corpus), "--split", ""]
-        monkeypatch.setattr(sys, "argv", ["compare_placement.py", *files, *flags])
-        runpy.run_path(str(ROOT / "scripts/compare_placement.py"), run_name="__main__")
+        files = (tmp_path / f"{name}.h5" for name in names)
+        return run_script("compare_placement.py", *files, "--data", demo_corpus, "--split", "")
 
     with pytest.raises(SystemExit, match="near has 2 seeds, far has 1"):
         compare("near-0", "near-1", "far")
-    compare("near-0", "far")
-    head, _, near, far = capsys.readouterr().out.splitlines()
+    head, _, near, far = compare("near-0", "far")
     assert head.startswith("| maps | seeds | frame AUC | inside the face | whole | near minus it")
     values = [[float(n) for n in re.findall(r"[-+]?\d\.\d+", line)] for line in (near, far)]
     assert len(values[0]) == 3

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from focus.mapstore import MapReader
+from tests.shared import call_lines
 
 ROOT = Path(__file__).parent.parent
 BROKEN = """
@@ -147,12 +148,6 @@ def strangers(tmp_path_factory):
     return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
 
 
-def call(environment, command, *words):
-    """Run a command line, its words split at spaces, and further words as they are."""
-    whole = [sys.executable, "-m", *command.split(), *map(str, words)]
-    return subprocess.run(whole, env=environment, capture_output=True, text=True)
-
-
 def test_the_template_is_short():
     (detector,) = blocks("your-own-detector.md", "python")
     (generator,) = blocks("your-own-generator.md", "python")
@@ -160,12 +155,19 @@ def test_the_template_is_short():
     assert len([line for line in generator.splitlines() if line.strip()]) <= 30
 
 
-def test_a_strangers_generator_makes_a_map_file(strangers, demo_corpus, tmp_path):
+def test_a_strangers_generator_makes_a_map_file_and_a_broken_one_harms_nobody(
+    strangers, demo_corpus, tmp_path
+):
     out = tmp_path / "edges.h5"
-    done = call(
-        strangers, "focus", "generate", "--method", "edges", "--data", demo_corpus, "--out", out
+    generate = ["focus", "generate", "--data", demo_corpus, "--method"]
+    made, models, used, unknown = call_lines(
+        [*generate, "edges", "--out", out],
+        ["evaluator", "models", "--json", "-"],
+        [*generate, "broken", "--out", tmp_path / "x.h5"],
+        [*generate, "edgse"],
+        env=strangers,
     )
-    assert done.returncode == 0, done.stderr
+    assert made.returncode == 0, made.stderr
     with MapReader(out) as reader:
         assert len(reader) == 40
         assert reader.attributes["generator"] == "edges"
@@ -173,45 +175,57 @@ def test_a_strangers_generator_makes_a_map_file(strangers, demo_corpus, tmp_path
         fakes = reader.read(reader.labels.nonzero()[0])
         assert fakes.any()
         assert not reader.read((reader.labels == 0).nonzero()[0]).any()
-
-
-def test_a_broken_one_is_listed_with_its_reason_and_harms_nobody(strangers, tmp_path):
-    done = call(strangers, "evaluator models --json -")
-    assert done.returncode == 0, done.stderr
-    listed = {(entry["name"], entry["kind"]): entry for entry in json.loads(done.stdout)}
+    assert models.returncode == 0, models.stderr
+    listed = {(entry["name"], entry["kind"]): entry for entry in json.loads(models.stdout)}
     assert "a_package_that_nobody_has" in listed["broken", "generator"]["error"]
     assert "a_package_that_nobody_has" in listed["broken-detector", "detector"]["error"]
     assert listed["edges", "generator"]["distribution"] == "edgemaps"
     broken = {name for (name, _), entry in listed.items() if entry["error"]}
     assert broken == {"broken", "broken-detector", "trespasser"}
     assert "trespasser imports focus.types" in listed["trespasser", "detector"]["error"]
-    used = call(
-        strangers, "focus", "generate", "--method", "broken", "--data", tmp_path, "--out", "x.h5"
-    )
     assert used.returncode == 2
     assert "broken" in used.stderr
-    assert "Traceback" not in used.stderr
-    unknown = call(strangers, "focus generate --method edgse --data", tmp_path)
+    assert used.stderr.count("\n") == 1
     assert "perhaps edges?" in unknown.stderr
 
 
 def test_a_strangers_detector_from_nothing_to_a_table(strangers, demo_corpus, tmp_path):
-    checked = call(strangers, "evaluator check patchnet --options image_size=64")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    short = "--options image_size=64 --steps 4 --batch 8 --draws 20"
-    run = f"evaluator run --model patchnet --maps truth {short}"
-    trained = call(strangers, run, "--data", demo_corpus, "--out", tmp_path / "run")
-    assert trained.returncode == 0, trained.stderr
-    table = call(strangers, "evaluator table", tmp_path / "run")
-    assert "frame_auc" in table.stdout
-    out, weights = tmp_path / "patchnet.h5", tmp_path / "run" / "seed-0"
-    generate = "focus generate --method patchnet --data"
-    drawn = call(strangers, generate, demo_corpus, "--weights", weights, "--out", out)
-    assert drawn.returncode == 0, drawn.stderr
+    run, out = tmp_path / "run", tmp_path / "patchnet.h5"
+    short = ["--steps", "4", "--batch", "8", "--draws", "20", "--workers", "0"]
+    small = ["--options", "image_size=64"]
+    data = ["--data", demo_corpus]
+    checked, *lines = call_lines(
+        ["evaluator", "check", "patchnet", *small],
+        [
+            "evaluator",
+            "run",
+            "--model",
+            "patchnet",
+            "--maps",
+            "truth",
+            *short,
+            *small,
+            *data,
+            "--out",
+            run,
+        ],
+        ["evaluator", "table", run],
+        [
+            "focus",
+            "generate",
+            "--method",
+            "patchnet",
+            *data,
+            "--out",
+            out,
+            "--weights",
+            run / "seed-0",
+        ],
+        ["evaluator", "check", "backbone"],
+        env=strangers,
+    )
+    for done in (checked, *lines):
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "frame_auc" in lines[1].stdout
     with MapReader(out) as reader:
         assert reader.shape == (8, 8)
-
-
-def test_a_detector_needs_no_import_but_plugins(strangers):
-    checked = call(strangers, "evaluator check backbone")
-    assert checked.returncode == 0, checked.stdout + checked.stderr

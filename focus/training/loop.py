@@ -150,20 +150,25 @@ class Fit:
         batches = iter(build_loader(self.train, plan, config.workers, pin))
         quiet = self.runtime.quiet or not accelerator.is_main_process
         started, terms = time.monotonic() - self.seconds, dict[str, Tensor]()
-        with Progress(config.steps, "training", "steps", quiet) as progress:
-            progress.advance(self.step)
-            while self.step < last and not self._must_stop():
-                seed_everything(self.runtime.seed, self.step, accelerator.process_index)
-                rate = learning_rate(self.step, config.steps, config.optimizer)
-                terms = self._step(step_module, optimizer, batches, rate)
-                self.step += 1
-                self.seconds = time.monotonic() - started
-                detail = ""
-                if self.step % config.validate_every == 0 or self.step == last:
-                    numbers = {f"train/{k}": float(v) for k, v in terms.items()}
-                    self._check_finite(numbers)
-                    detail = self._validate(journal, {"rate": rate, **numbers})
-                progress.advance(1, detail)
+        try:
+            with Progress(config.steps, "training", "steps", quiet) as progress:
+                progress.advance(self.step)
+                while self.step < last and not self._must_stop():
+                    seed_everything(self.runtime.seed, self.step, accelerator.process_index)
+                    rate = learning_rate(self.step, config.steps, config.optimizer)
+                    terms = self._step(step_module, optimizer, batches, rate)
+                    self.step += 1
+                    self.seconds = time.monotonic() - started
+                    detail = ""
+                    if self.step % config.validate_every == 0 or self.step == last:
+                        numbers = {f"train/{k}": float(v) for k, v in terms.items()}
+                        self._check_finite(numbers)
+                        detail = self._validate(journal, {"rate": rate, **numbers})
+                    progress.advance(1, detail)
+        finally:
+            # Ends the workers. A frame that outlives its call, as plotting leaves some, would end
+            # them at a garbage collection, which closes their queues first and then waits for them.
+            del batches
         if self.step < last or (self._interrupted and accelerator.num_processes == 1):
             self._check_finite({k: float(v) for k, v in terms.items()})
             self._save(journal)

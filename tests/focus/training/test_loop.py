@@ -1,7 +1,9 @@
 """The loop: schedules, batches, resuming, and one-line errors."""
 
 import csv
+import gc
 import json
+import multiprocessing
 import re
 from pathlib import Path
 
@@ -225,6 +227,17 @@ def test_the_end_of_a_training_is_said(demo_corpus, tmp_path, capsys):
     assert not said.out
     train_command(from_fields(command, fit=from_fields(command.fit, stop_after=0), resume=True))
     assert re.search(r"run: best val AUC \d\.\d{4} at step \d of 4", capsys.readouterr().out)
+
+
+def test_the_loader_ends_with_the_training(demo_corpus, tmp_path):
+    """Not at a garbage collection, which closes the workers' queues and then waits for them."""
+    gc.collect()
+    gc.disable()
+    try:
+        train_command(command_for(demo_corpus, tmp_path / "run", fit={"steps": 2, "workers": 1}))
+        assert not multiprocessing.active_children()
+    finally:
+        gc.enable()
 
 
 def test_recipes_are_what_documents_say():
