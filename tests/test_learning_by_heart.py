@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pytest
@@ -19,21 +20,22 @@ batch = conftest.batch  # a fixture
 
 
 class Training(NamedTuple):
-    """A training that is long enough: steps and rate of Adam."""
+    """A training that is long enough: steps and rate of Adam, and settings that differ."""
 
     steps: int
     rate: float
+    options: Mapping[str, float] = {}
 
 
 TRAININGS = {
-    "catnet": Training(25, 3e-3),
+    "catnet": Training(18, 3e-3),
     "facexray": Training(60, 1e-3),
-    "ffd": Training(20, 1e-3),
+    "ffd": Training(15, 1e-3),
     "hpfcn": Training(60, 3e-3),
-    "m2tr": Training(25, 3e-3),
-    "multitask": Training(60, 3e-3),
-    "mvss": Training(60, 1e-2),
-    "sladd-head": Training(60, 1e-3),
+    "m2tr": Training(18, 3e-3),
+    "multitask": Training(50, 3e-3),
+    "mvss": Training(50, 1e-2),
+    "sladd-head": Training(25, 1e-3, {"map_weight": 1.0}),
 }
 
 
@@ -41,7 +43,7 @@ def learn(name, batch):
     """Return a small detector trained on one batch, in evaluation mode."""
     torch.manual_seed(0)
     kind, training = get(name), TRAININGS[name]
-    network = kind(plain_config(kind, SMALL[name])).train()
+    network = kind(plain_config(kind, {**SMALL[name], **training.options})).train()
     network.begin(training.steps)
     optimizer = torch.optim.Adam(network.parameters(), training.rate)
     for _ in range(training.steps):
