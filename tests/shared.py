@@ -34,14 +34,23 @@ class Done(NamedTuple):
     stderr: str
 
 
-def call_lines(*lines: Sequence[object], env: Mapping[str, str] | None = None) -> list[Done]:
+def call_lines(
+    *lines: Sequence[object],
+    env: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    before: str = "",
+) -> list[Done]:
     """Run command lines, such as ``["focus", "info", path]``, one after another in a new process.
 
-    One process for all: importing torch takes seconds.
+    One process for all: importing torch takes seconds. ``before`` is a program that runs first.
     """
     words = json.dumps([[str(word) for word in line] for line in lines])
     done = subprocess.run(
-        [sys.executable, "-c", _LINES, words], env=env, capture_output=True, text=True
+        [sys.executable, "-c", before + _LINES, words],
+        env=env,
+        cwd=folder,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return [Done(*found) for found in json.loads(done.stdout.splitlines()[-1])]

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from evaluator.cli import main as evaluator
 from focus.cli import main as focus
+from tests.shared import call_lines
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -50,9 +51,7 @@ EXTRAS = (
 SHORT = {"train": "--steps 2 --batch 8 --validate-every 2 --image-size 64 --workers 0 --device cpu"}
 
 
-def run_without_extras(words, folder):
-    """Run a command as a default installation does, where no extra can be imported."""
-    code = f"""
+WITHOUT_EXTRAS = f"""
 import sys
 from importlib.machinery import PathFinder
 
@@ -63,13 +62,8 @@ class Others(PathFinder):
         return None if extra else super().find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Others
-from {words[0]}.cli import main
-sys.exit(main({words[1:]!r}))
 """
-    environment = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=environment
-    )
+"""A default installation: no extra can be imported."""
 
 
 @pytest.fixture(scope="module")
@@ -87,22 +81,28 @@ def test_the_readme_runs_on_a_default_installation(workplace):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     lines = re.findall(r"^(?:focus|evaluator) .+$", text, re.MULTILINE)
     assert len(lines) >= 3
-    for line in lines:
-        words = shlex.split(line, comments=True)
-        words += SHORT.get(words[1], "").split()
-        done = run_without_extras(words, workplace)
-        assert done.returncode == 0, (line, done.stderr)
+    words = [shlex.split(line, comments=True) for line in lines]
+    words = [[*line, *SHORT.get(line[1], "").split()] for line in words]
+    need_extras = (
+        "focus export runs/first --out first.onnx",
+        "evaluator robustness --model focus --weights runs/first --data faces --out robustness",
+    )
+    *done, exported, robustness = call_lines(
+        *words,
+        *map(str.split, need_extras),
+        env={"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        folder=workplace,
+        before=WITHOUT_EXTRAS,
+    )
+    for line, one in zip(lines, done, strict=True):
+        assert one.returncode == 0, (line, one.stderr)
+    for refused in (exported, robustness):
+        assert refused.returncode == 2
+        assert "pip install" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
     examine, read = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     code = f"{examine}\nassert 0 <= face.score <= 1\n{read}\nassert maps['photo.jpg'].max() <= 1"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=workplace)
-
-    words = ["focus", "export", "runs/first", "--out", "first.onnx"]
-    assert "pip install" in run_without_extras(words, workplace).stderr
-    words = "evaluator robustness --model focus --weights runs/first --data faces --out robustness"
-    refused = run_without_extras(words.split(), workplace)
-    assert refused.returncode == 2
-    assert "pip install" in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
 
 
 def test_links_lead_somewhere():
