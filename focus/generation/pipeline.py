@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from focus.errors import InputError
 from focus.generators.contract import Generator, PairGenerator
+from focus.generators.mirrored import join_mirrored
 from focus.mapstore.rows import NO_ROWS, Rows, encode, join
 from focus.mapstore.writer import MapWriter
 from focus.types import REAL, Batch, Failure, Prediction
@@ -51,6 +52,7 @@ class Network:
         real_maps: ``zero`` blanks the maps of faces labelled real.
         parts: keep the tensors behind the maps.
         place_of: maps a row to its frame in its clip, for a generator of clips.
+        mirror: join each result with that of the mirrored face.
 
     Attributes:
         ahead: number of batches that may be sent before the first is received.
@@ -63,8 +65,9 @@ class Network:
         real_maps: str,
         parts: bool,
         place_of: Callable[[int], int] = lambda _: 0,
+        mirror: bool = False,
     ) -> None:
-        self.place_of = place_of
+        self.place_of, self.mirror = place_of, mirror
         self.accelerator, self.device = accelerator, accelerator.device
         self.zeroed, self.parts = real_maps == "zero", parts
         self.generator = generator.to(self.device).eval()
@@ -111,22 +114,33 @@ class Network:
         others = batch.companions
         if others is not None:
             others = others.to(self.device, non_blocking=True)
-        with self.accelerator.autocast():
-            prediction = self.predict(self._standardise(images), others)
-        if self.zeroed:
-            prediction = self.generator.supervise(prediction, batch.labels.to(self.device))
-        maps = self._flatten(prediction, batch)
+        images = self._standardise(images)
+        scores, maps, kept = self._compute(images, others, batch)
+        if self.mirror:
+            scores, maps = join_mirrored(
+                scores, maps, *self._compute(images.flip(-1), None, batch)[:2]
+            )
         # Comparisons with NaN are false, so this finds NaN too. The tolerance is for rounding.
         sound = (maps - 0.5).abs().amax(dim=(1, 2)) <= 0.501
         maps = maps.clamp(0, 1)
-        kept = prediction.parts if self.parts and prediction.parts else {}
         parts = {name: self._fetch(part) for name, part in kept.items()}
-        results = self._fetch(maps), self._fetch(prediction.scores.float()), self._fetch(sound)
+        results = self._fetch(maps), self._fetch(scores), self._fetch(sound)
         done = None
         if self.device.type == "cuda":
             done = torch.cuda.Event()
             done.record()
         return Flight(batch, *results, parts, done)
+
+    def _compute(
+        self, images: Tensor, companions: Tensor | None, batch: Batch
+    ) -> tuple[Tensor, Tensor, Mapping[str, Tensor]]:
+        """Return scores (B,), maps (B, h, w) and the parts to keep, of standardised images."""
+        with self.accelerator.autocast():
+            prediction = self.predict(images, companions)
+        if self.zeroed:
+            prediction = self.generator.supervise(prediction, batch.labels.to(self.device))
+        kept = prediction.parts if self.parts and prediction.parts else {}
+        return prediction.scores.float(), self._flatten(prediction, batch), kept
 
     def receive(self, flight: Flight) -> tuple[Rows, tuple[Failure, ...]]:
         """Wait for a batch; return its rows and its unreadable faces.

@@ -101,6 +101,8 @@ def generate(
             f"--shard {config.shard}: clips would be cut at the borders of the shares; give each "
             "job an index of whole videos"
         )
+    if config.mirror and generator.companion:
+        raise InputError(f"--mirror: these maps come from the {generator.companion} of each face")
     index = _take_shard(index, config.shard)
     accelerator = runtime.accelerator()
     main, processes = accelerator.is_main_process, accelerator.num_processes
@@ -125,7 +127,7 @@ def generate(
                 perturb=perturb,
             )
             place_of = faces.clips.place_of if faces.clips else lambda _: 0
-            settings = (accelerator, config.real_maps, config.parts, place_of)
+            settings = (accelerator, config.real_maps, config.parts, place_of, config.mirror)
             network = Network(generator, *settings)
             if config.compile:
                 network.compile()
@@ -205,6 +207,8 @@ def _describe(
     known = bool((index.labels == REAL).any())
     settings: dict[str, Any] = {"precision": runtime.precision, "keep_parts": config.parts}
     settings["image_size"] = generator.input_spec.image_size
+    if config.mirror:
+        settings["mirror"] = True
     if perturb is not None:
         settings["perturbation"] = repr(perturb)
     if generator.input_spec.frames > 1:

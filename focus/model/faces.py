@@ -21,6 +21,7 @@ from focus.data.pillow import to_pixels
 from focus.data.videos import VIDEO_SUFFIXES
 from focus.errors import InputError, UnreadableError, shorten
 from focus.generators.contract import Generator
+from focus.generators.mirrored import join_mirrored
 from focus.generators.registry import GENERATORS
 from focus.generators.trained import TrainedGenerator
 from focus.model.clips import ClipResult, watch
@@ -190,8 +191,7 @@ class FaceModel:
         maps = self._flatten(prediction.maps, scores)
         if self.record.mirror:
             count = len(boxes)
-            scores = (scores[:count].logit(1e-6) + scores[count:].logit(1e-6)).div(2).sigmoid()
-            maps = (maps[:count] + maps[count:].flip(-1)) / 2
+            scores, maps = join_mirrored(scores[:count], maps[:count], scores[count:], maps[count:])
         if not (torch.isfinite(scores).all() and torch.isfinite(maps).all()):
             raise InputError(f"{self.name}: its scores or maps are NaN: damaged weights")
         return scores.clamp(0, 1).tolist(), list(maps.clamp(0, 1).numpy()), distances

@@ -16,6 +16,7 @@ from focus.generation import GenerationConfig
         ({"batch": 0}, "--batch 0"),
         ({"workers": -2}, "--workers -2"),
         ({"shard": "3/2"}, "--shard 3/2"),
+        ({"mirror": True, "parts": True}, "--mirror: joined maps have no --parts"),
     ],
 )
 def test_bad_flags_are_named(arguments: dict[str, Any], flag: str) -> None:

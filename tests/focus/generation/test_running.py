@@ -21,6 +21,7 @@ from focus.data.index import Face, FaceIndex
 from focus.data.sources import Source
 from focus.errors import InputError
 from focus.generation import GenerationConfig, pipeline
+from focus.generation.command import load_generator
 from focus.mapstore import MapReader, merge
 from focus.types import InputSpec, Prediction
 from tests.focus.generation.making import COUNT, PART, Stub, run
@@ -142,6 +143,36 @@ def test_a_face_keeps_the_map_of_its_own_frame_of_the_clip(tmp_path: Path) -> No
     maps = MapReader(out)
     kept = [float(maps[f"{row}.png"].mean()) * 255 for row in range(5)]
     assert kept == pytest.approx(levels, abs=0.5)
+
+
+class Sided(Stub):
+    """Sees less from left to right."""
+
+    def predict(self, images: Tensor) -> Prediction:
+        ramp = torch.tensor([1.0, 0.7, 0.4, 0.1])
+        maps = super().predict(images).maps * ramp
+        return Prediction(maps.mean(dim=(1, 2, 3)), maps)
+
+
+def test_the_mirrored_face_is_joined_on_request(index: FaceIndex, tmp_path: Path) -> None:
+    files = []
+    for mirror in (False, True):
+        files.append(tmp_path / f"{mirror}.h5")
+        run(index, files[-1], GenerationConfig(workers=0, mirror=mirror), generator=Sided())
+    plain, joined = map(MapReader, files)
+    ramp = np.array([1.0, 0.7, 0.4, 0.1])
+    expected = truth(index) / 255 * (ramp + ramp[::-1]) / 2
+    assert np.abs(joined.read(slice(None)) - expected).max() < 1e-4
+    fakes = index.labels != 0
+    first = plain.scores[fakes]
+    second = (truth(index)[fakes] / 255 * ramp[::-1]).mean(axis=(1, 2))
+    odds = np.sqrt(first / (1 - first) * second / (1 - second))
+    np.testing.assert_allclose(joined.scores[fakes], odds / (1 + odds), atol=1e-4)
+    assert json.loads(str(joined.attributes["config"]))["mirror"] is True
+    assert "mirror" not in json.loads(str(plain.attributes["config"]))
+    masks, config = load_generator("mask"), GenerationConfig(workers=0, mirror=True)
+    with pytest.raises(InputError, match="--mirror: these maps come from the mask of each face"):
+        run(index, tmp_path / "z.h5", config, generator=masks)
 
 
 def test_parts_behind_the_maps_are_kept_on_request(index: FaceIndex, tmp_path: Path) -> None:
