@@ -2,21 +2,23 @@
 # The study of docs/study.md on one encoder: FoCus, its forms before this study, its ablations and its
 # rivals, each trained with the same steps, batch and augmentation, and judged on people that it
 # never saw. Every step is resumable; results that exist are kept. On one large GPU about 10 minutes
-# a seed; on two CPU cores a training of 1,100 steps at 224 px takes 50 minutes, and one of 300 steps at
-# 112 px (7 x 7 cells) five.
+# a seed; on two CPU cores a training of 1,100 steps at 224 px takes 50 minutes, and one of 500 steps
+# at 112 px (7 x 7 cells) and BATCH=16 six.
 #
 #   scripts/study_lfw_swap.sh INDEX ENCODER_WEIGHTS OUT [SEEDS] [STEPS] [SIZE] [SYSTEM ...]
 #
 # INDEX: a face index with splits, masks and regions, whose val fakes include parts of swaps;
 # ENCODER_WEIGHTS: MobileNetV2; SEEDS: such as "0 1 2" (default 0); STEPS: default 1100; SIZE: input
-# pixels, 16 to a cell, default 224; SYSTEM: default all of `settings` and scorecam.
+# pixels, 16 to a cell, default 224; SYSTEM: default all of `settings` and scorecam; $BATCH: faces a
+# step, default 32.
 set -euo pipefail
 index=$1 weights=$2 out=$3 seeds=${4:-0} steps=${5:-1100} size=${6:-224}
 systems=("${@:7}")
 [ ${#systems[@]} -gt 0 ] || systems=(focus paper classifier patches rgb srm dct k1 k8 k128 lambda0.01
   lambda0.1 lambda10 scorecam)
 methods="partial-left partial-right partial-eyes partial-mouth partial-blob"
-shared=(--data "$index" --precision bf16 --steps "$steps" --validate-every $((steps > 600 ? steps / 4 : steps / 2)))
+shared=(--data "$index" --precision bf16 --steps "$steps" --batch "${BATCH:-32}"
+  --validate-every $((steps > 600 ? steps / 4 : steps / 2)))
 mkdir -p "$out"
 
 settings() { # SYSTEM: its flags of focus train
@@ -32,7 +34,7 @@ settings() { # SYSTEM: its flags of focus train
         lambda*) echo "small $network --loss-weight ${1#lambda}" ;;
         # Rivals from labels alone.
         classifier) echo "small $network --model classifier" ;;
-        patches) echo "--model patches --batch 32 --optimizer adamw --lr 1e-3 --weight-decay 0.05
+        patches) echo "--model patches --optimizer adamw --lr 1e-3 --weight-decay 0.05
             --warmup 0.2 --smallest-crop 0.85 --options encoder=mobilenetv2_100 stage=3
             image_size=$size encoder_weights=$weights" ;;
     esac
