@@ -17,7 +17,7 @@ from focus.look.page import Page
 from focus.model.clips import ClipResult, single_threads
 from focus.model.faces import FaceModel, load
 from focus.model.results import Result, summarise
-from focus.model.verdicts import NO_FACE
+from focus.model.verdicts import NO_FACE, VERDICTS
 from focus.runtime import Progress, note
 
 
@@ -34,8 +34,10 @@ def look_command(command: LookCommand) -> None:
     if out.exists() and any(out.samefile(each.path) for each in inputs):
         raise InputError(f"{out}: is an input; choose another --out")
     with single_threads():  # building a network runs it, too
-        page, failures = _look_at_all(command, inputs)
+        page, verdicts, failures = _look_at_all(command, inputs)
     page.write(out)
+    if len(inputs) > 1:
+        print(describe_total(verdicts))
     print(f"page: {out}")
     if command.open and not webbrowser.open(out.resolve().as_uri()):
         note(f"no browser found: open {out}", command.quiet)
@@ -44,22 +46,27 @@ def look_command(command: LookCommand) -> None:
         raise CheckFailedError(f"{len(failures)} of {files} could not be read: {failures[0]}")
 
 
-def _look_at_all(command: LookCommand, inputs: Sequence[Input]) -> tuple[Page, list[str]]:
-    """Examine all files; return the page and the errors of those that cannot be read."""
+def _look_at_all(
+    command: LookCommand, inputs: Sequence[Input]
+) -> tuple[Page, list[str], list[str]]:
+    """Examine all files; return the page, verdicts, and errors of files that cannot be read.
+
+    There is a verdict for each face of a photograph, and for each clip.
+    """
     model = load(
         command.weights or None,
         crop=command.crop,
         face_detector=command.face_detector,
         device=command.device,
     )
-    page, failures = Page(model.record, len(inputs)), list[str]()
+    page, verdicts, failures = Page(model.record, len(inputs)), list[str](), list[str]()
     _introduce(model, command.quiet)
     names = _short_names([each.path for each in inputs])
     quiet = command.quiet or len(inputs) == 1
     with Progress(len(inputs), "looking", "files", quiet) as progress:
         for each, name in zip(inputs, names, strict=True):
             try:
-                _look(model, each, name, page, command.quiet)
+                verdicts += _look(model, each, name, page, command.quiet)
             except InputError as error:
                 if len(inputs) == 1 or not str(error).startswith(str(each.path)):
                     raise
@@ -67,11 +74,11 @@ def _look_at_all(command: LookCommand, inputs: Sequence[Input]) -> tuple[Page, l
                 page.add_failure(name, str(error).removeprefix(f"{each.path}: "))
                 note(str(error), command.quiet)
             progress.advance()
-    return page, failures
+    return page, verdicts, failures
 
 
-def _look(model: FaceModel, each: Input, name: str, page: Page, quiet: bool) -> None:
-    """Examine one file; print its lines, write its result and add it to the page."""
+def _look(model: FaceModel, each: Input, name: str, page: Page, quiet: bool) -> list[str]:
+    """Examine one file; print its lines, write its result, add it to the page; return verdicts."""
     if each.is_clip:
         with Progress(100, f"{name}: examining", "%", quiet) as bar:
             clip = model.watch(each.path, progress=_percent(bar))
@@ -79,13 +86,20 @@ def _look(model: FaceModel, each: Input, name: str, page: Page, quiet: bool) -> 
             plays = write_clip(clip, each.out, model.record.calibration, _percent(bar))
         print("\n".join(describe_clip(clip, name)))
         page.add_clip(name, clip, each.out, plays)
-        return
+        return [clip.verdict] if clip.tracks else []
     result = model(each.path)
     print("\n".join(describe_photo(result, name)))
     title = f"{printable(each.path.name)}, by {model.name}"
     with replace_file(each.out) as temporary:
         draw_image(result, title).save(temporary, format="png")
     page.add_photo(name, result)
+    return [face.verdict for face in result.faces]
+
+
+def describe_total(verdicts: Sequence[str]) -> str:
+    """Return the number of faces and clips with each verdict, the gravest first."""
+    counts = (f"{verdicts.count(verdict):,} {verdict}" for verdict in reversed(VERDICTS))
+    return f"{count_of(len(verdicts), 'face or clip', 'faces and clips')}: {', '.join(counts)}"
 
 
 def describe_photo(result: Result, name: str) -> list[str]:

@@ -64,8 +64,11 @@ def test_a_folder_with_everything(look, capsys: pytest.CaptureFixture[str]) -> N
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines] == [
         *("alpha.png", "clip.mp4", "deep.png", "grey.png", "none.png"),
-        *("sub/dot.png", "sub/large.jpg", "two.jpg", "two.jpg", "page"),
+        *("sub/dot.png", "sub/large.jpg", "two.jpg", "two.jpg", "7 faces and clips", "page"),
     ]
+    for verdict in ("signs of", "cannot say", "no sign of"):
+        count = sum(f": {verdict}" in line for line in lines[:-2])
+        assert f"{count} {verdict}" in lines[-2]
     text = "\n".join(lines)
     assert "grey.png: face 1" in text
     assert "cannot say" in next(line for line in lines if line.startswith("grey"))
