@@ -91,7 +91,7 @@ def test_a_folder_with_everything(look, capsys: pytest.CaptureFixture[str]) -> N
     assert frames == 12
     assert look(folder, "--quiet") == 0  # beside the inputs, ...
     assert look(folder, "--quiet") == 0  # ... which does not add inputs
-    assert len(capsys.readouterr().out.splitlines()) == 20
+    assert len(capsys.readouterr().out.splitlines()) == 22
 
 
 def test_one_unreadable_file_of_several(look, capsys: pytest.CaptureFixture[str]) -> None:
