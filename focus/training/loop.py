@@ -257,6 +257,7 @@ class Fit:
         auc = score_auc(labels, scores)
         chance = np.where(labels == FAKE, scores, 1 - scores)
         loss = float(-np.log(np.clip(chance, 1e-6, 1)).mean())
+        self._check_finite({"val/loss": loss})
         if auc >= self.best:  # on a tie prefer the later step
             self.best, self.best_step = auc, self.step
             if self.accelerator.is_main_process:

@@ -200,6 +200,14 @@ def test_infinite_loss_is_one_line_and_keeps_the_last_state(demo_corpus, tmp_pat
         train_command(from_fields(command, fit=hot))
 
 
+def test_scores_that_are_not_finite_are_not_validated(demo_corpus, tmp_path, monkeypatch):
+    found = np.array([0.1, np.nan, 0.9]), np.array([0, 0, 1]), []
+    monkeypatch.setattr("focus.training.loop.predict_scores", lambda *_: found)
+    with pytest.raises(InputError, match=r"not finite at step 2 \(val/loss\)"):
+        train_command(command_for(demo_corpus, tmp_path / "run"))
+    assert not list(tmp_path.rglob("best.safetensors"))
+
+
 def test_unreadable_faces_are_named_and_the_run_goes_on(demo_corpus, tmp_path):
     index = FaceIndex.read(demo_corpus)
     broken = index.columns["path"] = list(index.columns["path"])
