@@ -191,41 +191,18 @@ def test_a_strangers_generator_makes_a_map_file_and_a_broken_one_harms_nobody(
 
 def test_a_strangers_detector_from_nothing_to_a_table(strangers, demo_corpus, tmp_path):
     run, out = tmp_path / "run", tmp_path / "patchnet.h5"
-    short = ["--steps", "4", "--batch", "8", "--draws", "20", "--workers", "0"]
-    small = ["--options", "image_size=64"]
-    data = ["--data", demo_corpus]
-    checked, *lines = call_lines(
-        ["evaluator", "check", "patchnet", *small],
-        [
-            "evaluator",
-            "run",
-            "--model",
-            "patchnet",
-            "--maps",
-            "truth",
-            *short,
-            *small,
-            *data,
-            "--out",
-            run,
-        ],
-        ["evaluator", "table", run],
-        [
-            "focus",
-            "generate",
-            "--method",
-            "patchnet",
-            *data,
-            "--out",
-            out,
-            "--weights",
-            run / "seed-0",
-        ],
-        ["evaluator", "check", "backbone"],
-        env=strangers,
+    small = "--options image_size=64"
+    short = f"{small} --steps 4 --batch 8 --draws 20 --workers 0 --data {demo_corpus}"
+    lines = (
+        f"evaluator check patchnet {small}",
+        f"evaluator run --model patchnet --maps truth --out {run} {short}",
+        f"evaluator table {run}",
+        f"focus generate --method patchnet --data {demo_corpus} --weights {run}/seed-0 --out {out}",
+        "evaluator check backbone",
     )
-    for done in (checked, *lines):
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert "frame_auc" in lines[1].stdout
+    ends = call_lines(*map(str.split, lines), env=strangers)
+    for line, end in zip(lines, ends, strict=True):
+        assert end.returncode == 0, (line, end.stdout, end.stderr)
+    assert "frame_auc" in ends[2].stdout
     with MapReader(out) as reader:
         assert reader.shape == (8, 8)
