@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 
 from evaluator.comparison.differences import Predictions, measure_difference, read_predictions
-from evaluator.metrics.image import weighted_auc
 from focus.data.index import FaceIndex
 from focus.mapstore import MapReader
+from focus.ranking import score_auc
 from focus.runtime import DeviceFlags
-from focus.types import FAKE, REAL
 
 METRICS = {"frame_auc": "frame AUC", "pixel_auc_region": "inside the face", "pixel_auc": "whole"}
 
@@ -65,11 +64,7 @@ def main() -> None:
 
 def describe_values(index: FaceIndex, found: Predictions) -> list[str]:
     """Return the mean of each metric, and over seeds its standard deviation."""
-    known = np.isin(index.labels, (REAL, FAKE))
-    labels, own = index.labels[known], np.arange(known.sum())
-    every = np.ones((1, len(own)))
-    aucs = [weighted_auc(scores[known], labels, own)(every)[0] for scores in found.scores]
-    rows = [np.array(aucs)]
+    rows = [np.array([score_auc(index.labels, scores) for scores in found.scores])]
     rows += [np.nanmean(found.maps[name], axis=1) for name in METRICS if name in found.maps]
     return [
         f"{values.mean():.3f}" + (f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else "")

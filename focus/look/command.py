@@ -34,10 +34,10 @@ def look_command(command: LookCommand) -> None:
     if out.exists() and any(out.samefile(each.path) for each in inputs):
         raise InputError(f"{out}: is an input; choose another --out")
     with single_threads():  # building a network runs it, too
-        page, verdicts, failures = _look_at_all(command, inputs)
+        page, failures = _look_at_all(command, inputs)
     page.write(out)
     if len(inputs) > 1:
-        print(describe_total(verdicts))
+        print(describe_total(page.verdicts))
     print(f"page: {out}")
     if command.open and not webbrowser.open(out.resolve().as_uri()):
         note(f"no browser found: open {out}", command.quiet)
@@ -46,27 +46,22 @@ def look_command(command: LookCommand) -> None:
         raise CheckFailedError(f"{len(failures)} of {files} could not be read: {failures[0]}")
 
 
-def _look_at_all(
-    command: LookCommand, inputs: Sequence[Input]
-) -> tuple[Page, list[str], list[str]]:
-    """Examine all files; return the page, verdicts, and errors of files that cannot be read.
-
-    There is a verdict for each face of a photograph, and for each clip.
-    """
+def _look_at_all(command: LookCommand, inputs: Sequence[Input]) -> tuple[Page, list[str]]:
+    """Examine all files; return the page and the errors of those that cannot be read."""
     model = load(
         command.weights or None,
         crop=command.crop,
         face_detector=command.face_detector,
         device=command.device,
     )
-    page, verdicts, failures = Page(model.record, len(inputs)), list[str](), list[str]()
+    page, failures = Page(model.record, len(inputs)), list[str]()
     _introduce(model, command.quiet)
     names = _short_names([each.path for each in inputs])
     quiet = command.quiet or len(inputs) == 1
     with Progress(len(inputs), "looking", "files", quiet) as progress:
         for each, name in zip(inputs, names, strict=True):
             try:
-                verdicts += _look(model, each, name, page, command.quiet)
+                _look(model, each, name, page, command.quiet)
             except InputError as error:
                 if len(inputs) == 1 or not str(error).startswith(str(each.path)):
                     raise
@@ -74,11 +69,11 @@ def _look_at_all(
                 page.add_failure(name, str(error).removeprefix(f"{each.path}: "))
                 note(str(error), command.quiet)
             progress.advance()
-    return page, verdicts, failures
+    return page, failures
 
 
-def _look(model: FaceModel, each: Input, name: str, page: Page, quiet: bool) -> list[str]:
-    """Examine one file; print its lines, write its result, add it to the page; return verdicts."""
+def _look(model: FaceModel, each: Input, name: str, page: Page, quiet: bool) -> None:
+    """Examine one file; print its lines, write its result and add it to the page."""
     if each.is_clip:
         with Progress(100, f"{name}: examining", "%", quiet) as bar:
             clip = model.watch(each.path, progress=_percent(bar))
@@ -86,14 +81,13 @@ def _look(model: FaceModel, each: Input, name: str, page: Page, quiet: bool) -> 
             plays = write_clip(clip, each.out, model.record.calibration, _percent(bar))
         print("\n".join(describe_clip(clip, name)))
         page.add_clip(name, clip, each.out, plays)
-        return [clip.verdict] if clip.tracks else []
+        return
     result = model(each.path)
     print("\n".join(describe_photo(result, name)))
     title = f"{printable(each.path.name)}, by {model.name}"
     with replace_file(each.out) as temporary:
         draw_image(result, title).save(temporary, format="png")
     page.add_photo(name, result)
-    return [face.verdict for face in result.faces]
 
 
 def describe_total(verdicts: Sequence[str]) -> str:

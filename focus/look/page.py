@@ -62,6 +62,12 @@ class Page:
         """Longer side of an image in pixels."""
         return next((side for most, side in _SIDES if self.count <= most), _SMALLEST_SIDE)
 
+    @property
+    def verdicts(self) -> list[str]:
+        """The verdict on each face of a photograph, and on each clip with a face."""
+        found = [face["verdict"] for item in self.items for face in item["faces"]]
+        return found + [item["verdict"] for item in self.items if item.get("tracks")]
+
     def add_photo(self, name: str, result: Result) -> None:
         """Add a photograph and its faces."""
         small = shrink_result(result, fit(result.image.shape[:2], self.side))

@@ -75,21 +75,22 @@ class Bin(NamedTuple):
 
 def receiver_curve(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return true positive rates at the false positive rates of ``GRID``, interpolated linearly."""
-    found, alarms = (np.cumsum(counts[::-1]) for counts in count_levels(labels, scores))
-    start = [0.0]
-    return np.interp(
-        GRID,
-        np.concatenate([start, alarms / alarms[-1]]),
-        np.concatenate([start, found / found[-1]]),
-    )
+    found, alarms = _count_above(labels, scores)
+    return np.interp(GRID, np.append(0, alarms / alarms[-1]), np.append(0, found / found[-1]))
 
 
 def precision_curve(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return precisions at the recalls of ``GRID``, at the highest threshold that reaches each."""
-    found, alarms = (np.cumsum(counts[::-1]) for counts in count_levels(labels, scores))
+    found, alarms = _count_above(labels, scores)
     precision = found / (found + alarms)
     places = np.searchsorted(found / found[-1], GRID - 1e-12)
     return precision[np.minimum(places, len(precision) - 1)]
+
+
+def _count_above(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of fake and of real faces at or above each score, from the highest."""
+    fakes, reals = count_levels(labels, scores)
+    return np.cumsum(fakes[::-1]), np.cumsum(reals[::-1])
 
 
 def operating_point(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
